@@ -1,0 +1,288 @@
+//! What can be said on the command line, and what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use redis_lost_updates::error::Result;
+use redis_lost_updates::server::compose::Service;
+use redis_lost_updates::server::{Placement, Wanted};
+use redis_lost_updates::strategy;
+use redis_lost_updates::workload::{Plan, Size, Skew};
+
+/// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
+///
+/// Without a command: races the strategies over a range of thread counts on a real server (yours, one found on PATH,
+/// or one fetched once), counts what was lost, and writes CSV files and one HTML page into a folder under results/.
+///
+/// Exit codes: 0 every exact strategy kept its promise; 1 one broke it (the page says which and where);
+/// 2 bad usage, no server, or the run could not finish.
+#[derive(Parser)]
+#[command(name = "report", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(after_help = "Examples:
+  report                                     the default plan, at most a minute
+  report --quick                             the same in ten seconds
+  report --strategies get-set,incr --threads 1,8,64 --duration 1s
+  report --redis-url redis://127.0.0.1:6379  your own server; only keys under a random prefix are touched
+  report render results/example              the page again, from the CSV files alone
+  report compare results/before results/after  what became wrong, slower or faster between two runs")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Re-render the page of a result folder from its CSV files
+    Render {
+        /// The folder that holds trials.csv
+        dir: PathBuf,
+    },
+    /// Compare two runs: what became wrong, what faster or slower beyond the noise
+    ///
+    /// A run is a result folder, a bench folder, or FOLDER@BASELINE for a baseline that criterion has saved. Exit code 0;
+    /// 1 only with --fail-if-slower; 2 if a run cannot be read.
+    Compare(CompareArgs),
+    /// Judge anyone's history of a counter: exit code 0 valid, 1 not, 2 cannot say
+    Check {
+        /// CSV of worker,begin_ns,end_ns,outcome,value[,key], outcome being ok, fail or unknown
+        file: PathBuf,
+        /// What the counter held before [default: the file's comment '# initial N', else 0]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        initial: Option<i64>,
+        /// What it held after [default: the file's comment '# final N', else the values alone are judged]
+        #[arg(long = "final", value_name = "N", allow_negative_numbers = true)]
+        last: Option<i64>,
+    },
+    /// Print every strategy with its promise, its cost and its sentence
+    List,
+    /// Show an update being lost, command by command in the server's own order
+    Explain {
+        /// The strategy that loses it
+        #[arg(long, value_name = "NAME", default_value = "get-set")]
+        strategy: String,
+        /// Clients racing at once
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+    },
+    /// Print what GET and SET will lose, without a server
+    Predict {
+        /// Thread counts
+        #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "2,4,8,16",
+              value_parser = clap::value_parser!(u16).range(1..=4096))]
+        threads: Vec<u16>,
+        /// Counters that the updates are spread over evenly
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16384))]
+        keys: u16,
+    },
+    /// Run the original program: four racing threads, then the same behind a mutex
+    Demo {
+        /// Threads in each phase
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+        threads: u16,
+        /// Updates by every thread
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+        updates: u64,
+    },
+    /// Print a completion script: report completions bash > /etc/bash_completion.d/report
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page: report man > report.1
+    Man,
+    /// The second process of mutex-two-processes: counters' names in, values out
+    #[command(hide = true)]
+    SecondProcess,
+}
+
+#[derive(Args)]
+pub(crate) struct CompareArgs {
+    /// The first run
+    pub(crate) before: String,
+    /// The second run
+    pub(crate) after: String,
+    /// Print markdown, fit for a pull request
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) markdown: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a self-contained HTML page too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
+    /// Exit with 1 if anything is slower with its whole interval beyond this, or if an exact strategy lost anything
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) fail_if_slower: Option<f64>,
+    /// Take what all strategies have in common for real, and not for the machine's doing
+    #[arg(long)]
+    pub(crate) trust_shift: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "What is measured")]
+pub(crate) struct PlanArgs {
+    /// Strategies to race: names, or all, exact, lossy [default: a dozen that tell the story; report list prints all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    strategies: Vec<String>,
+    /// Race every strategy there is, in as long as that takes at the default trial time
+    #[arg(long, conflicts_with_all = ["strategies", "quick"])]
+    full: bool,
+    /// Thread counts [default: 1,2,4,8,16]
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    threads: Vec<usize>,
+    /// Key counts: how many counters the updates are spread over
+    #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
+    keys: Vec<usize>,
+    /// How updates choose among keys: even, or zipf:S
+    #[arg(long, value_name = "even|zipf:S", default_value = "even")]
+    skew: Skew,
+    /// Updates by every thread in every trial, instead of a duration
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    updates: Option<u64>,
+    /// Time of every trial, such as 300ms or 2s [default: what makes the run last under a minute]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Passes over all cells, each in a shuffled order of its own [default: 5]
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Seed of the shuffles [default: random, and recorded]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// A smaller plan in at most ten seconds: threads 1,2,4,8 and 2 rounds
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "What comes out")]
+pub(crate) struct OutputArgs {
+    /// Folder to write into [default: results/<UTC date-time>-<host>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the summary as one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the summary as CSV on stdout, a row for every cell, and nothing else there
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// No table and no progress bar: only warnings and where the page is
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Every trial on stderr as it ends
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Throughput and loss of every strategy as they come, if stderr is a terminal
+    #[arg(long, conflicts_with_all = ["quiet", "no_progress"])]
+    pub(crate) watch: bool,
+    /// Write every trial's history too, for report check: some 35 bytes an update, so mind the disk
+    #[arg(long)]
+    pub(crate) history: bool,
+    /// No progress bar
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "The server")]
+pub(crate) struct ServerArgs {
+    /// A running server: redis://[user:password@]host:port[/db] or unix:///path.sock
+    #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+    /// A server binary to run as a private child
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "redis_url")]
+    server_bin: Option<PathBuf>,
+    /// A server that Docker Compose brings up and takes down again: redis or valkey
+    #[arg(long, global = true, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "redis", conflicts_with_all = ["redis_url", "server_bin"])]
+    docker: Option<Service>,
+    /// How to reach a private server
+    #[arg(long, global = true, value_enum, default_value = "tcp")]
+    transport: TransportArg,
+    /// Never fetch a server
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Let strategies change a running server's settings for a while (they put them back)
+    #[arg(long, global = true)]
+    allow_config: bool,
+    /// Which CPUs: auto, none, or server=0,client=1 (several: 1+2+3)
+    #[arg(long, global = true, value_name = "PLACEMENT", default_value = "auto")]
+    pin: Placement,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TransportArg {
+    Tcp,
+    Unix,
+}
+
+impl ServerArgs {
+    /// Whether a particular server was asked for, and not just any.
+    pub(crate) fn is_particular(&self) -> bool {
+        self.redis_url.is_some() || self.server_bin.is_some()
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            url: self.redis_url.clone().filter(|url| !url.is_empty()),
+            binary: self.server_bin.clone(),
+            unix: matches!(self.transport, TransportArg::Unix),
+            offline: self.offline,
+            docker: self.docker,
+            allow_config: self.allow_config,
+            placement: self.pin.clone(),
+        }
+    }
+}
+
+impl PlanArgs {
+    /// The names asked for, or those of the default plan.
+    pub(crate) fn strategies(&self) -> Vec<String> {
+        match (self.full, self.strategies.is_empty()) {
+            (true, _) => vec!["all".to_owned()],
+            (false, true) => strategy::DEFAULT.iter().map(|&name| name.to_owned()).collect(),
+            (false, false) => self.strategies.clone(),
+        }
+    }
+
+    /// The plan for `strategies` strategies.
+    pub(crate) fn plan(&self, strategies: usize) -> Result<Plan> {
+        let default_threads: &[usize] = if self.quick { &[1, 2, 4, 8] } else { &[1, 2, 4, 8, 16] };
+        let mut plan = Plan {
+            threads: if self.threads.is_empty() { default_threads.to_vec() } else { self.threads.clone() },
+            keys: self.keys.clone(),
+            skew: self.skew,
+            size: Size::Updates(1),
+            rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),
+            seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        };
+        // Three quarters of the promised time: opening, warming up and judging take the rest.
+        let budget = if self.quick { Duration::from_millis(3_500) } else { Duration::from_secs(40) };
+        plan.size = match (self.updates, self.duration) {
+            (Some(updates), _) => Size::Updates(updates),
+            (None, Some(duration)) => Size::Duration(duration),
+            (None, None) if self.full => Size::Duration(FULL_TRIAL),
+            (None, None) => Plan::fit(budget, plan.trials(strategies)),
+        };
+        plan.validate()?;
+        Ok(plan)
+    }
+}
+
+/// Every trial's time with `--full`: as long as a default trial.
+const FULL_TRIAL: Duration = Duration::from_millis(150);
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    number.filter(|p| (0.0..100.0).contains(p)).ok_or_else(|| "say 5% or 7.5%, below 100%".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "say 300ms, 2s or 1m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "a time above zero, such as 300ms".to_owned())
+}

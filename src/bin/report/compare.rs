@@ -1,0 +1,49 @@
+//! `report compare`: two runs, and whether the second may pass.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use redis_lost_updates::compare::{Comparison, Options, part};
+use redis_lost_updates::error::{Error, Result};
+use redis_lost_updates::record::{Run, write_whole};
+use redis_lost_updates::report::comparison;
+
+use crate::BROKEN;
+use crate::args::CompareArgs;
+use crate::output::{coloured, json, print};
+
+pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode> {
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let options = Options { trust_shift: args.trust_shift };
+    let compared = Comparison::of((&args.before, &before), (&args.after, &after), options);
+    if let Some(page) = &args.page {
+        write_whole(page, comparison::page(&compared).as_bytes())?;
+    }
+    print(&match (args.json, args.markdown) {
+        (true, _) => json(&compared)?,
+        (_, true) => comparison::markdown(&compared),
+        _ => comparison::terminal(&compared, coloured()),
+    })?;
+    let Some(percent) = args.fail_if_slower else { return Ok(ExitCode::SUCCESS) };
+    let failures = compared.failures(percent / 100.0);
+    for failure in &failures {
+        eprintln!("report: {failure}");
+    }
+    match (failures.is_empty(), compared.compared()) {
+        (false, _) => Ok(ExitCode::from(BROKEN)),
+        // A gate that looked at nothing must not look open.
+        (true, 0) => Err(Error::usage("nothing could be compared, so nothing was checked")),
+        (true, _) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// A folder, or FOLDER@BASELINE.
+fn read(operand: &str) -> Result<Run> {
+    let named = |why: Error| Error::usage(format!("{operand}: {why}"));
+    match operand.rsplit_once('@') {
+        Some((folder, baseline)) if !Path::new(operand).exists() => {
+            part(Run::read(Path::new(folder))?, Some(baseline)).map_err(named)
+        }
+        _ => part(Run::read(Path::new(operand))?, None).map_err(named),
+    }
+}

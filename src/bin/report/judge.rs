@@ -1,0 +1,41 @@
+//! `report check`, `explain`, `demo`: one history or one race, and what became of its updates.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use redis_lost_updates::error::{Error, Result};
+use redis_lost_updates::verdict::Promise;
+use redis_lost_updates::{explain as library, interchange, report, strategy};
+
+use crate::args::Cli;
+use crate::output::print;
+use crate::{BROKEN, STOP};
+
+pub(crate) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Result<ExitCode> {
+    let checked = interchange::check_file(file, initial, last)?;
+    print(&checked.explanation)?;
+    Ok(ExitCode::from(checked.answer.exit_code()))
+}
+
+pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode> {
+    let strategies = strategy::find(&[name])?;
+    let [strategy] = strategies[..] else { return Err(Error::usage("explain takes one strategy by its name")) };
+    let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
+    let Some(witness) = library::explain(&server, strategy, threads, &STOP)? else {
+        let patience = library::PATIENCE.as_secs();
+        print(&format!("{name} lost nothing with {threads} clients in {patience} s of small races.\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (lost, acked) = (witness.lost, witness.acked);
+    print(&format!(
+        "{name}, {threads} clients: {lost} of {acked} acknowledged updates were lost. One of them, in the\n"
+    ))?;
+    print(&format!("order in which the server executed the commands:\n\n{}", report::witness(&witness.steps)))?;
+    Ok(if strategy.promise() == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+}
+
+pub(crate) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
+    let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
+    let [_, mutex] = redis_lost_updates::demo(&server, threads, updates, &mut std::io::stdout())?;
+    Ok(if mutex.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+}

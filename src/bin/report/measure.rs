@@ -1,0 +1,107 @@
+//! `report`: measures the plan, writes the folder, shows what is in it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use redis_lost_updates::error::Result;
+use redis_lost_updates::record::{Folder, Machine, Run, write_whole};
+use redis_lost_updates::summary::Summary;
+use redis_lost_updates::{explain, report, strategy, trial};
+
+use crate::args::{Cli, OutputArgs};
+use crate::output::{Said, coloured, json, print};
+use crate::progress::Progress;
+use crate::{BROKEN, FAILED, STOP};
+
+/// What a run printed, in its folder.
+const SUMMARY: &str = "summary.txt";
+
+pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
+    let strategies = strategy::find(&cli.plan.strategies())?;
+    let plan = cli.plan.plan(strategies.len())?;
+    let mut said = Said::new(cli.output.quiet);
+    let server = cli.server.wanted().resolve(&STOP, &mut |line| said.note(line))?;
+    let mut machine = Machine::gather(&server, &plan, &strategies)?;
+    machine.add("started", now());
+    machine.add("command", command_line());
+    for warning in machine.all("warning") {
+        said.warn(&format!("warning: {warning}"));
+    }
+    let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
+    let folder = Folder::create(&out, &machine)?;
+    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
+    let mut progress = Progress::new(folder, &plan, &names, &cli.output);
+    let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
+    progress.finish();
+    if measured.is_ok()
+        && let Err(error) = explain::record_losses(&out, &server, &strategies, &STOP)
+    {
+        said.warn(&format!("not every loss has a witness: {error}"));
+    }
+    drop(server);
+    // Whatever ended the run, the rows that are there are shown.
+    let summary = show(&out, &cli.output)?;
+    let code = verdict(&summary, &mut said);
+    let text = format!("{}\n{}index.html\n", report::table(&summary, false), said.text());
+    write_whole(&out.join(SUMMARY), text.as_bytes())?;
+    measured?;
+    Ok(code)
+}
+
+/// Reads the folder back, as `report render` does, and shows what is in it.
+fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
+    let run = Run::read(dir)?;
+    let summary = Summary::of(&run);
+    let page = dir.join("index.html");
+    write_whole(&page, report::render(&summary, &run).as_bytes())?;
+    if output.json {
+        print(&json(&summary)?)?;
+    } else if output.csv {
+        print(&String::from_utf8_lossy(&report::sheet(&summary)?))?;
+    } else if output.quiet {
+        print(&format!("{}\n", page.display()))?;
+    } else {
+        print(&format!("{}\n{}\n", report::table(&summary, coloured()), page.display()))?;
+    }
+    Ok(summary)
+}
+
+fn verdict(summary: &Summary, said: &mut Said) -> ExitCode {
+    for (round, strategy, threads, keys, verdict) in &summary.broken {
+        said.warn(&format!(
+            "{strategy} promises exact and broke it: {verdict}, round {round}, {threads} threads, {keys} keys"
+        ));
+    }
+    let unjudged: Vec<_> = summary.cells.iter().filter(|cell| cell.trials == 0 && cell.error.is_some()).collect();
+    for cell in &unjudged {
+        let why = cell.error.as_deref().unwrap_or_default();
+        said.warn(&format!("{} at {} threads has no verdict: {why}", cell.strategy, cell.threads));
+    }
+    match (summary.broken.is_empty(), unjudged.is_empty()) {
+        (false, _) => ExitCode::from(BROKEN),
+        (true, false) => ExitCode::from(FAILED),
+        (true, true) => ExitCode::SUCCESS,
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn default_folder(machine: &Machine) -> PathBuf {
+    let host = machine.get("host").unwrap_or("unknown").replace('/', "_");
+    Path::new("results").join(format!("{}-{host}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ")))
+}
+
+/// The command as it was typed, for the page's recipe; a URL with a password in it is left out.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).map(|word| {
+        let is_secret = word.contains("://") && (word.contains('@') || word.contains("pass="));
+        if !is_secret {
+            return word;
+        }
+        let flag = word.split_once('=').filter(|(name, _)| *name == "--redis-url");
+        flag.map_or_else(|| "$REDIS_URL".to_owned(), |(name, _)| format!("{name}=$REDIS_URL"))
+    });
+    std::iter::once("report".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}

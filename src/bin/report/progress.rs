@@ -1,0 +1,106 @@
+//! The run as it happens: rows into the folder, and a bar, rows or a live view on stderr.
+
+use std::path::PathBuf;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use redis_lost_updates::error::{Error, Result};
+use redis_lost_updates::interchange::write_history;
+use redis_lost_updates::record::{Bucket, Folder, Record, write_whole};
+use redis_lost_updates::report::words;
+use redis_lost_updates::stats::quantile;
+use redis_lost_updates::strategy::Strategy;
+use redis_lost_updates::trial::{Trial, Watch};
+use redis_lost_updates::update::Event;
+use redis_lost_updates::workload::{Plan, Workload};
+
+use crate::args::OutputArgs;
+use crate::live::Live;
+
+pub(crate) struct Progress {
+    folder: Folder,
+    bar: ProgressBar,
+    last: String,
+    live: Option<Live>,
+    verbose: bool,
+    /// Where histories go, if they are kept.
+    history: Option<PathBuf>,
+}
+
+impl Progress {
+    pub(crate) fn new(folder: Folder, plan: &Plan, strategies: &[&str], output: &OutputArgs) -> Self {
+        let trials = plan.trials(strategies.len()) as u64;
+        let screen = MultiProgress::new();
+        let live = output.watch.then(|| Live::new(&screen, plan, strategies));
+        let bar = match (output.no_progress || output.quiet, output.watch) {
+            (true, _) => ProgressBar::hidden(),
+            (false, true) => screen.add(ProgressBar::new(trials)),
+            (false, false) => ProgressBar::new(trials),
+        };
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {eta} left  {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let history = output.history.then(|| folder.path().join("history"));
+        Self { folder, bar, last: String::new(), live, verbose: output.verbose, history }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(live) = &self.live {
+            live.finish();
+        }
+        self.bar.finish_and_clear();
+    }
+
+    /// One trial as a line.
+    fn say(&self, record: &Record, latency: &[Bucket]) {
+        let per_s = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), words::rate);
+        let buckets: Vec<(u64, u64)> = latency.iter().map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
+        let keys = if record.keys == 1 { String::new() } else { format!(" k{}", record.keys) };
+        let line = format!(
+            "round {} {} x{}{keys}: acked {}/s, surviving {}/s, p99 {}, {}",
+            record.round,
+            record.strategy,
+            record.threads,
+            per_s(record.acked_per_s()),
+            per_s(record.surviving_per_s()),
+            quantile(&buckets, 0.99).map_or_else(|| "-".to_owned(), words::time),
+            word(record),
+        );
+        let why = record.error.as_ref().or(record.note.as_ref()).map_or_else(String::new, |why| format!(" ({why})"));
+        self.bar.suspend(|| eprintln!("{line}{why}"));
+    }
+
+    fn keep_history(&self, record: &Record, trial: &Trial) -> Result<()> {
+        let Some(folder) = &self.history else { return Ok(()) };
+        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        let path = folder.join(format!("{}-{}-{}-{}.csv", record.round, record.strategy, record.threads, record.keys));
+        let lanes: Vec<&[Event]> = trial.heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+        let mut bytes = Vec::new();
+        write_history(&mut bytes, &lanes, &trial.found).map_err(|e| Error::file(&path, e))?;
+        write_whole(&path, &bytes)
+    }
+}
+
+fn word(record: &Record) -> String {
+    record.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string())
+}
+
+impl Watch for Progress {
+    fn begins(&mut self, strategy: &dyn Strategy, workload: &Workload, done: usize) {
+        self.bar.set_position(done as u64);
+        self.bar.set_message(format!("{} x{}{}", strategy.name(), workload.threads, self.last));
+    }
+
+    fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {
+        self.last = format!("  (last: {} x{} {})", record.strategy, record.threads, word(&record));
+        if self.verbose {
+            self.say(&record, &latency);
+        }
+        if let Some(live) = &mut self.live {
+            live.sees(&record);
+        }
+        // The row last, so that every row's history is there.
+        if let Some(trial) = trial {
+            self.keep_history(&record, &trial)?;
+        }
+        self.folder.append(&record, &latency)
+    }
+}

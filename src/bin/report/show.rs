@@ -1,0 +1,52 @@
+//! `report render`, `list`, `predict`: what is known without measuring.
+
+use std::path::Path;
+
+use redis_lost_updates::error::Result;
+use redis_lost_updates::record::{Run, write_whole};
+use redis_lost_updates::server::Wanted;
+use redis_lost_updates::summary::Summary;
+use redis_lost_updates::verdict::Promise;
+use redis_lost_updates::{law, report, strategy};
+
+use crate::STOP;
+use crate::args::Cli;
+use crate::output::print;
+
+pub(crate) fn render(dir: &Path) -> Result<()> {
+    let run = Run::read(dir)?;
+    let page = dir.join("index.html");
+    write_whole(&page, report::render(&Summary::of(&run), &run).as_bytes())?;
+    print(&format!("{}\n", page.display()))
+}
+
+/// Every strategy, by promise; what the server at hand cannot run is marked, if there is a server without fetching one.
+pub(crate) fn list(cli: &Cli) -> Result<()> {
+    let wanted = Wanted { offline: true, ..cli.server.wanted() };
+    let server = match wanted.resolve(&STOP, &mut |_| ()) {
+        Err(error) if cli.server.is_particular() => return Err(error),
+        server => server.ok(),
+    };
+    for promise in [Promise::Exact, Promise::Lossy] {
+        print(match promise {
+            Promise::Exact => "exact: must not lose or double an update      round trips\n",
+            Promise::Lossy => "\nlossy: known to be wrong, kept as controls    round trips\n",
+        })?;
+        for strategy in strategy::ALL.iter().filter(|strategy| strategy.promise() == promise) {
+            let why_not = server.as_ref().map_or(Ok(None), |server| strategy.unavailable(server))?;
+            let mark = why_not.map_or_else(String::new, |why| format!(" [not on this server: {why}]"));
+            print(&format!("  {:<24} {:>5}  {}{mark}\n", strategy.name(), strategy.round_trips(), strategy.about()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn predict(threads: &[u16], keys: usize) -> Result<()> {
+    let counters = if keys == 1 { "one counter".to_owned() } else { format!("{keys} counters used evenly") };
+    print(&format!("GET and SET on {counters}, clients without a pause:\n\nthreads    lost  surviving\n"))?;
+    for &threads in threads {
+        let lost = law::predict_keys(usize::from(threads), keys) * 100.0;
+        print(&format!("{threads:>7} {lost:>6.1}% {:>9.1}%\n", 100.0 - lost))?;
+    }
+    Ok(())
+}

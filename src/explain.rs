@@ -1,0 +1,148 @@
+//! Show me the lost update: small races under the eyes of the server's own MONITOR, until one loses an update, and then
+//! the shortest run of commands that shows how.
+//!
+//! MONITOR streams every command of every client in the order the server executes them, stamped by the server's clock:
+//! no client's clock or memory is needed, and none is believed. It costs the server a formatted copy of every command
+//! (half of its throughput or more, says <https://redis.io/docs/latest/commands/monitor/>), so it is never on during a
+//! measured trial: the races here are other races, of a few dozen updates, whose figures are kept nowhere.
+//!
+//! What MONITOR does not tell, `replay` works out: the values that reads returned, and which update a command belongs
+//! to. `shortest` then picks the run of commands to show.
+
+mod monitor;
+mod replay;
+mod shortest;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::explain::monitor::Monitor;
+use crate::record::{Run, Step, WITNESS, rows_of, write_whole};
+use crate::server::Server;
+use crate::strategy::Strategy;
+use crate::trial::Crew;
+use crate::workload::Workload;
+
+/// How long [`explain`] goes on looking for a loss.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Updates by every client in the first race; every later one is twice as long, up to the last.
+const FIRST: u64 = 25;
+const LAST: u64 = 400;
+
+/// How long [`record_losses`] may take for a whole run, and for one strategy of it.
+const WHOLE_RUN: Duration = Duration::from_secs(2);
+const ONE_STRATEGY: Duration = Duration::from_millis(300);
+
+/// An update being lost, command by command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// The commands, in the order the server executed them.
+    pub steps: Vec<Step>,
+    /// Updates acknowledged in the race they are taken from.
+    pub acked: u64,
+    /// How many of them were lost.
+    pub lost: u64,
+}
+
+/// Races `threads` clients until an update is lost, and shows it; `None` if none was lost within [`PATIENCE`].
+///
+/// # Errors
+/// The server does not answer or does not allow MONITOR, the strategy cannot be opened, or `stop` was raised.
+pub fn explain(server: &Server, strategy: &dyn Strategy, threads: usize, stop: &AtomicBool) -> Result<Option<Witness>> {
+    explain_within(server, strategy, threads, PATIENCE, stop)
+}
+
+/// [`explain`] with a patience of one's own. A race that has begun within it may end a little later.
+///
+/// # Errors
+/// As [`explain`].
+pub fn explain_within(
+    server: &Server,
+    strategy: &dyn Strategy,
+    threads: usize,
+    patience: Duration,
+    stop: &AtomicBool,
+) -> Result<Option<Witness>> {
+    if let Some(why) = strategy.unavailable(server)? {
+        return Err(Error::server(format!("strategy {} cannot run here: {why}", strategy.name())));
+    }
+    // Opening may take long (a replica to start): patience is for the races.
+    let mut crew = Crew::open(server, strategy, Workload::one_key(threads), 0, stop)?;
+    let since = Instant::now();
+    let mut updates = FIRST;
+    let witness = loop {
+        let left = patience.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            break Ok(None);
+        }
+        match watched(server, strategy, &mut crew, threads, updates, left) {
+            Ok(None) => updates = (updates * 2).min(LAST),
+            found_or_failed => break found_or_failed,
+        }
+        if stop.load(Ordering::Relaxed) {
+            break Err(Error::interrupted());
+        }
+    };
+    crew.close().and(witness)
+}
+
+/// One race under MONITOR, and its witness if it lost an update.
+fn watched(
+    server: &Server,
+    strategy: &dyn Strategy,
+    crew: &mut Crew<'_>,
+    threads: usize,
+    updates: u64,
+    deadline: Duration,
+) -> Result<Option<Witness>> {
+    let monitor = Monitor::attach(server)?;
+    let trial = crew.trial(updates, deadline)?;
+    let seen = monitor.seen()?;
+    let ledger = &trial.judgement.ledger;
+    if ledger.lost == 0 {
+        return Ok(None);
+    }
+    let acts = replay::replay(&seen, server.prefix(), threads);
+    let steps = shortest::shortest(&acts, ledger, &trial.spent);
+    Ok(Some(Witness {
+        steps: shortest::rows(strategy.name(), threads, &steps),
+        acked: ledger.acked,
+        lost: ledger.lost,
+    }))
+}
+
+/// Writes `witness.csv` into a result folder: one witness for every strategy that lost something there, raced again at
+/// the fewest threads at which it did. Takes about two seconds at most, and what the last strategy needs to open (a
+/// replica to start); what is not found in that time is left out.
+///
+/// # Errors
+/// The folder cannot be read or written, the server is gone or does not allow MONITOR, or `stop` was raised. What was
+/// found until then is written all the same.
+pub fn record_losses(folder: &Path, server: &Server, strategies: &[&dyn Strategy], stop: &AtomicBool) -> Result<()> {
+    let run = Run::read(folder)?;
+    let since = Instant::now();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut trouble = Ok(());
+    for strategy in strategies {
+        let losses =
+            run.records.iter().filter(|r| r.strategy == strategy.name() && r.lost.is_some_and(|lost| lost > 0));
+        let Some(threads) = losses.map(|record| record.threads).min() else { continue };
+        let patience = WHOLE_RUN.saturating_sub(since.elapsed()).min(ONE_STRATEGY);
+        if patience.is_zero() || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match explain_within(server, *strategy, threads, patience, stop) {
+            Ok(witness) => steps.extend(witness.into_iter().flat_map(|witness| witness.steps)),
+            Err(error) => trouble = Err(error),
+        }
+    }
+    if !steps.is_empty() {
+        let path = folder.join(WITNESS);
+        let bytes = rows_of(&steps, true).map_err(|e| Error::file(&path, e))?;
+        write_whole(&path, &bytes)?;
+    }
+    trouble
+}

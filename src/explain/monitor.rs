@@ -1,0 +1,112 @@
+//! A connection that sees every command the server executes, in its order: MONITOR, and the lines it sends.
+//!
+//! The lines of a short race wait in the connection's buffers until it is over. A command that only we can have sent
+//! marks the end, so that reading needs no timeout.
+
+use redis::{Connection, Value};
+
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+/// One command as the server saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The server's clock.
+    pub(super) at_us: u64,
+    /// The client's address, or `lua` for a command that a script calls.
+    pub(super) client: String,
+    /// The command's name in capitals, then its arguments.
+    pub(super) words: Vec<String>,
+}
+
+pub(super) struct Monitor {
+    lines: Connection,
+    db: Connection,
+    mark: String,
+    server: Server,
+}
+
+impl Monitor {
+    /// Attaches to the server.
+    pub(super) fn attach(server: &Server) -> Result<Self> {
+        let db = server.connect()?;
+        let mut lines = server.connect()?;
+        let answer = lines
+            .send_packed_command(&redis::cmd("MONITOR").get_packed_command())
+            .and_then(|()| lines.recv_response())
+            .and_then(Value::extract_error);
+        if let Err(error) = answer {
+            let why = format!("server {} does not allow MONITOR, which explain needs: {error}", server.address());
+            return Err(Error::server(why));
+        }
+        let mark = format!("{}end:{:016x}", server.prefix(), fastrand::u64(..));
+        Ok(Self { lines, db, mark, server: server.clone() })
+    }
+
+    /// Every command from the attachment until now.
+    pub(super) fn seen(mut self) -> Result<Vec<Seen>> {
+        redis::cmd("ECHO").arg(&self.mark).exec(&mut self.db).map_err(|e| self.server.refuses(&e))?;
+        let mut seen = Vec::new();
+        loop {
+            let Value::SimpleString(line) = self.lines.recv_response().map_err(|e| self.server.refuses(&e))? else {
+                continue;
+            };
+            match parse(&line) {
+                Some(command) if command.words.contains(&self.mark) => return Ok(seen),
+                Some(command) => seen.push(command),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Reads `1795567887.502376 [0 127.0.0.1:58274] "SET" "key" "42"`.
+fn parse(line: &str) -> Option<Seen> {
+    let (time, rest) = line.split_once(" [")?;
+    let (seconds, micros) = time.split_once('.')?;
+    let (source, words) = rest.split_once("] \"")?;
+    let (_database, client) = source.split_once(' ')?;
+    let mut words = unquoted(words)?;
+    words.first_mut()?.make_ascii_uppercase();
+    let at_us = seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?;
+    Some(Seen { at_us, client: client.to_owned(), words })
+}
+
+/// The words of `SET" "key" "42"`: the first quote is gone already. Escapes of unprintable bytes stay as they are.
+fn unquoted(text: &str) -> Option<Vec<String>> {
+    let mut words = vec![String::new()];
+    let mut chars = text.chars();
+    loop {
+        match chars.next()? {
+            '\\' => {
+                let escaped = chars.next()?;
+                if !matches!(escaped, '"' | '\\') {
+                    words.last_mut()?.push('\\');
+                }
+                words.last_mut()?.push(escaped);
+            }
+            '"' => match (chars.next(), chars.next()) {
+                (None, _) => return Some(words),
+                (Some(' '), Some('"')) => words.push(String::new()),
+                _ => return None,
+            },
+            plain => words.last_mut()?.push(plain),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_the_server_writes_them() {
+        let seen = parse(r#"1795567887.502376 [0 127.0.0.1:58274] "set" "a \"key\"" "\x00\\" "#.trim_end()).unwrap();
+        assert_eq!((seen.at_us, seen.client.as_str()), (1_795_567_887_502_376, "127.0.0.1:58274"));
+        assert_eq!(seen.words, ["SET", "a \"key\"", "\\x00\\"]);
+        let seen = parse(r#"1.000002 [3 unix:/tmp/a b.sock] "GET" """#).unwrap();
+        assert_eq!((seen.client.as_str(), seen.words), ("unix:/tmp/a b.sock", vec!["GET".to_owned(), String::new()]));
+        assert_eq!(parse("OK"), None);
+        assert_eq!(parse(r#"1.000002 [3 lua] "GET" "cut"#), None);
+    }
+}

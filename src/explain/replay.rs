@@ -1,0 +1,229 @@
+//! The commands of one race played again on paper: what every read returned, what every write replaced, and whose they
+//! were.
+//!
+//! The server executes commands one by one, so their order alone decides what the counter held at each. Where all
+//! clients share one connection (or a unix socket, whose clients have no addresses), whose a command was is inferred: a
+//! SET belongs to whoever read its value less one and has not written since, the one that read first if there are several.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
+
+use crate::explain::monitor::Seen;
+
+/// One command of the race.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Act {
+    /// The server's clock.
+    pub(super) at_us: u64,
+    /// Which client.
+    pub(super) lane: usize,
+    /// The command without the key.
+    pub(super) command: String,
+    /// What it did.
+    pub(super) what: What,
+}
+
+/// What a command did, as the order of all commands implies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// Read this from the counter; missing is zero.
+    Read(i128),
+    /// Wrote the counter.
+    Write {
+        /// What it held before.
+        before: i128,
+        /// What it held afterwards, if that can be told.
+        after: Option<i128>,
+        /// Whether the client brought the value (SET), or the server added (INCR).
+        brought: bool,
+    },
+    /// Watches the counter.
+    Watch,
+    /// Begins a transaction.
+    Begin,
+    /// Ends one; aborted if nothing of it was executed.
+    Commit { wrote: bool },
+    /// Asks for a lock with SET NX; got it if the client went on to the counter.
+    Lock { got: bool },
+    /// Removes a lock.
+    Unlock,
+    /// Runs a script on the counter: what the script calls comes next.
+    Script,
+    /// Something else.
+    Other,
+}
+
+/// What became of the commands in `seen` between a trial's two readings of the server's counts.
+pub(super) fn replay(seen: &[Seen], prefix: &str, threads: usize) -> Vec<Act> {
+    // Others may be using the server too: ours are the clients that name a key of ours.
+    let names_ours = |seen: &Seen| seen.words.iter().skip(1).any(|word| word.starts_with(prefix));
+    let ours: HashSet<&str> = seen.iter().filter(|seen| names_ours(seen)).map(|seen| seen.client.as_str()).collect();
+    let race = race(seen, &ours);
+    let Some(counter) = seen.iter().flat_map(|seen| &seen.words).find(|word| is_counter(word, prefix)) else {
+        return Vec::new();
+    };
+    let mut clients: Vec<&str> = Vec::new();
+    let mut script_of = 0;
+    let mut value = 0;
+    let mut acts = Vec::new();
+    for (i, command) in seen.iter().enumerate() {
+        let what = effect(&command.words, counter, &mut value);
+        let concerns_us = names_ours(command) || what.is_some();
+        if !race.contains(&i) || !concerns_us || !ours.contains(command.client.as_str()) {
+            continue;
+        }
+        let lane = if command.client == "lua" { script_of } else { number(&mut clients, &command.client) };
+        script_of = lane;
+        let what = what.unwrap_or(What::Other);
+        acts.push(Act { at_us: command.at_us, lane, command: shown(&command.words, counter), what });
+    }
+    if clients.len() == 1 && threads > 1 {
+        infer_lanes(&mut acts);
+    }
+    judge_commits_and_locks(&mut acts);
+    acts
+}
+
+/// The commands of the race itself: the most there are between two readings of INFO by us.
+fn race(seen: &[Seen], ours: &HashSet<&str>) -> Range<usize> {
+    let is_reading = |seen: &Seen| seen.words[0] == "INFO" && ours.contains(seen.client.as_str());
+    let edges: Vec<usize> = (0..seen.len()).filter(|&i| is_reading(&seen[i])).collect();
+    let longest = edges.windows(2).map(|pair| pair[0] + 1..pair[1]).max_by_key(ExactSizeIterator::len);
+    longest.unwrap_or(0..seen.len())
+}
+
+/// Whether this is a crew's first counter and not a key beside it.
+fn is_counter(word: &str, prefix: &str) -> bool {
+    word.strip_prefix(prefix).is_some_and(|name| name.len() == 10 && name.ends_with(":0"))
+}
+
+fn number<'a>(clients: &mut Vec<&'a str>, client: &'a str) -> usize {
+    clients.iter().position(|&known| known == client).unwrap_or_else(|| {
+        clients.push(client);
+        clients.len() - 1
+    })
+}
+
+/// Applies one command to the counter's `value`; `None` for commands that are nothing to us.
+fn effect(words: &[String], counter: &str, value: &mut i128) -> Option<What> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let before = *value;
+    let mut write = |after: Option<i128>, brought| {
+        *value = after.unwrap_or(before);
+        Some(What::Write { before, after, brought })
+    };
+    match words.as_slice() {
+        ["MULTI"] => Some(What::Begin),
+        ["EXEC"] => Some(What::Commit { wrote: true }),
+        ["EVAL" | "EVALSHA" | "FCALL", _, rest @ ..] if rest.contains(&counter) => Some(What::Script),
+        ["WATCH", keys @ ..] if keys.contains(&counter) => Some(What::Watch),
+        ["GET", key] if *key == counter => Some(What::Read(before)),
+        ["SET", key, new, options @ ..] if *key == counter => {
+            let says = |word: &str| options.iter().any(|option| option.eq_ignore_ascii_case(word));
+            let expected = options.iter().position(|o| o.eq_ignore_ascii_case("IFEQ")).map(|at| options[at + 1]);
+            let is_refused = expected.is_some_and(|old| integer(old) != Some(before)) || says("NX") && before != 0;
+            if is_refused { Some(What::Other) } else { write(integer(new), true) }
+        }
+        ["GETSET", key, new] if *key == counter => write(integer(new), true),
+        ["INCR", key] if *key == counter => write(Some(before + 1), false),
+        ["INCRBY", key, by] if *key == counter => write(integer(by).map(|by| before + by), false),
+        ["INCRBYFLOAT", key, by] if *key == counter => write(integer(by).and_then(|by| float_sum(before, by)), false),
+        ["BITFIELD", key, "SET", "u8", _, new] if *key == counter => write(integer(new), true),
+        ["BITFIELD", key, "OVERFLOW", "SAT", "INCRBY", "u8", _, by] if *key == counter => {
+            write(integer(by).map(|by| (before + by).min(255)), false)
+        }
+        ["DEL" | "UNLINK", keys @ ..] if keys.contains(&counter) => write(Some(0), true),
+        ["SET", key, _, options @ ..]
+            if key.starts_with(counter) && options.iter().any(|o| o.eq_ignore_ascii_case("NX")) =>
+        {
+            Some(What::Lock { got: false })
+        }
+        ["DEL" | "UNLINK", key] if key.starts_with(counter) => Some(What::Unlock),
+        _ => None,
+    }
+}
+
+/// A whole number, however a server or a script writes it.
+fn integer(text: &str) -> Option<i128> {
+    text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|f| f.fract() == 0.0).map(|f| f as i128))
+}
+
+/// What adding floats gives; the servers' floats are wider than ours, so where the two may differ it is not told.
+fn float_sum(a: i128, b: i128) -> Option<i128> {
+    let is_exact = a.unsigned_abs() < 1 << 53;
+    let is_lost = a.unsigned_abs() > 1 << 66 && b.unsigned_abs() < 2 && cfg!(target_arch = "x86_64");
+    if is_exact { Some(a + b) } else { is_lost.then_some(a) }
+}
+
+/// The command as shown: without the counter's key, other keys by what they add to it, long words cut.
+fn shown(words: &[String], counter: &str) -> String {
+    let short = words.iter().filter(|word| *word != counter).map(|word| {
+        let word = word.strip_prefix(counter).map_or(word.as_str(), |side| side.trim_start_matches([':', '.']));
+        let is_number = integer(word).is_some();
+        let longest = if is_number { 24 } else { 12 };
+        let is_long = word.chars().count() > longest;
+        if is_long { format!("{}..", word.chars().take(6).collect::<String>()) } else { word.to_owned() }
+    });
+    short.collect::<Vec<_>>().join(" ")
+}
+
+/// Tells the clients of one shared connection apart, by what each must have read to write what it wrote.
+fn infer_lanes(acts: &mut [Act]) {
+    let mut held: Vec<Option<(usize, i128)>> = Vec::new(); // by lane: when it read, and what
+    let (mut watches, mut begun) = (VecDeque::new(), None);
+    let mut last = 0;
+    for i in 0..acts.len() {
+        match acts[i].what {
+            What::Watch => watches.push_back(i),
+            What::Begin => begun = Some(i),
+            What::Read(value) => {
+                let free = held.iter().position(Option::is_none);
+                last = free.unwrap_or(held.len());
+                held.resize(held.len().max(last + 1), None);
+                held[last] = Some((i, value));
+                if let Some(watch) = watches.pop_front() {
+                    acts[watch].lane = last;
+                }
+            }
+            What::Write { after, .. } => last = release(&mut held, after.map(|value| value - 1)).unwrap_or(last),
+            // An EXEC with no write since its MULTI was aborted: the longest waiting client's.
+            What::Commit { .. } if begun.is_some() => last = release(&mut held, None).unwrap_or(last),
+            _ => {}
+        }
+        acts[i].lane = last;
+        if !matches!(acts[i].what, What::Begin)
+            && let Some(begin) = begun.take()
+        {
+            acts[begin].lane = last;
+        }
+    }
+}
+
+/// The lane that has held this value longest, or any value if none holds this one; it holds nothing from now on.
+fn release(held: &mut [Option<(usize, i128)>], wanted: Option<i128>) -> Option<usize> {
+    let open = held.iter().enumerate().filter_map(|(lane, held)| held.map(|(since, value)| (lane, since, value)));
+    let best = open.min_by_key(|&(_, since, value)| (Some(value) != wanted, since));
+    let (lane, ..) = best?;
+    held[lane] = None;
+    Some(lane)
+}
+
+/// Whether each EXEC executed anything, and each lock was taken.
+fn judge_commits_and_locks(acts: &mut [Act]) {
+    for i in 0..acts.len() {
+        let lane = acts[i].lane;
+        match acts[i].what {
+            What::Commit { .. } => {
+                let previous = acts[..i].iter().rfind(|act| act.lane == lane);
+                let wrote = previous.is_some_and(|act| act.what != What::Begin);
+                acts[i].what = What::Commit { wrote };
+            }
+            What::Lock { .. } => {
+                let next = acts[i + 1..].iter().find(|act| act.lane == lane);
+                let got = next.is_some_and(|act| matches!(act.what, What::Read(_) | What::Write { .. }));
+                acts[i].what = What::Lock { got };
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
+//!
+//! The command `report` answers for the [strategies](strategy::ALL) of this crate, on a page; this library answers for
+//! any other. Implement [`strategy::Strategy`] and race it:
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//! use std::time::Duration;
+//! use redis_lost_updates::{server::Wanted, strategy, trial::Crew, workload::{Size, Workload}};
+//!
+//! # fn main() -> redis_lost_updates::error::Result<()> {
+//! let stop = AtomicBool::new(false);
+//! let server = Wanted::from_env()?.resolve(&stop, &mut |line| eprintln!("{line}"))?;
+//! let incr = strategy::find(&["incr"])?[0];
+//! let mut crew = Crew::open(&server, incr, Workload::one_key(8), 1, &stop)?;
+//! let trial = crew.sized_trial(Size::Duration(Duration::from_millis(200)))?;
+//! crew.close()?;
+//! println!("{}: {:?}", trial.verdict, trial.judgement.ledger);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//!
+//! Two halves that meet only in [`record`]. Imports point one way, in this order; a test holds it.
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`error`] | the one error: a line that says what failed, on what, and what to do |
+//! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
+//! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
+//! | [`workload`] | what is to be measured, and in which order |
+//! | [`verdict`] | accounts, and the word for them |
+//! | [`history`] | exact: is this the history of a counter? With the proof |
+//! | [`interchange`] | anyone's history as a file |
+//! | [`law`] | what GET and SET lose, worked out |
+//! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
+//! | [`race`] | the timed section and nothing else |
+//! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
+//! | [`strategy`] | the ways to add one, a file for each idea |
+//! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
+//! | [`explain`] | one lost update, step by step |
+//! | `summary`, `report` | rows -> figures -> page, table, words (feature `cli`) |
+
+#[cfg(feature = "cli")]
+pub mod compare;
+mod demo;
+pub mod error;
+pub mod explain;
+pub mod history;
+pub mod interchange;
+pub mod law;
+mod machine;
+pub mod race;
+pub mod record;
+#[cfg(feature = "cli")]
+pub mod report;
+pub mod server;
+#[cfg(feature = "cli")]
+pub mod stats;
+pub mod strategy;
+#[cfg(feature = "cli")]
+pub mod summary;
+pub mod trial;
+pub mod update;
+pub mod verdict;
+pub mod workload;
+
+pub use demo::{Phase, demo};

@@ -1,0 +1,107 @@
+//! Where a run was made and with what: refuse to measure what cannot be named, and write the rest down.
+
+use crate::error::Result;
+use crate::race;
+use crate::record::Machine;
+use crate::server::{CpuSet, Server};
+use crate::strategy::Strategy;
+use crate::workload::{Plan, Size};
+
+impl Machine {
+    /// Everything a reader must know to believe a figure: the server and its settings, this machine, this build, the
+    /// plan.
+    ///
+    /// # Errors
+    /// The server does not say what it is.
+    pub fn gather(server: &Server, plan: &Plan, strategies: &[&dyn Strategy]) -> Result<Self> {
+        let mut machine = Self::default();
+        machine.add("format", "1");
+        machine.add_server(server)?;
+        machine.add_host();
+        machine.add_build();
+        machine.add("recording_ns_per_update", format!("{:.0}", race::recording_cost_ns()?));
+        machine.add_plan(plan, strategies);
+        Ok(machine)
+    }
+
+    fn add_server(&mut self, server: &Server) -> Result<()> {
+        let facts = server.facts()?;
+        self.add("server", facts.name);
+        self.add("server_version", facts.version);
+        self.add("server_redis_version", facts.redis_version);
+        self.add("server_address", server.address());
+        self.add("server_is_private", if server.child().is_some() { "yes" } else { "no" });
+        self.add("server_is_composed", if server.is_composed() { "yes" } else { "no" });
+        self.add("transport", server.transport().to_string());
+        self.add("placement", server.placement());
+        for (name, value) in facts.settings {
+            self.add(&format!("server.{name}"), value);
+        }
+        facts.warnings.into_iter().for_each(|warning| self.add("warning", warning));
+        Ok(())
+    }
+
+    fn add_host(&mut self) {
+        let system = rustix::system::uname();
+        self.add("host", system.nodename().to_string_lossy());
+        self.add("kernel", format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()));
+        self.add("arch", std::env::consts::ARCH);
+        self.add("cpu", cpu_model());
+        self.add("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string());
+        self.add("cpus_of_clients", CpuSet::allowed().to_string());
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or_default().to_owned();
+        let busy = load.parse::<f64>().unwrap_or(0.0) > 0.5;
+        self.add("load_before", load.clone());
+        if busy {
+            self.add(
+                "warning",
+                format!("the machine was busy before the run (load {load}): figures may be low and scattered"),
+            );
+        }
+    }
+
+    fn add_build(&mut self) {
+        self.add("version", env!("CARGO_PKG_VERSION"));
+        self.add("commit", env!("BUILD_COMMIT"));
+        self.add("rustc", env!("BUILD_RUSTC"));
+        self.add("crates", env!("BUILD_CRATES"));
+        self.add("profile", env!("BUILD_PROFILE"));
+        self.add("opt_level", env!("BUILD_OPT_LEVEL"));
+        if ["0", "1"].contains(&env!("BUILD_OPT_LEVEL")) {
+            self.add("warning", "this build is not optimised: its throughput says little about an optimised one");
+        }
+    }
+
+    fn add_plan(&mut self, plan: &Plan, strategies: &[&dyn Strategy]) {
+        let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        self.add("seed", plan.seed.to_string());
+        self.add("rounds", plan.rounds.to_string());
+        self.add("threads", list(&plan.threads));
+        self.add("keys", list(&plan.keys));
+        self.add("skew", plan.skew.to_string());
+        match plan.size {
+            Size::Updates(updates) => self.add("updates_per_thread", updates.to_string()),
+            Size::Duration(duration) => self.add("trial_ms", duration.as_millis().to_string()),
+        }
+        for strategy in strategies {
+            self.add(&format!("strategy.{}", strategy.name()), strategy.about());
+            self.add(&format!("round_trips.{}", strategy.name()), strategy.round_trips());
+            let parameters = strategy.parameters();
+            if !parameters.is_empty() {
+                self.add(&format!("parameters.{}", strategy.name()), parameters);
+            }
+        }
+    }
+}
+
+fn cpu_model() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
+    if let Some((_, model)) = model {
+        return model.trim().to_owned();
+    }
+    let sysctl = std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output();
+    let brand = sysctl.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}

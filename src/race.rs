@@ -1,0 +1,222 @@
+//! The timed section and nothing else: a barrier, each worker's own stamps, its lane of events. Knows no Redis.
+//!
+//! Every worker runs on a thread of its own from a rayon pool of exactly as many threads (never the global pool, which
+//! runs only as many clients as there are cores and so hides the race). It reads the clock once for every hand-over:
+//! the end of one is the begin of the next, which is what *closed loop* means. Everything a lane writes to was allocated
+//! and touched before the barrier.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{BoxError, Error, Result};
+use crate::update::{Event, Outcome, Update, Updater};
+
+/// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
+const GIVE_UP_AFTER: u32 = 3;
+
+/// What one worker is to do.
+pub struct Work<'a> {
+    /// The names of all counters.
+    pub keys: &'a [String],
+    /// Which counters this worker's updates go to, walked round and round.
+    pub sequence: &'a [u16],
+    /// How many updates.
+    pub updates: u64,
+}
+
+/// What bounds a race from outside.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// Raised when the run is to end now (Ctrl-C): every worker stops after the update it is in.
+    pub stop: &'a AtomicBool,
+    /// Workers stop at this time after the race's zero even if updates are left.
+    pub deadline: Duration,
+}
+
+/// What one worker did.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// One event for every update attempted, in order.
+    pub events: Vec<Event>,
+    /// When it passed the barrier, in nanoseconds since the race's zero.
+    pub start_ns: u64,
+    /// When its last update was done.
+    pub end_ns: u64,
+    /// CPU time its thread used in between.
+    pub cpu_ns: u64,
+    /// The first error or refusal it met.
+    pub trouble: Option<String>,
+}
+
+/// What all workers did.
+#[derive(Debug)]
+pub struct Heat {
+    /// One lane for every worker.
+    pub lanes: Vec<Lane>,
+}
+
+impl Heat {
+    /// Last end minus first start, in nanoseconds.
+    pub fn span_ns(&self) -> u64 {
+        let first = self.lanes.iter().map(|lane| lane.start_ns).min().unwrap_or(0);
+        let last = self.lanes.iter().map(|lane| lane.end_ns).max().unwrap_or(0);
+        last.saturating_sub(first)
+    }
+
+    /// The part of the span in which every worker was at it: (first end - last start) / span, 0 to 1.
+    pub fn overlap(&self) -> f64 {
+        let last_start = self.lanes.iter().map(|lane| lane.start_ns).max().unwrap_or(0);
+        let first_end = self.lanes.iter().map(|lane| lane.end_ns).min().unwrap_or(0);
+        match self.span_ns() {
+            0 => 0.0,
+            span => first_end.saturating_sub(last_start) as f64 / span as f64,
+        }
+    }
+}
+
+/// A pool of exactly `threads` threads for [`race`].
+///
+/// # Errors
+/// The system would not give that many threads.
+pub fn pool(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("racer-{i}"))
+        .build()
+        .map_err(|e| Error::broken(format!("cannot start {threads} threads: {e}; ask for fewer with --threads")))
+}
+
+/// Runs every updater on a thread of its own, all at once, and gives back what each did.
+///
+/// # Errors
+/// An updater panicked: the message names the worker and what it said. The other workers finish first.
+pub fn race(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work<'_>],
+    limits: Limits<'_>,
+) -> Result<Heat> {
+    assert_eq!(pool.current_num_threads(), updaters.len(), "one thread for every updater");
+    assert_eq!(work.len(), updaters.len(), "work for every updater");
+    let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
+    let barrier = Barrier::new(seats.len());
+    let zero = Instant::now();
+    let lanes: Vec<std::thread::Result<Lane>> = pool.broadcast(|thread| {
+        let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
+        let work = &work[thread.index()];
+        let mut lane = Lane { events: touched(work.updates), ..Lane::default() };
+        barrier.wait();
+        // Caught here, so that one panicking worker cannot leave the others waiting or take the process down.
+        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, limits, zero, &mut lane)))?;
+        Ok(lane)
+    });
+    let mut heat = Heat { lanes: Vec::with_capacity(lanes.len()) };
+    for (worker, lane) in lanes.into_iter().enumerate() {
+        heat.lanes.push(lane.map_err(|panic| Error::broken(format!("worker {worker} panicked: {}", said(&*panic))))?);
+    }
+    Ok(heat)
+}
+
+/// Room for every event, its pages already the process's own.
+fn touched(updates: u64) -> Vec<Event> {
+    let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
+    events.clear();
+    events
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").lines().next().unwrap_or_default().to_owned()
+}
+
+fn run(updater: &mut dyn Updater, work: &Work<'_>, limits: Limits<'_>, zero: Instant, lane: &mut Lane) {
+    let now = || zero.elapsed().as_nanos() as u64;
+    let deadline_ns = limits.deadline.as_nanos() as u64;
+    let cpu_before = thread_cpu_ns();
+    lane.start_ns = now();
+    lane.end_ns = lane.start_ns;
+    let batch = updater.batch().max(1);
+    let mut keys: Vec<&str> = Vec::with_capacity(batch);
+    let mut done: Vec<Update> = Vec::with_capacity(batch);
+    let mut sequence = work.sequence.iter().copied().cycle();
+    let (mut left, mut failures) = (work.updates, 0);
+    while left > 0 && failures < GIVE_UP_AFTER && lane.end_ns < deadline_ns && !limits.stop.load(Ordering::Relaxed) {
+        let handed = batch.min(left as usize);
+        left -= handed as u64;
+        let begin_ns = lane.end_ns;
+        if handed == 1 {
+            let key = sequence.next().unwrap_or(0) as usize;
+            let result = updater.update(&work.keys[key]);
+            lane.end_ns = now();
+            failures = if result.is_err() { failures + 1 } else { 0 };
+            let (outcome, tries) = keep(result, &mut lane.trouble);
+            lane.events.push(Event::new(key, begin_ns, lane.end_ns, tries, outcome));
+            continue;
+        }
+        keys.clear();
+        done.clear();
+        let from = lane.events.len();
+        for _ in 0..handed {
+            let key = sequence.next().unwrap_or(0) as usize;
+            keys.push(&work.keys[key]);
+            lane.events.push(Event::new(key, begin_ns, begin_ns, 1, Outcome::Unknown));
+        }
+        let result = updater.update_batch(&keys, &mut done);
+        lane.end_ns = now();
+        failures = if result.is_err() { failures + 1 } else { 0 };
+        let error = result.err().map(|e| e.to_string());
+        let mut done = done.drain(..);
+        for event in &mut lane.events[from..] {
+            let each = done.next().ok_or_else(|| BoxError::from(error.as_deref().unwrap_or("no outcome reported")));
+            let (outcome, tries) = keep(each, &mut lane.trouble);
+            *event = Event::new(event.key(), begin_ns, lane.end_ns, tries, outcome);
+        }
+    }
+    lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
+}
+
+/// The outcome as the history keeps it; the first trouble's own words are kept beside it.
+fn keep(result: Result<Update, BoxError>, trouble: &mut Option<String>) -> (Outcome, u32) {
+    match result {
+        Ok(Update::Applied { value: Some(value), tries }) => (Outcome::Acked(value), tries),
+        Ok(Update::Applied { value: None, tries }) => (Outcome::AckedBlind, tries),
+        Ok(Update::Refused { tries, reason }) => {
+            trouble.get_or_insert(reason);
+            (Outcome::Refused, tries)
+        }
+        Err(error) => {
+            trouble.get_or_insert_with(|| error.to_string());
+            (Outcome::Unknown, 1)
+        }
+    }
+}
+
+/// What recording costs: nanoseconds an update of this harness's own, over an updater that does nothing.
+///
+/// The part of any latency shown that is ours, clock read included.
+///
+/// # Errors
+/// A thread cannot be had.
+pub fn recording_cost_ns() -> Result<f64> {
+    struct Nothing;
+    impl Updater for Nothing {
+        fn update(&mut self, _key: &str) -> Result<Update, BoxError> {
+            Ok(Update::told(0))
+        }
+    }
+    const UPDATES: u64 = 200_000;
+    let (pool, keys) = (pool(1)?, [String::new()]);
+    let work = [Work { keys: &keys, sequence: &[0], updates: UPDATES }];
+    let limits = Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(1) };
+    let heat = race(&pool, &mut [Box::new(Nothing)], &work, limits)?;
+    Ok(heat.span_ns() as f64 / heat.lanes[0].events.len().max(1) as f64)
+}
+
+fn thread_cpu_ns() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}

@@ -1,0 +1,139 @@
+//! A [`Comparison`] made readable: for a terminal, for a pull request, as a page. What became wrong stands first in each.
+
+mod markdown;
+mod page;
+mod terminal;
+
+pub use markdown::markdown;
+pub use page::page;
+pub use terminal::terminal;
+
+use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
+
+/// A ratio in at most four characters: `0.81`, `12.3`, `140`.
+fn ratio(value: f64) -> String {
+    match value {
+        v if v < 0.005 => "<.01".to_owned(),
+        v if v < 9.995 => format!("{v:.2}"),
+        v if v < 99.95 => format!("{v:.1}"),
+        v if v < 999.5 => format!("{v:.0}"),
+        _ => ">999".to_owned(),
+    }
+}
+
+/// A ratio with its interval: `0.81 (0.78-0.84)`.
+fn interval(change: &Change) -> String {
+    let c = &change.contrast;
+    format!("{} ({}-{})", ratio(c.ratio), ratio(c.low), ratio(c.high))
+}
+
+/// The same of a figure that may not be there.
+fn maybe(change: Option<&Change>) -> String {
+    change.map_or_else(|| "-".to_owned(), interval)
+}
+
+/// `4 threads`, and the keys where they tell cells apart.
+fn load(cell: &CellComparison, several_keys: bool) -> String {
+    let threads = if cell.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", cell.threads) };
+    match (several_keys, cell.keys) {
+        (false, _) => threads,
+        (true, 1) => format!("{threads}, 1 key"),
+        (true, keys) => format!("{threads}, {keys} keys"),
+    }
+}
+
+fn several_keys(comparison: &Comparison) -> bool {
+    let mut cells = comparison.cells.iter();
+    cells.next().is_some_and(|first| cells.any(|cell| cell.keys != first.keys))
+}
+
+/// The word of a cell, and of its p99 where that tells something else.
+fn verdict(cell: &CellComparison) -> String {
+    match cell.p99.as_ref().map(|change| change.outcome).filter(|&p99| p99 != Outcome::Same && p99 != cell.outcome) {
+        Some(p99) if cell.outcome != Outcome::NotComparable => {
+            format!("{}, p99 {}", cell.outcome.words(), p99.words())
+        }
+        _ => cell.outcome.words().to_owned(),
+    }
+}
+
+/// The answer in a sentence or two.
+fn answer(comparison: &Comparison) -> Vec<String> {
+    let mut said = Vec::new();
+    let (n, all) = (comparison.compared(), comparison.cells.len());
+    let count = |outcome| comparison.cells.iter().filter(|cell| cell.outcome == outcome).count();
+    if n == 0 {
+        return vec!["Nothing can be compared: no cell is in both runs with two rounds or more.".to_owned()];
+    }
+    for (outcome, word) in [(Outcome::Slower, "Slower"), (Outcome::Faster, "Faster")] {
+        let whole: Vec<String> =
+            comparison.strategies.iter().filter(|s| s.surviving.outcome == outcome).map(named).collect();
+        if !whole.is_empty() {
+            said.push(format!("{word} as a whole: {}.", whole.join(", ")));
+        }
+    }
+    said.push(format!(
+        "Of {n} cells {} are slower, {} faster, {} the same within the noise{}.",
+        count(Outcome::Slower),
+        count(Outcome::Faster),
+        count(Outcome::Same),
+        if all > n { format!("; {} more are not comparable", all - n) } else { String::new() }
+    ));
+    said
+}
+
+fn named(strategy: &StrategyComparison) -> String {
+    format!("{} {}", strategy.strategy, interval(&strategy.surviving))
+}
+
+/// What must be known before a ratio is believed, one sentence each.
+pub fn warnings(comparison: &Comparison) -> Vec<String> {
+    let mut said: Vec<String> = comparison
+        .differences
+        .iter()
+        .map(|d| format!("the runs differ in {}: {} before, {} after", d.fact, value(&d.before), value(&d.after)))
+        .collect();
+    if let Some(shift) = comparison.shift.filter(|shift| (shift.ratio.ln()).abs() > FLOOR.ln_1p()) {
+        let moved = format!("all strategies together moved to {} of what they were", ratio(shift.ratio));
+        said.push(if shift.trusted {
+            format!("{moved}, which was taken for real, as asked")
+        } else {
+            format!(
+                "{moved}: more likely the machine than the code, so that intervals reach from the ratio to the ratio \
+                 without it; --trust-shift takes it for real"
+            )
+        });
+    }
+    if comparison.shift.is_none() && comparison.compared() > 0 {
+        said.push(
+            "with fewer than four strategies in both runs a busier machine looks like slower code: race others beside"
+                .to_owned(),
+        );
+    }
+    said
+}
+
+fn value(text: &str) -> &str {
+    if text.is_empty() { "not said" } else { text }
+}
+
+/// How to read the ratios.
+fn legend(comparison: &Comparison) -> Vec<String> {
+    let mut said = vec![format!(
+        "Ratios are second run by first, with 95 % intervals{}; throughput is what survived. A difference counts if its \
+         interval holds among so many cells (Holm) and is over {:.0} %.",
+        match comparison.autocorrelation {
+            0.0 => String::new(),
+            rho => format!(", widened for an autocorrelation of {rho:.1} between rounds"),
+        },
+        FLOOR * 100.0
+    )];
+    let chance = comparison.by_chance();
+    if chance > 0 {
+        said.push(format!(
+            "{chance} of {} intervals leave out 1 for a cell that is called the same: among so many, some do by chance.",
+            comparison.compared()
+        ));
+    }
+    said
+}

@@ -1,0 +1,93 @@
+//! A comparison for a terminal: 80 columns, colours only where they are wanted.
+
+use crate::compare::{Comparison, Outcome};
+use crate::report::comparison::{answer, interval, legend, load, maybe, several_keys, verdict, warnings};
+
+/// The width of everything.
+const WIDTH: usize = 80;
+
+/// The comparison as text. Colours are the terminal's own, so that they hold on any background, and say nothing that the
+/// words do not.
+pub fn terminal(comparison: &Comparison, coloured: bool) -> String {
+    let paint =
+        |text: &str, code: &str| if coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let mut out = String::new();
+    for alarm in &comparison.alarms {
+        let mark = if alarm.is_failure() { "WRONG: " } else { "changed: " };
+        let code = if alarm.is_failure() { "1;31" } else { "1" };
+        wrapped(&format!("{mark}{}.", alarm.sentence())).for_each(|line| out += &format!("{}\n", paint(&line, code)));
+    }
+    for warning in warnings(comparison) {
+        wrapped(&format!("warning: {warning}.")).for_each(|line| out += &format!("{}\n", paint(&line, "33")));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let prose = |out: &mut String, lines: Vec<String>| {
+        lines.iter().flat_map(|line| wrapped(line)).for_each(|line| *out += &format!("{line}\n"));
+    };
+    prose(&mut out, answer(comparison));
+    out += &table(comparison, &|outcome: Outcome, text: &str| match outcome {
+        Outcome::Slower => paint(text, "31"),
+        Outcome::Faster => paint(text, "32"),
+        _ => text.to_owned(),
+    });
+    prose(&mut out, legend(comparison));
+    out
+}
+
+/// A heading for each strategy with its whole, and a line for each of its cells.
+fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> String {
+    let keys = several_keys(comparison);
+    let mut out = format!("\n{:<24}{:<17}{:<17}{}\n", "strategy", "surviving/s", "p99", "verdict");
+    let mut last = "";
+    for cell in &comparison.cells {
+        if cell.strategy != last {
+            last = &cell.strategy;
+            out += &match comparison.strategies.iter().find(|whole| whole.strategy == last) {
+                Some(whole) => {
+                    let word = paint(whole.surviving.outcome, whole.surviving.outcome.words());
+                    format!("{last:<24}{:<34}{word}\n", interval(&whole.surviving))
+                }
+                None => format!("{last}\n"),
+            };
+        }
+        let head = format!("  {:<22}", load(cell, keys));
+        let why = cell.why.as_ref().map(|why| format!("not comparable: {why}"));
+        if let Some(why) = why {
+            // The reason has the whole line to itself, and more if it needs them.
+            let mut lines = broken(&why, WIDTH - 24);
+            out += &format!("{head}{}\n", lines.next().unwrap_or_default());
+            lines.for_each(|line| out += &format!("{:24}{line}\n", ""));
+            continue;
+        }
+        let word = verdict(cell);
+        let (word, more) = word.split_once(", ").map_or((word.as_str(), None), |(word, more)| (word, Some(more)));
+        let word = paint(cell.outcome, if word == Outcome::Same.words() && more.is_some() { "same" } else { word });
+        let figures = format!("{:<17}{:<17}", maybe(cell.surviving.as_ref()), maybe(cell.p99.as_ref()));
+        out += &format!("{head}{figures}{word}{}\n", more.map_or_else(String::new, |more| format!(", {more}")));
+    }
+    out.push('\n');
+    out
+}
+
+/// Lines of at most 80 columns.
+fn wrapped(text: &str) -> impl Iterator<Item = String> {
+    broken(text, WIDTH)
+}
+
+fn broken(text: &str, width: usize) -> impl Iterator<Item = String> + use<> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.into_iter()
+}

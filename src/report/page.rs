@@ -1,0 +1,207 @@
+//! The page: one self-contained HTML file, whole without a script, and a pure function of the result files.
+//!
+//! `page.html` says what stands where, `page.css` how it looks, `page.js` what more a script can do (readouts, sorting,
+//! copying). What must work without a script is done without: every chart is SVG with both of its scales, every
+//! load has its own charts, and `:has()` in the style sheet shows the selected ones. The files of this folder each draw
+//! one thing; all of them look at the same [`View`](view::View).
+
+mod answer;
+mod bars;
+mod cast;
+mod caveats;
+mod criterion;
+mod facts;
+mod labels;
+mod lanes;
+mod latency;
+mod lines;
+mod markup;
+mod plot;
+mod scale;
+mod tables;
+mod view;
+
+use askama::Template;
+
+use crate::record::Run;
+use crate::summary::Summary;
+use caveats::{Caveat, Touches, touching};
+use view::View;
+
+/// The page's template: everything in it is either a field here or a loop over one.
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    view: &'a View<'a>,
+    title: String,
+    css: &'static str,
+    selected_css: String,
+    js: &'static str,
+    readouts: String,
+    most_threads: usize,
+    first_keys: usize,
+    broken: Vec<String>,
+    failed: Vec<(String, String)>,
+    skipped: Vec<(String, String)>,
+    answers: Vec<answer::Answer>,
+    caveats: &'a [Caveat],
+    rate_caveats: Vec<&'a Caveat>,
+    loss_caveats: Vec<&'a Caveat>,
+    latency_caveats: Vec<&'a Caveat>,
+    has_greys: bool,
+    starts_log: bool,
+    by_keys: Vec<ByKeys>,
+    over_keys: String,
+    predicts: bool,
+    groups: Vec<bars::Group>,
+    percentiles: String,
+    percentile_names: [(f64, &'static str); 5],
+    latency_ticks: String,
+    latency_rows: Vec<latency::Row>,
+    estimates: tables::Table,
+    costs: tables::Table,
+    lanes: Vec<lanes::Lanes>,
+    losers: bool,
+    everything: tables::Table,
+    in_words: String,
+    facts: Vec<facts::Group>,
+    parameters: Vec<(String, String)>,
+    recipe: Vec<(String, String)>,
+    version: String,
+}
+
+/// The charts over threads at one key count.
+struct ByKeys {
+    keys: usize,
+    rates: String,
+    panels: String,
+    losses: String,
+}
+
+/// One self-contained HTML page.
+pub fn render(summary: &Summary, run: &Run) -> String {
+    let view = View::new(summary, run);
+    let caveats = caveats::caveats(&view);
+    let page = page(&view, &caveats);
+    // Rendering fails only where writing to a String or one of our own fields' Display does, which neither can.
+    page.render().unwrap_or_else(|error| format!("<!doctype html><title>no page</title><p>{error}</p>"))
+}
+
+fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
+    let (summary, run) = (view.summary, view.run);
+    let unjudged = |failed: bool| {
+        let cells = summary.cells.iter().filter(move |cell| cell.trials == 0 && cell.error.is_some() == failed);
+        let why = cells.filter_map(|cell| Some((cell, cell.error.as_ref().or(cell.note.as_ref())?)));
+        let mut rows: Vec<(String, String)> = Vec::new();
+        for (cell, why) in why {
+            let threads = view::threads(cell.threads);
+            match rows
+                .iter_mut()
+                .find(|(what, known)| known == why && what.starts_with(&format!("{} at", cell.strategy)))
+            {
+                Some((what, _)) => {
+                    *what = format!("{}, {}", what.trim_end_matches(" threads").trim_end_matches(" thread"), threads)
+                }
+                None => rows.push((format!("{} at {threads}", cell.strategy), why.clone())),
+            }
+        }
+        rows
+    };
+    let answers = answer::answers(view);
+    let title = "Redis counters under contention: how fast, and how many updates are lost?".to_owned();
+    let parameters = run
+        .machine
+        .0
+        .iter()
+        .filter_map(|fact| Some((fact.fact.strip_prefix("parameters.")?.to_owned(), fact.value.clone())));
+    Page {
+        view,
+        title,
+        css: include_str!("page/page.css"),
+        selected_css: selected_css(view),
+        js: include_str!("page/page.js"),
+        readouts: readouts(view),
+        most_threads: view.threads.last().copied().unwrap_or(1),
+        first_keys: view.keys.first().copied().unwrap_or(1),
+        broken: broken(summary),
+        failed: unjudged(true),
+        skipped: unjudged(false),
+        answers,
+        caveats,
+        rate_caveats: touching(caveats, Touches::Rates),
+        loss_caveats: touching(caveats, Touches::Losses),
+        latency_caveats: touching(caveats, Touches::Latency),
+        starts_log: lines::starts_logarithmic(view),
+        has_greys: view.cast.iter().any(|member| !member.is_lead()),
+        by_keys: view
+            .keys
+            .iter()
+            .map(|&keys| ByKeys {
+                keys,
+                rates: lines::rates(view, keys),
+                panels: lines::panels(view, keys),
+                losses: lines::losses(view, keys),
+            })
+            .collect(),
+        over_keys: lines::losses_over_keys(view),
+        predicts: view.is_predictable() && view.threads.len() > 1,
+        groups: bars::groups(view),
+        percentiles: latency::percentiles(view),
+        percentile_names: latency::PERCENTILES,
+        latency_ticks: latency::ticks(view),
+        latency_rows: latency::rows(view),
+        estimates: criterion::estimates(&run.estimates),
+        costs: tables::costs(view),
+        lanes: lanes::lanes(run),
+        losers: summary.cells.iter().any(|cell| cell.lost > 0),
+        everything: tables::everything(view),
+        in_words: facts::in_words(view),
+        facts: facts::groups(&run.machine),
+        parameters: parameters.collect(),
+        recipe: facts::recipe(&run.machine),
+        version: run.machine.get("version").unwrap_or_default().to_owned(),
+    }
+}
+
+/// Every broken promise in words, the loudest thing a page can say.
+fn broken(summary: &Summary) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    for (round, strategy, threads, keys, verdict) in &summary.broken {
+        let strategy = view::name(strategy);
+        let (threads, keys) = (view::threads(*threads), view::keys(*keys));
+        rows.push(format!(
+            "{strategy} promises exact and broke it: <b>{verdict}</b> in round {round}, {threads} on {keys}"
+        ));
+    }
+    rows
+}
+
+/// Rules that hide what is not selected: they name this run's thread counts, key counts and strategies.
+fn selected_css(view: &View) -> String {
+    let mut css = String::new();
+    for &t in &view.threads {
+        css += &format!(":root:has(#t{t}:checked) .by-t:not(.t{t}){{display:none}}");
+        css += &format!(":root:has(#t{t}:checked) .tick.t{t}{{--at:1}}");
+        css += &format!(":root:has(#t{t}:checked):has(#only:checked) .row:not(.t{t}){{display:none}}");
+    }
+    for &k in &view.keys {
+        css += &format!(":root:has(#k{k}:checked) .by-k:not(.k{k}){{display:none}}");
+        css += &format!(":root:has(#k{k}:checked) .tick.k{k}{{--at:1}}");
+        css += &format!(":root:has(#k{k}:checked):has(#only:checked) .row:not(.k{k}){{display:none}}");
+    }
+    for member in &view.cast {
+        css += &format!(":root:has(#show-{0}:not(:checked)) .{0}{{display:none}}", member.class);
+    }
+    css
+}
+
+/// The readouts of all cells as JSON, for the script.
+fn readouts(view: &View) -> String {
+    let cells = view.summary.cells.iter().map(|cell| {
+        let lines: Vec<String> = view::readout(cell, view).iter().map(|line| markup::json(line)).collect();
+        format!("[{},{},[{}]]", cell.threads, cell.keys, lines.join(","))
+    });
+    let names: Vec<String> = view::READOUT.iter().map(|name| markup::json(name)).collect();
+    let rows = std::iter::once(format!("[{}]", names.join(","))).chain(cells);
+    format!("[{}]", rows.collect::<Vec<_>>().join(",\n"))
+}

@@ -1,0 +1,119 @@
+//! The answer: one sentence made from the data, and how sure it is.
+
+use super::markup::list;
+use super::view::{View, fate, interval, keys, name, scope, threads};
+use crate::report::words;
+use crate::summary::CellSummary;
+use crate::verdict::{Promise, Verdict};
+
+/// The answer at one load.
+pub(super) struct Answer {
+    /// Classes that show it while its load is selected.
+    pub(super) scope: String,
+    /// The sentence, as HTML.
+    pub(super) sentence: String,
+    /// What it rests on, as HTML.
+    pub(super) support: Vec<String>,
+}
+
+/// One answer for every load that was measured.
+pub(super) fn answers(view: &View) -> Vec<Answer> {
+    view.loads().filter_map(|(t, k)| answer(view, t, k)).collect()
+}
+
+fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
+    let lossy = worst(view, at_threads, at_keys);
+    let exact: Vec<&CellSummary> = view.summary.ranking(at_threads, at_keys);
+    let best = exact.iter().copied().find(|cell| cell.verdict == Some(Verdict::Exact) && cell.lost == 0);
+    if lossy.is_none() && best.is_none() {
+        return None;
+    }
+    let mut load = format!("At {}", threads(at_threads));
+    if view.keys.len() > 1 {
+        load += &format!(" on {}", keys(at_keys));
+    }
+    let (mut sentence, mut support) = (load, Vec::new());
+    if let Some(cell) = lossy {
+        let acked = words::rate(cell.acked_per_s.median);
+        if cell.lost == 0 {
+            sentence += &format!(
+                " {} acknowledged <b>{acked}</b> updates a second and {}",
+                name(&cell.strategy),
+                if at_threads == 1 { "had nobody to race, so it lost none" } else { "was not seen losing any" }
+            );
+        } else {
+            sentence += &format!(
+                " {} acknowledged <b>{acked}</b> updates a second and <b class=\"loss\">lost {}</b> of them, so {} survived",
+                name(&cell.strategy),
+                words::lost(cell),
+                words::rate(cell.surviving_per_s.median)
+            );
+        }
+    }
+    if let Some(cell) = best {
+        let joint = if lossy.is_some() {
+            "; the fastest strategy that lost none,"
+        } else {
+            ", the fastest strategy that lost none was"
+        };
+        let comma = if lossy.is_some() { "," } else { ":" };
+        sentence += &format!(
+            "{joint} {}{comma} kept <b>{}</b> a second",
+            name(&cell.strategy),
+            words::rate(cell.surviving_per_s.median)
+        );
+        support.push(sure_of(cell));
+        if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
+            let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
+            support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.strategy)));
+        }
+        support.extend(rivals(cell, &exact));
+    } else {
+        sentence += if view.cast.iter().any(|member| member.promise == Promise::Exact) {
+            "; no strategy that promises to lose none was seen to keep that promise here"
+        } else {
+            "; no strategy that promises to lose none was measured"
+        };
+    }
+    Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + ".", support })
+}
+
+/// The race itself if it was measured, or else the lossy strategy that lost most.
+fn worst<'a>(view: &View<'a>, at_threads: usize, at_keys: usize) -> Option<&'a CellSummary> {
+    let lossy = || view.at(at_threads, at_keys).map(|(_, cell, _)| cell).filter(|cell| cell.promise == Promise::Lossy);
+    lossy()
+        .find(|cell| cell.strategy == "get-set")
+        .or_else(|| lossy().max_by(|a, b| a.lost_fraction.total_cmp(&b.lost_fraction)))
+}
+
+fn sure_of(cell: &CellSummary) -> String {
+    let rate = &cell.surviving_per_s;
+    let trials = if rate.n == 1 { "1 trial".to_owned() } else { format!("{} trials", rate.n) };
+    let range = if rate.n < 2 {
+        format!("From {trials}, so without an interval.")
+    } else {
+        format!(
+            "Between {} a second, the interval that {trials} give ({:.0} % sure).",
+            interval(rate).replace(" to ", " and "),
+            rate.confidence * 100.0
+        )
+    };
+    format!("{range} Lost {}.", words::bound(cell))
+}
+
+/// The exact strategies that the intervals cannot tell from the fastest.
+fn rivals(best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
+    let overlaps = |cell: &&&CellSummary| {
+        cell.strategy != best.strategy
+            && cell.surviving_per_s.high >= best.surviving_per_s.low
+            && cell.verdict == Some(Verdict::Exact)
+    };
+    let close: Vec<&&CellSummary> = exact.iter().filter(overlaps).collect();
+    let named: Vec<String> = close
+        .iter()
+        .map(|cell| {
+            format!("{} ({}/s, {})", name(&cell.strategy), words::rate(cell.surviving_per_s.median), fate(cell))
+        })
+        .collect();
+    (!named.is_empty()).then(|| format!("Within the noise of it: {}.", list(&named)))
+}

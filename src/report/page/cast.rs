@@ -1,0 +1,101 @@
+//! Who is drawn how: a colour, a marker and a class for every strategy, the same on the whole page.
+//!
+//! Colours are few, because eyes are: the strategies that answer a reader's question are coloured (the fastest exact
+//! ones, the baseline, the worst lossy ones), the others are grey until pointed at. Cool colours keep their promise,
+//! warm ones are known to lose; markers are filled for exact and hollow for lossy, so that no one needs the colours.
+
+use crate::record::Run;
+use crate::summary::{CellSummary, Summary};
+use crate::verdict::Promise;
+
+/// A strategy on the page.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Member {
+    /// Its class, `s0`, `s1`, ...: what shows and hides it.
+    pub(super) class: String,
+    /// Its name.
+    pub(super) name: String,
+    /// Its sentence, if the run recorded it.
+    pub(super) about: String,
+    /// What it promises.
+    pub(super) promise: Promise,
+    /// The class of its colour: `cool0` to `cool4`, `warm0` to `warm2`, or `grey`.
+    pub(super) tone: String,
+    /// Which of the [`MARKERS`] it has.
+    pub(super) marker: usize,
+    /// Round trips of an update without retries, as the strategy states them.
+    pub(super) round_trips: Option<String>,
+    /// What drives its clients.
+    pub(super) driver: String,
+}
+
+/// How many shapes of markers there are.
+pub(super) const MARKERS: usize = 8;
+const COOL: usize = 5;
+const WARM: usize = 3;
+
+impl Member {
+    /// Whether it is known to be wrong.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.promise == Promise::Lossy
+    }
+
+    /// Whether it is one of the coloured.
+    pub(super) fn is_lead(&self) -> bool {
+        self.tone != "grey"
+    }
+
+    /// All classes of what is drawn of it.
+    pub(super) fn classes(&self) -> String {
+        format!("{} {} {}", self.class, self.tone, self.promise)
+    }
+}
+
+/// All strategies of a run, in the summary's order.
+pub(super) fn cast(summary: &Summary, run: &Run) -> Vec<Member> {
+    let (cool, warm) = (lead_exact(summary), lead_lossy(summary));
+    let tone = |name: &str| {
+        let at = |leads: &[&str]| leads.iter().position(|&lead| lead == name);
+        let cool = at(&cool).map(|i| format!("cool{i}"));
+        cool.or_else(|| at(&warm).map(|i| format!("warm{i}"))).unwrap_or_else(|| "grey".to_owned())
+    };
+    let cells = summary.strategies().into_iter().filter_map(|name| summary.cells.iter().find(|c| c.strategy == name));
+    cells
+        .enumerate()
+        .map(|(i, CellSummary { strategy: name, promise, driver, .. })| Member {
+            class: format!("s{i}"),
+            name: name.clone(),
+            about: run.machine.get(&format!("strategy.{name}")).unwrap_or_default().to_owned(),
+            promise: *promise,
+            tone: tone(name),
+            marker: i % MARKERS,
+            round_trips: run.machine.get(&format!("round_trips.{name}")).map(str::to_owned),
+            driver: driver.clone(),
+        })
+        .collect()
+}
+
+/// The fastest exact strategies at the highest load, and the baseline.
+fn lead_exact(summary: &Summary) -> Vec<&str> {
+    let (Some(&threads), Some(&keys)) = (summary.threads().last(), summary.keys().first()) else { return Vec::new() };
+    let mut leads: Vec<&str> = summary.ranking(threads, keys).iter().map(|cell| cell.strategy.as_str()).collect();
+    let baseline = leads.iter().position(|&name| name == "pooled-incr");
+    if let Some(at) = baseline.filter(|&at| at >= COOL) {
+        leads.swap(at, COOL - 1);
+    }
+    leads.truncate(COOL);
+    leads
+}
+
+/// The race itself, then the lossy strategies that lose most.
+fn lead_lossy(summary: &Summary) -> Vec<&str> {
+    let worst = |name: &str| {
+        let parts = summary.cells.iter().filter(|c| c.strategy == name && c.trials > 0).map(|c| c.lost_fraction);
+        if name == "get-set" { 2.0 } else { parts.fold(0.0, f64::max) }
+    };
+    let lossy = |name: &&str| summary.cells.iter().any(|c| c.strategy == *name && c.promise == Promise::Lossy);
+    let mut leads: Vec<&str> = summary.strategies().into_iter().filter(lossy).collect();
+    leads.sort_by(|a, b| worst(b).total_cmp(&worst(a)));
+    leads.truncate(WARM);
+    leads
+}

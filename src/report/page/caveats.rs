@@ -1,0 +1,203 @@
+//! What a reader must know before believing a chart, said beside the chart it touches.
+
+use super::markup::{esc, list};
+use super::view::{View, name, threads};
+use crate::report::words;
+use crate::summary::CellSummary;
+
+/// A kind of figure that a caveat touches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touches {
+    Rates,
+    Losses,
+    Latency,
+}
+
+/// One thing to know.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Caveat {
+    /// As HTML.
+    pub(super) text: String,
+    touches: Vec<Touches>,
+}
+
+/// Below this part of the span with every client at it, a race was hardly one.
+const LOW_OVERLAP: f64 = 0.5;
+/// Above this part of their CPUs, the clients rather than the server set the pace.
+const SATURATED: f64 = 0.9;
+/// Above this half-width relative to the median, an interval is worth a word.
+const WIDE: f64 = 0.3;
+
+/// Everything there is to say about a run.
+pub(super) fn caveats(view: &View) -> Vec<Caveat> {
+    use Touches::{Latency, Losses, Rates};
+    let mut all = Vec::new();
+    let mut add = |touches: &[Touches], text: Option<String>| {
+        all.extend(text.map(|text| Caveat { text, touches: touches.to_vec() }));
+    };
+    for warning in view.run.machine.all("warning") {
+        let is = |words: &[&str]| words.iter().any(|word| warning.contains(word));
+        let touches: &[Touches] = match () {
+            () if is(&["evict", "replica", "expire"]) => &[Losses],
+            () if is(&["busy", "optimis"]) => &[Rates, Latency],
+            () => &[Rates, Losses, Latency],
+        };
+        add(touches, Some(esc(warning)));
+    }
+    add(&[Rates, Losses, Latency], ended_early(view));
+    add(&[Rates, Losses, Latency], several_transports(view));
+    add(&[Rates, Latency], shared_cpus(view));
+    add(&[Rates, Latency], several_drivers(view));
+    add(
+        &[Rates, Losses],
+        cells(view, |c| c.threads > 1 && c.overlap < LOW_OVERLAP, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
+            format!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {which}. What was lost or kept there says little about that many clients at once.")
+        }),
+    );
+    add(
+        &[Rates, Latency],
+        client_cpus(view).and_then(|cpus| {
+            let busy = |c: &CellSummary| c.client_cpus > cpus * SATURATED;
+            cells(view, busy, |c| (c.client_cpus, format!("{:.0} %", c.client_cpus / cpus * 100.0))).map(|which| {
+                format!("<b>The clients were the limit,</b> not the server: their CPUs were busy in {which}. On more CPUs these could be faster.")
+            })
+        }),
+    );
+    add(
+        &[Rates, Latency],
+        cells(view, |c| c.modes.is_some(), |c| {
+            let (low, high) = c.modes.unwrap_or_default();
+            (high / low, format!("near {} and near {}/s", words::rate(low), words::rate(high)))
+        })
+        .map(|which| format!("<b>Two speeds:</b> the trials fall into two groups in {which}. Which of them the median lies in is chance.")),
+    );
+    add(
+        &[Rates],
+        cells(
+            view,
+            |c| c.acked_per_s.relative() > WIDE,
+            |c| (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0)),
+        )
+        .map(|which| {
+            format!(
+                "<b>Wide intervals:</b> the trials of {which} scatter so far that small differences there mean nothing."
+            )
+        }),
+    );
+    add(
+        &[Losses],
+        cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {} trials", c.disagreements, c.trials))).map(|which| {
+            format!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {which}.")
+        }),
+    );
+    add(
+        &[Losses],
+        cells(view, |c| c.unknown > 0, |c| (c.unknown as f64, format!("{} updates", words::count(c.unknown)))).map(
+            |which| {
+                format!(
+                    "<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {which}."
+                )
+            },
+        ),
+    );
+    all
+}
+
+/// What touches one kind of figure.
+pub(super) fn touching(all: &[Caveat], what: Touches) -> Vec<&Caveat> {
+    all.iter().filter(|caveat| caveat.touches.contains(&what)).collect()
+}
+
+/// How many strategies a caveat names before it only counts.
+const NAMED: usize = 3;
+
+/// `mutex-batch at 8 and 16 threads (worst: 6 %)` for the judged cells that `is` holds for, the worst strategies first;
+/// `figure` says how bad a cell is, and how that reads.
+fn cells(
+    view: &View,
+    is: impl Fn(&CellSummary) -> bool,
+    figure: impl Fn(&CellSummary) -> (f64, String),
+) -> Option<String> {
+    let mut found: Vec<(f64, usize, String)> = Vec::new();
+    for member in &view.cast {
+        let cells = view.summary.cells.iter().filter(|c| c.strategy == member.name && c.trials > 0 && is(c));
+        let cells: Vec<&CellSummary> = cells.collect();
+        let worst = cells.iter().map(|cell| figure(cell)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((how_bad, said)) = worst else { continue };
+        let loads: Vec<String> = cells
+            .iter()
+            .map(|c| if view.keys.len() > 1 { format!("{}×{}", c.threads, c.keys) } else { c.threads.to_string() })
+            .collect();
+        let unit = match (view.keys.len() > 1, loads.as_slice()) {
+            (true, _) => "threads×keys",
+            (false, [one]) if one == "1" => "thread",
+            (false, _) => "threads",
+        };
+        let worst = if loads.len() > 1 { "worst: " } else { "" };
+        let text = format!("{} at {} {unit} ({worst}{said})", name(&member.name), list(&loads));
+        found.push((how_bad, loads.len(), text));
+    }
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let more: usize = found.iter().skip(NAMED).map(|(_, loads, _)| loads).sum();
+    let mut texts: Vec<String> = found.into_iter().take(NAMED).map(|(_, _, text)| text).collect();
+    match more {
+        0 => {}
+        1 => texts.push("one more load".to_owned()),
+        more => texts.push(format!("{more} more loads")),
+    }
+    (!texts.is_empty()).then(|| list(&texts))
+}
+
+/// How many CPUs the clients had, if they had CPUs of their own.
+fn client_cpus(view: &View) -> Option<f64> {
+    let cpus = view.run.machine.get("cpus_of_clients").filter(|cpus| !cpus.is_empty())?;
+    Some(cpus.split('+').count() as f64)
+}
+
+fn ended_early(view: &View) -> Option<String> {
+    let machine = &view.run.machine;
+    let rounds: usize = machine.get("rounds")?.parse().ok()?;
+    let count = |fact: &str| machine.get(fact).map_or(0, |list| list.split(',').count());
+    let strategies = machine.0.iter().filter(|fact| fact.fact.starts_with("strategy.")).count();
+    let (wanted, got) = (
+        rounds * count("threads") * count("keys") * strategies,
+        view.run.records.iter().filter(|r| r.round > 0).count(),
+    );
+    (got < wanted).then(|| {
+        format!("<b>The run ended early:</b> {got} of {wanted} trials were made, so some figures rest on fewer trials than others and some are missing.")
+    })
+}
+
+fn several_transports(view: &View) -> Option<String> {
+    let all: Vec<String> = view.transports().iter().map(|transport| esc(transport)).collect();
+    (all.len() > 1).then(|| format!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
+}
+
+fn several_drivers(view: &View) -> Option<String> {
+    if !view.has_mixed_drivers() {
+        return None;
+    }
+    let mut drivers: Vec<&str> = view.cast.iter().map(|member| member.driver.as_str()).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    // The largest group need not be named strategy by strategy.
+    let size = |driver: &str| view.cast.iter().filter(|m| m.driver == driver).count();
+    drivers.sort_by_key(|driver| size(driver));
+    let largest = drivers.last().copied().unwrap_or_default();
+    let groups = drivers.iter().map(|driver| {
+        let names: Vec<String> = view.cast.iter().filter(|m| m.driver == *driver).map(|m| name(&m.name)).collect();
+        let names = if *driver == largest && names.len() > NAMED { "all others".to_owned() } else { list(&names) };
+        format!("{names} by {}", esc(driver))
+    });
+    let groups = groups.collect::<Vec<_>>().join("; ");
+    Some(format!(
+        "<b>Clients are driven in different ways:</b> {groups}. Part of a difference between these groups is what drives them, not the strategy."
+    ))
+}
+
+fn shared_cpus(view: &View) -> Option<String> {
+    (view.run.machine.get("placement") == Some("none")).then(|| {
+        let most = view.threads.last().map_or_else(String::new, |&t| threads(t));
+        format!("<b>CPUs were not assigned:</b> the server and up to {most} of clients shared whatever CPUs there were. Speeds can change severalfold with where the system happened to put them.")
+    })
+}

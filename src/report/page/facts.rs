@@ -1,0 +1,126 @@
+//! What was measured on what, and how to do it again.
+
+use super::markup::esc;
+use super::view::{View, threads};
+use crate::record::Machine;
+
+/// Facts of one kind: a heading and (what, value).
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) facts: Vec<(String, String)>,
+}
+
+const HOST: [&str; 8] = ["host", "kernel", "arch", "cpu", "cores", "cpus_of_clients", "placement", "load_before"];
+const BUILD: [&str; 6] = ["version", "commit", "rustc", "crates", "profile", "opt_level"];
+/// Said elsewhere on the page, word for word.
+const ELSEWHERE: [&str; 4] = ["strategy.", "round_trips.", "warning", "command"];
+
+/// Every fact that is not said elsewhere on the page.
+pub(super) fn groups(machine: &Machine) -> Vec<Group> {
+    let mut groups =
+        ["The server", "The machine", "The build", "The plan"].map(|title| Group { title, facts: Vec::new() });
+    for fact in &machine.0 {
+        let name = fact.fact.as_str();
+        if ELSEWHERE.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let group = match name {
+            _ if name.starts_with("server") || name == "transport" => 0,
+            _ if HOST.contains(&name) => 1,
+            _ if BUILD.contains(&name) => 2,
+            _ => 3,
+        };
+        groups[group].facts.push((name.replace('_', " "), fact.value.clone()));
+    }
+    groups.into_iter().filter(|group| !group.facts.is_empty()).collect()
+}
+
+/// The run in two sentences.
+pub(super) fn in_words(view: &View) -> String {
+    let machine = &view.run.machine;
+    let get = |fact: &str| machine.get(fact).filter(|value| !value.is_empty()).unwrap_or("unknown");
+    let version = match (machine.get("server_version"), machine.get("server_redis_version")) {
+        (Some(own), Some(redis)) if own != redis => format!("{own} (speaks as Redis {redis})"),
+        (own, _) => own.unwrap_or("of unknown version").to_owned(),
+    };
+    let whose = if machine.get("server_is_private") == Some("yes") {
+        "a private server started for the run"
+    } else {
+        "a server that was already running"
+    };
+    let placed = match machine.get("placement") {
+        Some("none") | None => "no CPUs assigned to either side".to_owned(),
+        Some(placement) => format!("CPUs assigned ({placement})"),
+    };
+    let most = view.threads.last().map_or_else(String::new, |&t| threads(t));
+    let size = match (machine.get("trial_ms"), machine.get("updates_per_thread")) {
+        (Some(ms), _) => format!("trials of about {ms} ms"),
+        (_, Some(updates)) => format!("trials of {updates} updates a thread"),
+        _ => "trials".to_owned(),
+    };
+    esc(&format!(
+        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, all clients in a closed loop: each waits for a reply before it asks again.",
+        get("server"),
+        view.transports().join(" and "),
+        get("cpu"),
+        get("kernel"),
+        get("arch"),
+        view.summary.trials,
+        view.summary.rounds,
+    ))
+}
+
+/// How to do it again: (what it is for, the line to type).
+pub(super) fn recipe(machine: &Machine) -> Vec<(String, String)> {
+    let mut steps = Vec::new();
+    if let Some(commit) = machine.get("commit").filter(|commit| !commit.is_empty()) {
+        steps.push(("The same source".to_owned(), format!("git checkout {commit}")));
+    }
+    if let Some(command) = machine.get("command") {
+        steps.push(("What was typed".to_owned(), command.to_owned()));
+        let args = command.strip_prefix("report").unwrap_or(command);
+        let args = without_option(args, "--out");
+        let seed = machine.get("seed").filter(|_| !args.contains("--seed"));
+        let seed = seed.map_or_else(String::new, |seed| format!(" --seed {seed}"));
+        let release = if machine.get("profile") == Some("release") { " --release" } else { "" };
+        let mut line = format!("cargo run{release} --bin report --{args}{seed}");
+        if let Some(trimmed) = line.strip_suffix(" --") {
+            line = trimmed.to_owned();
+        }
+        steps.push(("The same races in the same order".to_owned(), line));
+    }
+    steps.push((
+        "This page again, from the CSV files beside it".to_owned(),
+        "cargo run --bin report -- render DIR".to_owned(),
+    ));
+    steps
+}
+
+/// `args` without an option and its value: where the results went is nobody else's path.
+fn without_option(args: &str, option: &str) -> String {
+    let mut kept = String::new();
+    let mut words = args.split_whitespace();
+    while let Some(word) = words.next() {
+        if word == option {
+            words.next();
+        } else if !word.starts_with(&format!("{option}=")) {
+            kept += &format!(" {word}");
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipe_repeats_the_seed_and_leaves_out_where_the_results_went() {
+        let mut machine = Machine::default();
+        machine.add("command", "report --out /tmp/x --quick");
+        machine.add("seed", "7");
+        let recipe = recipe(&machine);
+        assert_eq!(recipe[1].1, "cargo run --bin report -- --quick --seed 7");
+        assert_eq!(without_option(" --out=a --json", "--out"), " --json");
+    }
+}

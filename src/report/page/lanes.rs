@@ -1,0 +1,93 @@
+//! A witness as a lane diagram: one lane for each client, time downwards, the lost write struck through.
+
+use super::markup::{esc, num};
+use super::view::name;
+use crate::record::{Run, Step};
+
+/// The diagram of one strategy's shortest witness.
+pub(super) struct Lanes {
+    pub(super) title: String,
+    pub(super) threads: usize,
+    pub(super) svg: String,
+    /// The same in words, one sentence a step: its mark, its time, what happened.
+    pub(super) steps: Vec<(String, u64, String)>,
+}
+
+const ROW: f64 = 44.0;
+const HEAD: f64 = 34.0;
+
+/// A diagram for every strategy that has a witness, in the order of the run.
+pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
+    let mut groups: Vec<Vec<&Step>> = Vec::new();
+    for step in &run.witness {
+        match groups.iter_mut().find(|g| (&g[0].strategy, g[0].threads) == (&step.strategy, step.threads)) {
+            Some(group) => group.push(step),
+            None => groups.push(vec![step]),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|mut steps| {
+            steps.sort_by_key(|step| step.step);
+            Lanes {
+                title: name(&steps[0].strategy),
+                threads: steps[0].threads,
+                svg: svg(&steps),
+                steps: steps.iter().map(|s| (esc(&s.mark), s.at_us, esc(&s.note))).collect(),
+            }
+        })
+        .collect()
+}
+
+fn svg(steps: &[&Step]) -> String {
+    let mut clients: Vec<&str> = Vec::new();
+    for step in steps {
+        if !clients.contains(&step.client.as_str()) {
+            clients.push(&step.client);
+        }
+    }
+    let x = |client: &str| {
+        let at = clients.iter().position(|&known| known == client).unwrap_or(0);
+        format!("{}%", num((at as f64 + 0.5) * 100.0 / clients.len() as f64))
+    };
+    let y = |row: usize| HEAD + ROW * (row as f64 + 0.5);
+    let tall = HEAD + ROW * steps.len() as f64 + 4.0;
+    let mut out = format!("<svg width=\"100%\" height=\"{}\" aria-hidden=\"true\">", num(tall));
+    for client in &clients {
+        let at = x(client);
+        out += &format!(
+            "<line class=\"lane\" x1=\"{at}\" x2=\"{at}\" y1=\"{HEAD}\" y2=\"{}\"/><text class=\"client\" x=\"{at}\" y=\"18\">client {}</text>",
+            num(tall),
+            esc(client)
+        );
+    }
+    // From the write that loses an update to the update it loses.
+    let at = |mark: &str| steps.iter().position(|step| step.mark == mark);
+    if let (Some(lost), Some(by)) = (at("overwritten"), at("overwriting")) {
+        out += &format!(
+            "<line class=\"over\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
+            x(&steps[by].client),
+            num(y(by)),
+            x(&steps[lost].client),
+            num(y(lost))
+        );
+    }
+    for (row, step) in steps.iter().enumerate() {
+        let (at, mid) = (x(&step.client), y(row));
+        let value = match (&step.value, step.mark.contains("read")) {
+            (Some(value), true) => format!(" → {value}"),
+            _ => String::new(),
+        };
+        let text = format!("{}{value}", step.command);
+        let wide = text.chars().count() as f64 * 7.6 + 20.0;
+        out += &format!(
+            "<svg x=\"{at}\" y=\"{}\" class=\"step {}\"><rect x=\"{}\" y=\"-13\" width=\"{}\" height=\"26\" rx=\"4\"/><text y=\"4.5\">{}</text></svg>",
+            num(mid),
+            esc(&step.mark),
+            num(-wide / 2.0),
+            num(wide),
+            esc(&text)
+        );
+    }
+    out + "</svg>"
+}

@@ -1,0 +1,196 @@
+//! Latency: percentiles as lines, and for every strategy the whole distribution.
+//!
+//! A percentile of which fewer than ten updates lie beyond is the luck of those few: it is not drawn, and in tables it
+//! is marked.
+
+use super::markup::{esc, num};
+use super::plot::{Dot, Line, Plot};
+use super::scale::Scale;
+use super::view::{View, fate, name, scope};
+use crate::report::words;
+use crate::summary::CellSummary;
+
+/// The percentiles a summary holds, and how a tick names them.
+pub(super) const PERCENTILES: [(f64, &str); 5] =
+    [(0.5, "median"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
+
+/// How many updates lie beyond the percentile `q`.
+fn beyond(cell: &CellSummary, q: f64) -> f64 {
+    cell.buckets.iter().map(|(_, count)| *count).sum::<u64>() as f64 * (1.0 - q)
+}
+
+/// Whether a percentile rests on enough updates to be one.
+pub(super) fn is_sound(cell: &CellSummary, q: f64) -> bool {
+    beyond(cell, q) >= 9.99
+}
+
+/// Percentiles over how many updates they cover, one chart for each load, with straight and logarithmic scale.
+pub(super) fn percentiles(view: &View) -> String {
+    let mut out = String::new();
+    let ticks: Vec<(f64, String, String)> = PERCENTILES
+        .iter()
+        .enumerate()
+        .map(|(i, (_, text))| (i as f64 / 4.0, (*text).to_owned(), String::new()))
+        .collect();
+    for (t, k) in view.loads() {
+        let mut lines = Vec::new();
+        let mut alternative = "Line chart of latency over percentiles.".to_owned();
+        let mut members: Vec<_> = view.at(t, k).collect();
+        members.sort_by_key(|(_, _, member)| member.is_lead());
+        for (i, cell, member) in members {
+            let dots: Vec<Dot> = PERCENTILES
+                .iter()
+                .enumerate()
+                .filter(|(_, (q, _))| is_sound(cell, *q))
+                .filter_map(|(p, _)| {
+                    let spread = cell.latency_spread[p];
+                    let interval = (spread.n > 1).then_some((spread.low, spread.high));
+                    Some(Dot { x: p as f64 / 4.0, value: cell.latency_ns[p]? as f64, interval, cell: Some(i) })
+                })
+                .collect();
+            let Some(last) = dots.last() else { continue };
+            alternative += &format!(" {} ({}):", member.name, fate(cell));
+            for (p, (_, text)) in PERCENTILES.iter().enumerate().take(dots.len()) {
+                alternative += &format!(" {text} within {};", cell.latency_ns[p].map_or_else(String::new, words::time));
+            }
+            let labelled = view.cast.len() <= 16 || member.is_lead();
+            let more = format!("{}, {}", words::time(last.value as u64), fate(cell));
+            lines.push(Line {
+                class: format!("kept {}", member.classes()),
+                label: labelled.then(|| (member.name.clone(), more)),
+                marker: Some(member.marker),
+                dots,
+                ..Line::default()
+            });
+        }
+        if lines.is_empty() {
+            continue;
+        }
+        let values = || lines.iter().flat_map(|line| &line.dots).map(|dot| dot.value);
+        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(1.0, f64::max));
+        let tick = |ns: f64| time_tick(ns);
+        let chart = |scale: Scale| {
+            let (lines, alternative) = (lines.clone(), alternative.clone());
+            let title = "part of updates that took no longer";
+            Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
+        };
+        out += &format!(
+            "<div class=\"{}\"><div class=\"llog\">{}</div><div class=\"llin\">{}</div></div>",
+            scope(t, k),
+            chart(Scale::log(low, high, &tick)),
+            chart(Scale::linear(high, &tick))
+        );
+    }
+    out
+}
+
+/// A time as a tick says it: `50 µs`, without a digit behind the point unless there is need.
+fn time_tick(ns: f64) -> String {
+    if ns <= 0.0 { "0".to_owned() } else { words::time(ns as u64).replace(".0 ", " ") }
+}
+
+/// One row of the distributions.
+pub(super) struct Row {
+    pub(super) scope: String,
+    pub(super) classes: String,
+    pub(super) name: String,
+    pub(super) fate: String,
+    pub(super) cell: usize,
+    pub(super) svg: String,
+    /// Each percentile: what to sort by, what to read, and what the trials ranged over.
+    pub(super) times: Vec<(u64, String, String)>,
+}
+
+/// The ticks of the scale that all distributions share, as an SVG for the head of their column.
+pub(super) fn ticks(view: &View) -> String {
+    let Some(scale) = shared_scale(view) else { return String::new() };
+    let marks = scale.ticks.iter().map(|(at, text)| {
+        let x = scale.part(*at);
+        let anchor = if x < 0.05 {
+            "start"
+        } else if x > 0.95 {
+            "end"
+        } else {
+            "middle"
+        };
+        format!("<text x=\"{}%\" y=\"11\" text-anchor=\"{anchor}\">{}</text>", num(x * 100.0), esc(text))
+    });
+    format!("<svg width=\"100%\" height=\"14\" aria-hidden=\"true\">{}</svg>", marks.collect::<String>())
+}
+
+/// A logarithmic scale from the shortest to the longest time of the run.
+fn shared_scale(view: &View) -> Option<Scale> {
+    let times = || view.summary.cells.iter().flat_map(|cell| &cell.buckets).map(|(up_to, _)| *up_to as f64);
+    let (low, high) = (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max));
+    (high > 0.0).then(|| Scale::log(low.max(100.0), high.max(200.0), &time_tick))
+}
+
+/// A row for every judged cell that has latencies.
+pub(super) fn rows(view: &View) -> Vec<Row> {
+    let Some(scale) = shared_scale(view) else { return Vec::new() };
+    let mut rows = Vec::new();
+    for (t, k) in view.loads() {
+        for (i, cell, member) in view.at(t, k).filter(|(_, cell, _)| !cell.buckets.is_empty()) {
+            let times = PERCENTILES.iter().enumerate().map(|(p, (q, _))| {
+                let ns = cell.latency_ns[p].unwrap_or(0);
+                let spread = cell.latency_spread[p];
+                if !is_sound(cell, *q) {
+                    return (ns, "too few".to_owned(), String::new());
+                }
+                let range = format!("trials {} to {}", words::time(spread.low as u64), words::time(spread.high as u64));
+                (ns, words::time(ns), if spread.n > 1 { range } else { String::new() })
+            });
+            rows.push(Row {
+                scope: scope(t, k),
+                classes: member.classes(),
+                name: name(&member.name),
+                fate: fate(cell),
+                cell: i,
+                svg: distribution(cell, &scale),
+                times: times.collect(),
+            });
+        }
+    }
+    rows
+}
+
+/// Steps across a distribution: fine enough for its shape, coarse enough for few bytes.
+const STEPS: usize = 96;
+
+/// How often which time was taken, over the shared scale, with marks where half and 99 % were done.
+fn distribution(cell: &CellSummary, scale: &Scale) -> String {
+    let mut counts = [0_u64; STEPS];
+    for &(up_to, count) in &cell.buckets {
+        counts[((scale.part(up_to as f64) * STEPS as f64) as usize).min(STEPS - 1)] += count;
+    }
+    let most = counts.iter().copied().max().unwrap_or(1).max(1) as f64;
+    // Square roots, or a tail of one in a thousand could not be seen.
+    let height = |count: u64| ((count as f64 / most).sqrt() * 24.0).round() as i64;
+    let from = counts.iter().position(|&c| c > 0).unwrap_or(0);
+    let to = counts.iter().rposition(|&c| c > 0).unwrap_or(0);
+    let (mut path, mut at, mut run) = (format!("M{from} 26"), 0, 0);
+    // A run of steps of the same height is one line across.
+    for &count in &counts[from..=to] {
+        let next = height(count);
+        if next != at && run > 0 {
+            path += &format!("h{run}");
+            run = 0;
+        }
+        if next != at {
+            path += &format!("v{}", at - next);
+        }
+        (at, run) = (next, run + 1);
+    }
+    path += &format!("h{run}V26Z");
+    let mark = |p: usize, class: &str| {
+        let at = cell.latency_ns[p].filter(|_| is_sound(cell, PERCENTILES[p].0));
+        at.map_or_else(String::new, |ns| {
+            format!("<path class=\"{class}\" d=\"M{} 2v28\"/>", num(scale.part(ns as f64) * STEPS as f64))
+        })
+    };
+    format!(
+        "<svg viewBox=\"0 0 {STEPS} 30\" preserveAspectRatio=\"none\" height=\"30\" aria-hidden=\"true\"><path d=\"{path}\"/>{}{}</svg>",
+        mark(0, "p50"),
+        mark(2, "p99")
+    )
+}

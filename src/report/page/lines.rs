@@ -1,0 +1,269 @@
+//! The line charts over threads and keys: what was acknowledged against what survived, and the part that was lost.
+
+use super::cast::Member;
+use super::markup::esc;
+use super::plot::{Dot, Line, Plot};
+use super::scale::{Scale, across, rate_tick};
+use super::view::{View, fate, keys, name, threads};
+use crate::law::predict_keys;
+use crate::report::words;
+use crate::stats::Spread;
+use crate::summary::CellSummary;
+
+/// A chart in both scales; which one shows is the reader's choice.
+fn both(lin: &str, log: &str) -> String {
+    format!("<div class=\"lin\">{lin}</div><div class=\"log\">{log}</div>")
+}
+
+/// Straight and logarithmic scale for every throughput of the run, the same on all charts so that they compare.
+fn rate_scales(view: &View) -> [Scale; 2] {
+    let cells = || view.summary.cells.iter().filter(|cell| cell.trials > 0);
+    let highest = cells().map(|cell| cell.acked_per_s.high).fold(1.0, f64::max);
+    let above_zero = cells().map(|cell| cell.surviving_per_s.low).filter(|&low| low > 0.0);
+    let lowest = above_zero.fold(highest, f64::min).max(highest / 1e6);
+    [Scale::linear(highest, &rate_tick), Scale::log(lowest, highest, &rate_tick)]
+}
+
+/// Whether the loss would be too small to see on a straight scale, so that a logarithmic one should show first.
+pub(super) fn starts_logarithmic(view: &View) -> bool {
+    let judged = || view.summary.cells.iter().filter(|cell| cell.trials > 0);
+    let highest = judged().map(|cell| cell.acked_per_s.high).fold(0.0, f64::max);
+    let losing = judged().filter(|cell| cell.lost > 0).map(|cell| cell.acked_per_s.median).fold(0.0, f64::max);
+    losing > 0.0 && losing < highest / 5.0
+}
+
+fn thread_ticks(view: &View) -> Vec<(f64, String, String)> {
+    view.threads.iter().map(|&t| (across(&view.threads, t), t.to_string(), format!("t{t}"))).collect()
+}
+
+fn dot(x: f64, spread: &Spread, cell: usize) -> Dot {
+    let interval = (spread.n > 1).then_some((spread.low, spread.high));
+    Dot { x, value: spread.median, interval, cell: Some(cell) }
+}
+
+/// The lines of one strategy: the area of what it lost, the dashed line of what it acknowledged, the solid line of what
+/// survived. One that lost nothing has the solid line alone, for the two are one.
+fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> Vec<Line> {
+    let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
+    let Some((_, last)) = cells.last() else { return Vec::new() };
+    let classes = member.classes();
+    let x = |cell: &CellSummary| across(&view.threads, cell.threads);
+    let surviving: Vec<Dot> = cells.iter().map(|(i, c)| dot(x(c), &c.surviving_per_s, *i)).collect();
+    let label = |more: String| labelled.then(|| (member.name.clone(), more));
+    let mut lines = Vec::new();
+    if cells.iter().any(|(_, cell)| cell.lost > 0) {
+        lines.push(Line {
+            class: format!("gap {classes}"),
+            dots: surviving.iter().map(|dot| Dot { interval: None, ..*dot }).collect(),
+            up_to: cells.iter().map(|(_, cell)| cell.acked_per_s.median).collect(),
+            ..Line::default()
+        });
+        let acked = words::rate(last.acked_per_s.median);
+        lines.push(Line {
+            class: format!("acked {classes}"),
+            dots: cells.iter().map(|(i, c)| Dot { cell: Some(*i), ..dot(x(c), &c.acked_per_s, *i) }).collect(),
+            label: label(format!("{acked}/s acked, {:.0} % lost", last.lost_fraction * 100.0)),
+            marker: Some(member.marker),
+            ..Line::default()
+        });
+    }
+    let kept = label(format!("{}/s, {}", words::rate(last.surviving_per_s.median), fate(last)));
+    lines.push(Line {
+        class: format!("kept {classes}"),
+        dots: surviving,
+        marker: Some(member.marker),
+        label: kept,
+        ..Line::default()
+    });
+    lines
+}
+
+/// Acknowledged against surviving updates per second over threads, all strategies on one chart; grey ones lie below.
+pub(super) fn rates(view: &View, at_keys: usize) -> String {
+    let ticks = thread_ticks(view);
+    let mut members: Vec<&Member> = view.cast.iter().collect();
+    members.sort_by_key(|member| member.is_lead());
+    // More labels than lines fit in would push each other far from what they name.
+    let all_labelled = view.cast.len() <= 16;
+    let lines: Vec<Line> =
+        members.iter().flat_map(|m| rate_lines(view, m, at_keys, all_labelled || m.is_lead())).collect();
+    let alternative = rates_in_words(view, at_keys);
+    let [lin, log] = rate_scales(view).map(|scale| {
+        let (lines, alternative) = (lines.clone(), alternative.clone());
+        Plot { height: 380.0, scale: &scale, across: &ticks, across_title: "threads racing", lines, alternative }.html()
+    });
+    both(&lin, &log)
+}
+
+fn rates_in_words(view: &View, at_keys: usize) -> String {
+    let mut text = "Line chart of updates per second over threads.".to_owned();
+    let Some(&most) = view.threads.last() else { return text };
+    text += &format!(" At {}:", threads(most));
+    for (_, cell, member) in view.at(most, at_keys) {
+        let (acked, kept) = (words::rate(cell.acked_per_s.median), words::rate(cell.surviving_per_s.median));
+        text += &if cell.lost == 0 {
+            format!(" {} {kept} with none lost;", member.name)
+        } else {
+            format!(" {} {acked} acknowledged, {kept} surviving, {} lost;", member.name, words::lost(cell))
+        };
+    }
+    text + " every figure is in the table below."
+}
+
+/// One small chart for every strategy, all to the same scale.
+pub(super) fn panels(view: &View, at_keys: usize) -> String {
+    let scales = rate_scales(view);
+    let ticks = thread_ticks(view);
+    let mut out = String::new();
+    for member in &view.cast {
+        let lines = rate_lines(view, member, at_keys, false);
+        if lines.is_empty() {
+            continue;
+        }
+        let [lin, log] = scales.clone().map(|mut scale| {
+            // A small chart has room for few lines across.
+            let last = scale.ticks.len() - 1;
+            let keep = |i: usize| i == 0 || i == last || (last % 2 == 0 && i == last / 2);
+            let mut i = 0;
+            scale.ticks.retain(|_| {
+                i += 1;
+                keep(i - 1)
+            });
+            let alternative = format!("{}: updates per second over threads", member.name);
+            Plot { height: 90.0, scale: &scale, across: &ticks, across_title: "", lines: lines.clone(), alternative }
+                .html()
+        });
+        let mut figures = String::new();
+        for (_, cell) in view.curve(&member.name, at_keys) {
+            let acked = words::rate(cell.acked_per_s.median);
+            let text = if cell.lost == 0 {
+                format!("<b>{acked}</b>/s, {}", fate(cell))
+            } else {
+                let kept = words::rate(cell.surviving_per_s.median);
+                format!("acked {acked}/s, surviving <b>{kept}</b>/s, <b class=\"loss\">{}</b>", fate(cell))
+            };
+            figures += &format!("<p class=\"by-t t{}\">{text}</p>", cell.threads);
+        }
+        let trips = member
+            .round_trips
+            .as_ref()
+            .map_or_else(String::new, |n| format!(" · {n} round trip{} an update", if n == "1" { "" } else { "s" }));
+        out += &format!(
+            "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{trips}</p>{figures}{}<p class=\"about\">{}</p></article>",
+            member.classes(),
+            member.marker,
+            name(&member.name),
+            member.promise,
+            both(&lin, &log),
+            esc(&member.about)
+        );
+    }
+    out
+}
+
+/// The lost part over threads, with what the law of the race predicts for GET and SET on one key.
+pub(super) fn losses(view: &View, at_keys: usize) -> String {
+    let ticks = thread_ticks(view);
+    let scale = Scale::percent();
+    let x = |t: usize| across(&view.threads, t);
+    let (losing, clean): (Vec<&Member>, Vec<&Member>) =
+        view.cast.iter().partition(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.lost > 0));
+    let mut lines = Vec::new();
+    if view.is_predictable() && view.threads.len() > 1 {
+        let (first, last) = (view.threads[0], view.threads[view.threads.len() - 1]);
+        let dots: Vec<Dot> = (first..=last)
+            .filter(|t| last <= 64 || view.threads.contains(t))
+            .map(|t| Dot { x: x(t), value: predict_keys(t, at_keys), interval: None, cell: None })
+            .collect();
+        let at_last = format!("{:.1} %", predict_keys(last, at_keys) * 100.0);
+        lines.push(Line {
+            class: "predicted".to_owned(),
+            dots,
+            label: Some(("predicted".to_owned(), at_last)),
+            ..Line::default()
+        });
+    }
+    for member in &losing {
+        let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
+        let dots = cells.iter().map(|(i, c)| Dot { value: c.lost_fraction, ..dot(x(c.threads), &c.lost_spread, *i) });
+        let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
+        lines.push(Line {
+            class: format!("kept {}", member.classes()),
+            dots: dots.collect(),
+            marker: Some(member.marker),
+            label: Some((member.name.clone(), at_last)),
+            ..Line::default()
+        });
+    }
+    if !clean.is_empty() {
+        let dots = view.threads.iter().map(|&t| Dot { x: x(t), value: 0.0, interval: None, cell: None });
+        let only = if clean.len() == 1 { clean[0].name.clone() } else { format!("{} others", clean.len()) };
+        let bounds = clean.iter().flat_map(|m| view.curve(&m.name, at_keys)).map(|(_, c)| c.lost_interval.1);
+        let label = Some((only, format!("0 lost, each {}", words::at_most(bounds.fold(0.0, f64::max)))));
+        lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
+    }
+    let mut alternative = "Line chart of the lost part of acknowledged updates over threads.".to_owned();
+    for member in &losing {
+        for (_, cell) in view.curve(&member.name, at_keys) {
+            alternative += &format!(" {} at {}: {}.", member.name, threads(cell.threads), words::lost(cell));
+        }
+    }
+    Plot { height: 260.0, scale: &scale, across: &ticks, across_title: "threads racing", lines, alternative }.html()
+}
+
+/// The lost part over the number of keys, where several were measured; one chart for each thread count.
+pub(super) fn losses_over_keys(view: &View) -> String {
+    if view.keys.len() < 2 {
+        return String::new();
+    }
+    let ticks: Vec<(f64, String, String)> =
+        view.keys.iter().map(|&k| (across(&view.keys, k), k.to_string(), format!("k{k}"))).collect();
+    let mut out = String::new();
+    for &at_threads in &view.threads {
+        let mut lines = Vec::new();
+        let mut alternative =
+            format!("Line chart of the lost part over the number of keys at {}.", threads(at_threads));
+        if let (true, Some(&last)) = (view.is_predictable() && at_threads > 1, view.keys.last()) {
+            let at = |k: usize| predict_keys(at_threads, k);
+            let dots =
+                view.keys.iter().map(|&k| Dot { x: across(&view.keys, k), value: at(k), interval: None, cell: None });
+            lines.push(Line {
+                class: "predicted".to_owned(),
+                dots: dots.collect(),
+                label: Some(("predicted".to_owned(), format!("{:.1} %", at(last) * 100.0))),
+                ..Line::default()
+            });
+        }
+        for member in &view.cast {
+            let cells = view.summary.cells.iter().enumerate();
+            let cells: Vec<_> =
+                cells.filter(|(_, c)| c.strategy == member.name && c.threads == at_threads && c.trials > 0).collect();
+            if cells.iter().all(|(_, cell)| cell.lost == 0) {
+                continue;
+            }
+            for (_, cell) in &cells {
+                alternative += &format!(" {}, {}: {}.", member.name, keys(cell.keys), words::lost(cell));
+            }
+            let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
+            let dots = cells
+                .iter()
+                .map(|(i, c)| Dot { value: c.lost_fraction, ..dot(across(&view.keys, c.keys), &c.lost_spread, *i) });
+            lines.push(Line {
+                class: format!("kept {}", member.classes()),
+                dots: dots.collect(),
+                marker: Some(member.marker),
+                label: Some((member.name.clone(), at_last)),
+                ..Line::default()
+            });
+        }
+        let chart = if lines.iter().all(|line| line.class == "predicted") {
+            "<p>No strategy lost anything here.</p>".to_owned()
+        } else {
+            let title = "keys the updates are spread over";
+            Plot { height: 200.0, scale: &Scale::percent(), across: &ticks, across_title: title, lines, alternative }
+                .html()
+        };
+        out += &format!("<div class=\"by-t t{at_threads}\">{chart}</div>");
+    }
+    out
+}

@@ -1,0 +1,186 @@
+//! A line chart as SVG that needs no script and fits any width: heights are pixels, places across are percent.
+//!
+//! A chart is three columns: what the lines across mean, the plot, and the labels at the ends of the lines. Only the
+//! plot stretches, so that text keeps its size at 400 pixels as at 1280. Lines and areas are drawn in a box of 1000 by
+//! the height, stretched without stretching strokes; markers stand at percentages and keep their shape.
+
+use super::labels::apart;
+use super::markup::{esc, num};
+use super::scale::Scale;
+
+/// One point of a line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Dot {
+    /// Its place across, 0 to 1.
+    pub(super) x: f64,
+    /// Its figure.
+    pub(super) value: f64,
+    /// The interval around it.
+    pub(super) interval: Option<(f64, f64)>,
+    /// The cell it tells of: an index into the summary's cells.
+    pub(super) cell: Option<usize>,
+}
+
+/// One line, or the area between two.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Line {
+    /// Classes of the group it is drawn in.
+    pub(super) class: String,
+    /// Its points, from left to right.
+    pub(super) dots: Vec<Dot>,
+    /// The upper edge of an area whose lower edge is the line.
+    pub(super) up_to: Vec<f64>,
+    /// Which marker its points have; none without.
+    pub(super) marker: Option<usize>,
+    /// What stands at its end: a name, and what may be left out where there is little room.
+    pub(super) label: Option<(String, String)>,
+}
+
+/// A chart.
+pub(super) struct Plot<'a> {
+    /// Pixels from the lowest to the highest figure.
+    pub(super) height: f64,
+    /// Its vertical scale.
+    pub(super) scale: &'a Scale,
+    /// Ticks across: place, name, and the class that marks it when selected.
+    pub(super) across: &'a [(f64, String, String)],
+    /// What the figures across are.
+    pub(super) across_title: &'a str,
+    /// What is in it.
+    pub(super) lines: Vec<Line>,
+    /// A text that tells the same without looking.
+    pub(super) alternative: String,
+}
+
+const LABEL_GAP: f64 = 15.0;
+/// Room above the highest figure and below the lowest, for markers and half a label.
+const PAD: f64 = 9.0;
+/// A chart lower than this has small markers.
+const SMALL: f64 = 120.0;
+/// Room for the ticks across.
+const FOOT: f64 = 36.0;
+
+impl Plot<'_> {
+    /// The chart.
+    pub(super) fn html(&self) -> String {
+        let labels = self.labels();
+        let (wide, tall) = (if labels.is_empty() { " bare" } else { "" }, num(self.height + 2.0 * PAD + FOOT));
+        format!(
+            "<div class=\"chart{wide}\"><svg class=\"up\" height=\"{tall}\" aria-hidden=\"true\">{}</svg>\
+             <div class=\"plot\" role=\"img\" aria-label=\"{}\"><svg width=\"100%\" height=\"{tall}\" aria-hidden=\"true\">{}</svg></div>{labels}</div>",
+            self.up(),
+            esc(&self.alternative),
+            self.inside(),
+        )
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        PAD + self.height * (1.0 - self.scale.part(value))
+    }
+
+    fn up(&self) -> String {
+        let tick =
+            |(at, name): &(f64, String)| format!("<text x=\"100%\" y=\"{}\">{name}</text>", num(self.y(*at) + 4.0));
+        self.scale.ticks.iter().map(tick).collect()
+    }
+
+    fn inside(&self) -> String {
+        let mut out = String::new();
+        for (at, _) in &self.scale.ticks {
+            let y = num(self.y(*at));
+            let base = if *at == 0.0 { " base" } else { "" };
+            out += &format!("<line class=\"grid{base}\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
+        }
+        let bottom = PAD + self.height;
+        for (x, name, class) in self.across {
+            let x = percent(*x);
+            out += &format!(
+                "<g class=\"tick {class}\"><line x1=\"{x}\" x2=\"{x}\" y1=\"{PAD}\" y2=\"{}\"/><text x=\"{x}\" y=\"{}\">{name}</text></g>",
+                num(bottom + 4.0),
+                num(bottom + 17.0)
+            );
+        }
+        if !self.across_title.is_empty() {
+            out +=
+                &format!("<text class=\"title\" x=\"50%\" y=\"{}\">{}</text>", num(bottom + 33.0), self.across_title);
+        }
+        let tall = num(self.height + 2.0 * PAD);
+        out +=
+            &format!("<svg viewBox=\"0 0 1000 {tall}\" preserveAspectRatio=\"none\" width=\"100%\" height=\"{tall}\">");
+        out += &self.lines.iter().map(|line| self.stretched(line)).collect::<String>();
+        out += "</svg>";
+        out + &self.lines.iter().map(|line| self.markers(line)).collect::<String>()
+    }
+
+    /// The line, the area or the intervals: what may be stretched with the box it is in.
+    fn stretched(&self, line: &Line) -> String {
+        let at = |dot: &Dot, value: f64| format!("{:.0} {:.0}", place(dot.x) * 10.0, self.y(value));
+        let mut paths = String::new();
+        let points: Vec<String> = line.dots.iter().map(|dot| at(dot, dot.value)).collect();
+        if points.len() > 1 {
+            let edge = line.dots.iter().zip(&line.up_to).rev().map(|(dot, &upper)| format!("L{}", at(dot, upper)));
+            let edge: String = edge.collect();
+            let close = if edge.is_empty() { "" } else { "Z" };
+            paths += &format!("<path d=\"M{}{edge}{close}\"/>", points.join("L"));
+        }
+        let intervals = line.dots.iter().filter_map(|dot| {
+            let (low, high) = dot.interval.filter(|(low, high)| self.y(*low) - self.y(*high) >= 1.0)?;
+            Some(format!("M{:.0} {:.0}V{:.0}", place(dot.x) * 10.0, self.y(low), self.y(high)))
+        });
+        let intervals: String = intervals.collect();
+        if !intervals.is_empty() {
+            paths += &format!("<path class=\"ci\" d=\"{intervals}\"/>");
+        }
+        // A line that ends early is led on to its label.
+        if let (Some(_), Some(last)) = (&line.label, line.dots.last().filter(|dot| dot.x < 0.99)) {
+            paths += &format!("<path class=\"reach\" d=\"M{}H1000\"/>", at(last, last.value));
+        }
+        if paths.is_empty() { paths } else { format!("<g class=\"{}\">{paths}</g>", line.class) }
+    }
+
+    /// The markers, which keep their shape.
+    fn markers(&self, line: &Line) -> String {
+        let Some(marker) = line.marker else { return String::new() };
+        let small = self.height < SMALL || line.class.contains("grey");
+        let symbol = if small { 'n' } else { 'm' };
+        let uses = line.dots.iter().map(|dot| {
+            let cell = dot.cell.map_or_else(String::new, |cell| format!(" data-c=\"{cell}\""));
+            format!("<use x=\"{}\" y=\"{:.0}\" href=\"#{symbol}{marker}\"{cell}/>", percent(dot.x), self.y(dot.value))
+        });
+        format!("<g class=\"{}\">{}</g>", line.class, uses.collect::<String>())
+    }
+
+    /// The labels at the ends of the lines, each led to from its line's last point.
+    fn labels(&self) -> String {
+        let labelled = self.lines.iter().filter_map(|line| Some((line, line.label.as_ref()?, line.dots.last()?)));
+        let labelled: Vec<_> = labelled.collect();
+        if labelled.is_empty() {
+            return String::new();
+        }
+        let wanted: Vec<f64> = labelled.iter().map(|(_, _, dot)| self.y(dot.value)).collect();
+        let placed = apart(&wanted, LABEL_GAP, self.height + 2.0 * PAD);
+        let mut out =
+            format!("<svg class=\"ends\" height=\"{}\" aria-hidden=\"true\">", num(self.height + 2.0 * PAD + FOOT));
+        for (((line, (name, more), _), from), to) in labelled.iter().zip(&wanted).zip(&placed) {
+            out += &format!(
+                "<g class=\"{}\"><path d=\"M0 {}L10 {}\"/><text x=\"14\" y=\"{}\"><tspan>{}</tspan><tspan class=\"more\"> {}</tspan></text></g>",
+                line.class,
+                num(*from),
+                num(*to),
+                num(to + 4.0),
+                esc(name),
+                esc(more)
+            );
+        }
+        out + "</svg>"
+    }
+}
+
+/// Points keep off the edges, or half a marker would be lost there.
+fn place(x: f64) -> f64 {
+    2.0 + x * 96.0
+}
+
+fn percent(x: f64) -> String {
+    format!("{}%", num(place(x)))
+}

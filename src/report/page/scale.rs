@@ -1,0 +1,109 @@
+//! Scales and their ticks: from a figure to a height, straight or logarithmic.
+
+use crate::report::words;
+
+/// A vertical scale.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scale {
+    log: bool,
+    low: f64,
+    high: f64,
+    /// Where lines are drawn across, and what is written there.
+    pub(super) ticks: Vec<(f64, String)>,
+}
+
+impl Scale {
+    /// From zero to a round figure above `highest`.
+    pub(super) fn linear(highest: f64, name: &dyn Fn(f64) -> String) -> Self {
+        let step = round_step(highest.max(f64::MIN_POSITIVE) / 5.0);
+        let steps = (highest / step).ceil().max(1.0) as u32;
+        let ticks = (0..=steps).map(|i| f64::from(i) * step).map(|at| (at, name(at))).collect();
+        Self { log: false, low: 0.0, high: f64::from(steps) * step, ticks }
+    }
+
+    /// From a power of ten at or below `lowest` to one at or above `highest`; both above zero.
+    pub(super) fn log(lowest: f64, highest: f64, name: &dyn Fn(f64) -> String) -> Self {
+        let (from, to) = (lowest.log10().floor() as i32, highest.log10().ceil() as i32);
+        let to = to.max(from + 1);
+        // Within two decades the powers of ten alone would leave the reader guessing.
+        let between: &[f64] = if to - from <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let mut ticks: Vec<(f64, String)> = Vec::new();
+        for power in from..=to {
+            for part in between {
+                let at = part * 10_f64.powi(power);
+                if at <= 10_f64.powi(to) {
+                    ticks.push((at, name(at)));
+                }
+            }
+        }
+        Self { log: true, low: 10_f64.powi(from), high: 10_f64.powi(to), ticks }
+    }
+
+    /// From 0 to 100 percent, for parts of one.
+    pub(super) fn percent() -> Self {
+        let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, format!("{:.0} %", at * 100.0))).to_vec();
+        Self { log: false, low: 0.0, high: 1.0, ticks }
+    }
+
+    /// The part of the height, from the bottom, at which `value` lies; what is off the scale lies at its end.
+    pub(super) fn part(&self, value: f64) -> f64 {
+        let part = if self.log {
+            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        part.clamp(0.0, 1.0)
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, at or above `least`.
+fn round_step(least: f64) -> f64 {
+    let power = 10_f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|part| part * power).into_iter().find(|&step| step >= least * 0.999).unwrap_or(power)
+}
+
+/// A rate as a tick says it: `0`, `500`, `20k`, `1.5M`.
+pub(super) fn rate_tick(value: f64) -> String {
+    match value {
+        v if v >= 1e6 => format!("{}M", (v / 1e5).round() / 10.0),
+        v if v >= 1e3 => format!("{}k", (v / 1e2).round() / 10.0),
+        v => words::rate(v),
+    }
+}
+
+/// Thread and key counts stand at equal steps where each is the double of the last; 0 to 1.
+pub(super) fn across(counts: &[usize], count: usize) -> f64 {
+    let log = |n: usize| (n.max(1) as f64).log2();
+    let (first, last) = (counts.first().copied().unwrap_or(1), counts.last().copied().unwrap_or(1));
+    if first == last { 0.5 } else { (log(count) - log(first)) / (log(last) - log(first)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_scale_ends_on_a_round_figure() {
+        let scale = Scale::linear(92_000.0, &rate_tick);
+        let ticks: Vec<&str> = scale.ticks.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(ticks, ["0", "20k", "40k", "60k", "80k", "100k"]);
+        assert_eq!((scale.part(50_000.0), scale.part(2e9), scale.part(-1.0)), (0.5, 1.0, 0.0));
+        assert_eq!(Scale::linear(0.0, &rate_tick).part(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_log_scale_ends_on_powers_of_ten() {
+        let scale = Scale::log(890.0, 92_000.0, &rate_tick);
+        assert_eq!(scale.ticks.first().map(|t| t.1.as_str()), Some("100"));
+        assert_eq!(scale.ticks.last().map(|t| t.1.as_str()), Some("100k"));
+        assert!((scale.part(1_000.0) - 1.0 / 3.0).abs() < 1e-9);
+        assert_eq!(scale.part(0.0), 0.0, "what was never seen lies at the bottom");
+    }
+
+    #[test]
+    fn doublings_are_equal_steps() {
+        let counts = [1, 2, 4, 16];
+        assert_eq!(counts.map(|n| across(&counts, n)), [0.0, 0.25, 0.5, 1.0]);
+        assert_eq!(across(&[8], 8), 0.5);
+    }
+}

@@ -1,0 +1,202 @@
+//! The full table, and the one of tries, fairness and cost.
+
+use super::latency::{PERCENTILES, is_sound};
+use super::markup::esc;
+use super::view::{View, interval, is_broken, name, scope};
+use crate::report::words;
+use crate::summary::CellSummary;
+
+/// A table that can be sorted and copied.
+pub(super) struct Table {
+    /// Heads: name, what it means, and whether its cells are numbers.
+    pub(super) heads: Vec<(String, String, bool)>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A row.
+pub(super) struct Row {
+    pub(super) classes: String,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A cell of a table: what to sort and copy by, and what to read (as HTML).
+pub(super) struct Cell {
+    pub(super) value: String,
+    pub(super) html: String,
+    pub(super) number: bool,
+}
+
+pub(super) fn word(value: &str, html: String) -> Cell {
+    Cell { value: value.to_owned(), html, number: false }
+}
+
+pub(super) fn number(value: f64, html: String) -> Cell {
+    // Five digits behind the first are more than any figure here is worth.
+    let value = if value == value.trunc() && value.abs() < 1e15 {
+        format!("{value}")
+    } else {
+        format!("{value:.5e}").parse::<f64>().map_or_else(|_| String::new(), |v| v.to_string())
+    };
+    Cell { value, html, number: true }
+}
+
+pub(super) fn head(name: &str, meaning: &str, number: bool) -> (String, String, bool) {
+    (name.to_owned(), meaning.to_owned(), number)
+}
+
+/// Every cell with everything that was derived for it; rows that could not be measured say why.
+pub(super) fn everything(view: &View) -> Table {
+    let (several_keys, mixed) = (view.keys.len() > 1, view.has_mixed_drivers());
+    let mut heads = vec![
+        head("strategy", "One way to add one to a counter.", false),
+        head("promise", "exact: must not lose or double an update; lossy: known to be wrong.", false),
+        head("threads", "Clients racing at once.", true),
+    ];
+    if several_keys {
+        heads.push(head("keys", "Counters the updates were spread over.", true));
+    }
+    if mixed {
+        heads.push(head("driver", "What drove the clients.", false));
+    }
+    heads.extend([
+        head("verdict", "What the counter showed, the worst of all trials.", false),
+        head("acked/s", "Updates per second that were reported applied, median of the trials.", true),
+        head("surviving/s", "The same without the lost ones, and the interval around the median.", true),
+        head("lost", "The lost part of the acknowledged updates.", true),
+        head("how sure", "Lost of acknowledged, with the exact 95 % bound.", true),
+        head("doubled", "Increments applied more than once.", true),
+        head("refused", "Updates given up, nothing changed.", true),
+        head("unknown", "Updates that ended in an error: they may or may not have happened.", true),
+    ]);
+    heads.extend(
+        ["p50", "p90", "p99", "p99.9", "p99.99"]
+            .map(|p| head(p, &format!("{} % of updates took no longer, retries included.", &p[1..]), true)),
+    );
+    heads.extend([
+        head("overlap", "The part of the time in which every client was at it.", true),
+        head("trials", "Trials with a verdict.", true),
+        head("note", "Skipped, failed, or why a fault could not show.", false),
+    ]);
+    let rows = view.summary.cells.iter().map(|cell| {
+        let classes = view.cast.iter().find(|m| m.name == cell.strategy).map_or_else(String::new, |m| m.class.clone());
+        let mut cells = vec![
+            word(&cell.strategy, name(&cell.strategy)),
+            word(&cell.promise.to_string(), cell.promise.to_string()),
+            number(cell.threads as f64, cell.threads.to_string()),
+        ];
+        if several_keys {
+            cells.push(number(cell.keys as f64, cell.keys.to_string()));
+        }
+        if mixed {
+            cells.push(word(&cell.driver, esc(&cell.driver)));
+        }
+        cells.extend(figures(cell));
+        let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().map(|text| esc(text)).collect();
+        cells.push(word(&said.join("; "), said.join("; ")));
+        let broken = if is_broken(cell) { " broken" } else { "" };
+        let state = if cell.trials == 0 { " unjudged" } else { "" };
+        Row { classes: format!("row t{} k{} {classes}{broken}{state}", cell.threads, cell.keys), cells }
+    });
+    Table { heads, rows: rows.collect() }
+}
+
+fn figures(cell: &CellSummary) -> Vec<Cell> {
+    let Some(verdict) = cell.verdict else {
+        let state = if cell.error.is_some() { "failed" } else { "skipped" };
+        let mut cells = vec![word(state, state.to_owned())];
+        cells.extend((0..13).map(|_| word("", String::new())));
+        cells.push(number(0.0, "0".to_owned()));
+        return cells;
+    };
+    let mark = match verdict.to_string().as_str() {
+        "exact" => "✓ ",
+        "unproven" => "? ",
+        _ => "✗ ",
+    };
+    let mut cells = vec![word(&verdict.to_string(), format!("<b class=v-{verdict}>{mark}{verdict}</b>"))];
+    cells.push(number(cell.acked_per_s.median, words::rate(cell.acked_per_s.median)));
+    cells.push(number(
+        cell.surviving_per_s.median,
+        format!(
+            "<b>{}</b> <small>{}</small>",
+            words::rate(cell.surviving_per_s.median),
+            interval(&cell.surviving_per_s)
+        ),
+    ));
+    cells.push(number(cell.lost_fraction, words::lost(cell)));
+    cells.push(number(cell.lost_interval.1, format!("<small>{}</small>", words::bound(cell))));
+    for count in [cell.doubled, cell.refused, cell.unknown] {
+        cells.push(number(count as f64, words::count(count)));
+    }
+    for (p, (q, _)) in PERCENTILES.iter().enumerate() {
+        cells.push(match cell.latency_ns[p] {
+            Some(ns) if is_sound(cell, *q) => number(ns as f64, words::time(ns)),
+            Some(_) => word("", "<small>too few</small>".to_owned()),
+            None => word("", String::new()),
+        });
+    }
+    cells.push(number(cell.overlap, format!("{:.0} %", cell.overlap * 100.0)));
+    cells.push(number(cell.trials as f64, cell.trials.to_string()));
+    cells
+}
+
+/// What an update costs besides time: tries, fairness, CPU, commands, bytes.
+pub(super) fn costs(view: &View) -> Table {
+    let heads = vec![
+        head("strategy", "One way to add one to a counter.", false),
+        head("lost", "The lost part of the acknowledged updates.", true),
+        head("tries", "Attempts for each update: 1 means no retry was ever needed.", true),
+        head(
+            "fairness",
+            "Jain's index: 100 % if all clients got equally much done, 1/threads if one did everything.",
+            true,
+        ),
+        head("slowest", "The slowest client's rate as a part of the fastest client's.", true),
+        head("server µs", "Microseconds of the server's CPU for each update that survived.", true),
+        head("commands", "Commands the server executed for each acknowledged update.", true),
+        head("bytes", "Bytes to and from the server for each acknowledged update.", true),
+        head("server CPUs", "CPUs' worth of work in the server: near 1 it is the limit.", true),
+        head("client CPUs", "CPUs' worth of work in all client threads.", true),
+    ];
+    let mut rows = Vec::new();
+    for (t, k) in view.loads() {
+        let here: Vec<_> = view.at(t, k).collect();
+        let most = |figure: &dyn Fn(&CellSummary) -> f64| here.iter().map(|(_, c, _)| figure(c)).fold(0.0, f64::max);
+        let (most_tries, most_cpu) =
+            (most(&|c| c.tries_per_update), most(&|c| c.server_cpu_us_per_surviving.unwrap_or(0.0)));
+        let (most_calls, most_bytes) =
+            (most(&|c| c.calls_per_update), most(&|c| c.bytes_per_update.0 + c.bytes_per_update.1));
+        for (_, cell, member) in &here {
+            let bytes = cell.bytes_per_update.0 + cell.bytes_per_update.1;
+            let cpu = cell.server_cpu_us_per_surviving;
+            let cells = vec![
+                word(&cell.strategy, name(&cell.strategy)),
+                number(cell.lost_fraction, words::lost(cell)),
+                number(cell.tries_per_update, barred(cell.tries_per_update, most_tries, &short(cell.tries_per_update))),
+                number(cell.jain, barred(cell.jain, 1.0, &format!("{:.0} %", cell.jain * 100.0))),
+                number(
+                    cell.slowest_share,
+                    barred(cell.slowest_share, 1.0, &format!("{:.0} %", cell.slowest_share * 100.0)),
+                ),
+                cpu.map_or_else(|| word("", "unknown".to_owned()), |us| number(us, barred(us, most_cpu, &short(us)))),
+                number(cell.calls_per_update, barred(cell.calls_per_update, most_calls, &short(cell.calls_per_update))),
+                number(bytes, barred(bytes, most_bytes, &words::rate(bytes))),
+                number(cell.server_cpus, short(cell.server_cpus)),
+                number(cell.client_cpus, short(cell.client_cpus)),
+            ];
+            rows.push(Row { classes: format!("{} {}", scope(t, k), member.class), cells });
+        }
+    }
+    Table { heads, rows }
+}
+
+/// Three digits at most.
+fn short(value: f64) -> String {
+    if value >= 100.0 { words::rate(value) } else { format!("{}", (value * 100.0).round() / 100.0) }
+}
+
+/// A figure over a bar of its part of the largest.
+fn barred(value: f64, most: f64, text: &str) -> String {
+    let part = if most > 0.0 { value / most * 100.0 } else { 0.0 };
+    format!("{text}<i class=b style=width:{part:.0}%></i>")
+}

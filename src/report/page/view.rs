@@ -1,0 +1,133 @@
+//! What every part of the page looks at: the summary, the run, who is drawn how, and which load is selected at first.
+
+use super::cast::{Member, cast};
+use super::markup::esc;
+use crate::record::Run;
+use crate::report::words;
+use crate::stats::Spread;
+use crate::summary::{CellSummary, Summary};
+use crate::verdict::{Promise, Verdict};
+
+/// A run about to be drawn.
+pub(super) struct View<'a> {
+    pub(super) summary: &'a Summary,
+    pub(super) run: &'a Run,
+    pub(super) cast: Vec<Member>,
+    /// Thread counts measured.
+    pub(super) threads: Vec<usize>,
+    /// Key counts measured.
+    pub(super) keys: Vec<usize>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(summary: &'a Summary, run: &'a Run) -> Self {
+        Self { summary, run, cast: cast(summary, run), threads: summary.threads(), keys: summary.keys() }
+    }
+
+    /// The cells of a strategy that were judged, by threads, each with its index in the summary.
+    pub(super) fn curve<'b>(&'b self, name: &'b str, keys: usize) -> impl Iterator<Item = (usize, &'a CellSummary)> {
+        let cells = self.summary.cells.iter().enumerate();
+        cells.filter(move |(_, cell)| cell.strategy == name && cell.keys == keys && cell.trials > 0)
+    }
+
+    /// The judged cells at one load, each with its index and its member of the cast.
+    pub(super) fn at(&self, threads: usize, keys: usize) -> impl Iterator<Item = (usize, &'a CellSummary, &Member)> {
+        self.cast.iter().filter_map(move |member| {
+            let (i, cell) = self.curve(&member.name, keys).find(|(_, cell)| cell.threads == threads)?;
+            Some((i, cell, member))
+        })
+    }
+
+    /// Every load: thread counts within key counts.
+    pub(super) fn loads(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.keys.iter().flat_map(|&keys| self.threads.iter().map(move |&threads| (threads, keys)))
+    }
+
+    /// Whether clients are not all driven the same way, which a ranking must say.
+    pub(super) fn has_mixed_drivers(&self) -> bool {
+        self.cast.iter().any(|member| member.driver != self.cast[0].driver)
+    }
+
+    /// Whether the law of the race speaks of this run: GET and SET, on keys that are all alike.
+    pub(super) fn is_predictable(&self) -> bool {
+        let is_even = self.run.machine.get("skew").is_none_or(|skew| skew == "even");
+        is_even && self.cast.iter().any(|member| member.name == "get-set")
+    }
+
+    /// How the clients reached the server; several if the folder holds rows of several runs.
+    pub(super) fn transports(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.run.records.iter().map(|record| record.transport.as_str()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// Classes of what is shown only while this load is selected.
+pub(super) fn scope(threads: usize, keys: usize) -> String {
+    format!("by-t t{threads} by-k k{keys}")
+}
+
+/// A strategy's name as the page prints it.
+pub(super) fn name(name: &str) -> String {
+    format!("<code>{}</code>", esc(name))
+}
+
+/// `16 threads`, `1 thread`.
+pub(super) fn threads(count: usize) -> String {
+    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
+}
+
+/// `1 key`, `16 keys`.
+pub(super) fn keys(count: usize) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+}
+
+/// `891 [850 to 920]`: a median and the interval around it.
+pub(super) fn interval(spread: &Spread) -> String {
+    if spread.n < 2 {
+        return "one trial, no interval".to_owned();
+    }
+    format!("{} to {}", words::rate(spread.low), words::rate(spread.high))
+}
+
+/// Whether a cell shows a broken promise.
+pub(super) fn is_broken(cell: &CellSummary) -> bool {
+    cell.promise == Promise::Exact && cell.verdict.is_some_and(Verdict::breaks_exactness)
+}
+
+/// What was lost, as it stands beside every throughput: `88 % lost`, `0 lost`, `0 lost, unproven`.
+pub(super) fn fate(cell: &CellSummary) -> String {
+    let verdict = cell.verdict.unwrap_or(Verdict::Unproven);
+    match (cell.lost, verdict) {
+        (0, Verdict::Exact | Verdict::Lost) => "0 lost".to_owned(),
+        (0, other) => format!("0 lost, {other}"),
+        (_, _) => format!("{} lost", words::lost(cell)),
+    }
+}
+
+/// What the lines of a [`readout`] are, after the strategy and the load.
+pub(super) const READOUT: [&str; 5] = ["acknowledged", "surviving", "lost", "time", "verdict"];
+
+/// A cell in a few lines, for the readout of every chart: the strategy, the load, and a line for each of [`READOUT`].
+pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
+    let mut load = threads(cell.threads);
+    if view.keys.len() > 1 {
+        load += &format!(", {}", keys(cell.keys));
+    }
+    if view.has_mixed_drivers() {
+        load += &format!(", driven by {}", cell.driver);
+    }
+    let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
+    let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
+    let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
+    vec![
+        cell.strategy.clone(),
+        load,
+        rate(&cell.acked_per_s),
+        rate(&cell.surviving_per_s),
+        words::bound(cell),
+        format!("median {p50}, 99 % within {p99}"),
+        format!("{verdict}, {} trials", cell.trials),
+    ]
+}

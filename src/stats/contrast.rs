@@ -1,0 +1,238 @@
+//! How two runs differ in one figure: a ratio with an interval that knows about autocorrelation, and when to believe one
+//! of many.
+//!
+//! Figures are compared as logarithms, so that a difference is a ratio. Rounds of one run resemble their neighbours (a
+//! machine heats up, a neighbour wakes), and taking them for independent makes intervals too narrow. Five rounds are too
+//! few to say how much; but it is one machine's doing in all cells alike, so it is estimated once, from all of them
+//! ([`autocorrelation`]), and every mean's standard error is made that much wider ([`MeanLog::of`]). The benchmark
+//! `latte` corrects its errors for the same reason, from the many samples that it has of one figure
+//! (<https://github.com/pkolaczk/latte>, src/stats). The interval is Welch's (Biometrika 34, 1947).
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// The mean of some logarithms and how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanLog {
+    /// The mean.
+    pub mean: f64,
+    /// The square of its standard error.
+    pub variance: f64,
+    /// Degrees of freedom of that error.
+    pub freedom: f64,
+}
+
+/// A ratio and its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Contrast {
+    /// After divided by before.
+    pub ratio: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// How likely so large a difference would be without any.
+    pub p: f64,
+}
+
+/// The longest autocorrelation believed in: beyond it a handful of rounds says nothing at all.
+const MOST: f64 = 0.9;
+
+/// Degrees of freedom of an error that is as good as known.
+const MANY: f64 = 1_000.0;
+
+impl MeanLog {
+    /// The mean of `logs`, in the order they were measured in, each correlated with the one before by `rho`. `None` for
+    /// fewer than two.
+    ///
+    /// For a first-order process the mean of n values varies as that of n / f independent ones, f being
+    /// 1 + 2 sum (1 - k/n) rho^k; and their own variance is too small by (n - f) / (n - 1), which is put right too.
+    ///
+    /// ```
+    /// # use redis_lost_updates::stats::MeanLog;
+    /// let independent = MeanLog::of(&[1.0, 2.0, 3.0], 0.0).unwrap();
+    /// assert_eq!((independent.mean, independent.freedom), (2.0, 2.0));
+    /// assert!(MeanLog::of(&[1.0, 2.0, 3.0], 0.5).unwrap().variance > 2.0 * independent.variance);
+    /// ```
+    pub fn of(logs: &[f64], rho: f64) -> Option<Self> {
+        if logs.len() < 2 {
+            return None;
+        }
+        let n = logs.len() as f64;
+        let mean = logs.iter().sum::<f64>() / n;
+        let squares: f64 = logs.iter().map(|x| (x - mean) * (x - mean)).sum();
+        let f = inflation(logs.len(), rho);
+        Some(Self { mean, variance: squares / (n - f) * f / n, freedom: (n / f - 1.0).max(1.0) })
+    }
+
+    /// A mean that somebody else made of very many values, from the interval of the part `level` (0 to 1) that lies
+    /// around it.
+    pub fn of_interval(mean: f64, (low, high): (f64, f64), level: f64) -> Self {
+        let errors = Normal::standard().inverse_cdf(0.5 + level.clamp(0.5, 0.9999) / 2.0);
+        Self { mean, variance: ((high - low) / 2.0 / errors).powi(2), freedom: MANY }
+    }
+
+    /// The mean of several independent means.
+    pub fn of_means(means: &[Self]) -> Option<Self> {
+        let n = means.len() as f64;
+        let freedom = means.iter().map(|mean| mean.freedom).reduce(f64::min)?;
+        let mean = means.iter().map(|mean| mean.mean).sum::<f64>() / n;
+        Some(Self { mean, variance: means.iter().map(|mean| mean.variance).sum::<f64>() / (n * n), freedom })
+    }
+}
+
+/// By how much the variance of a mean of n values exceeds that of independent ones.
+fn inflation(n: usize, rho: f64) -> f64 {
+    1.0 + 2.0 * (1..n).map(|k| (1.0 - k as f64 / n as f64) * rho.powi(k as i32)).sum::<f64>()
+}
+
+/// How strongly neighbours in these series are correlated, 0 to 0.9: one figure for all of them. Series of fewer than
+/// four values do not tell, and are left out.
+///
+/// The usual estimate, deviations times their neighbours' over squared deviations, is far too low in short series (for
+/// independent values it is -1/n). So its average over all series is compared with what it is expected to be, at each
+/// rho, and the rho that fits is the answer; in series of five it still finds only about
+/// two thirds of what is there, which the few degrees of freedom left make up for. Negative correlation is taken
+/// for none: it would narrow intervals.
+pub fn autocorrelation(series: &[Vec<f64>]) -> f64 {
+    let told: Vec<(usize, f64)> = series.iter().filter_map(|logs| Some((logs.len(), neighbours(logs)?))).collect();
+    let total: f64 = told.iter().map(|&(n, _)| n as f64).sum();
+    let seen = told.iter().map(|&(n, r)| n as f64 * r).sum::<f64>() / total;
+    let expected = |rho: f64| told.iter().map(|&(n, _)| n as f64 * expected_neighbours(n, rho)).sum::<f64>() / total;
+    if told.is_empty() || seen <= expected(0.0) {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, MOST);
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if expected(middle) < seen { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// The usual estimate of lag-1 autocorrelation; `None` where it tells nothing.
+fn neighbours(logs: &[f64]) -> Option<f64> {
+    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+    let squares: f64 = logs.iter().map(|x| (x - mean) * (x - mean)).sum();
+    let products: f64 = logs.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    (logs.len() >= 4 && squares > 0.0).then(|| products / squares)
+}
+
+/// Its expectation for a first-order process (of both of its sums, that is).
+fn expected_neighbours(n: usize, rho: f64) -> f64 {
+    let f = inflation(n, rho);
+    let powers: f64 = (0..n).map(|k| rho.powi(k as i32)).sum();
+    let n = n as f64;
+    ((n - 1.0) * rho - (n + 1.0) * f / n + 2.0 * powers / n) / (n - f)
+}
+
+/// How `after` differs from `before`, with Welch's interval.
+///
+/// `shift` (a logarithm) is a difference that everything measured has in common. Whether it is the machine's doing or
+/// real, one pair of runs cannot tell; so the interval covers both: it holds the ratio as it is and the ratio without
+/// the shift.
+///
+/// ```
+/// # use redis_lost_updates::stats::{MeanLog, contrast};
+/// let run = |rate: f64| MeanLog::of(&[rate.ln() - 0.01, rate.ln(), rate.ln() + 0.01], 0.0).unwrap();
+/// let slower = contrast(&run(100.0), &run(80.0), 0.0);
+/// assert!((slower.ratio - 0.8).abs() < 1e-9 && slower.high < 0.85);
+/// // All else fell by a fifth too: no longer a difference.
+/// assert!(contrast(&run(100.0), &run(80.0), 0.8_f64.ln()).high > 1.0);
+/// ```
+pub fn contrast(before: &MeanLog, after: &MeanLog, shift: f64) -> Contrast {
+    let difference = after.mean - before.mean;
+    let variance = before.variance + after.variance;
+    let error = variance.sqrt();
+    let spent = before.variance.powi(2) / before.freedom + after.variance.powi(2) / after.freedom;
+    let freedom = if spent > 0.0 { variance.powi(2) / spent } else { before.freedom + after.freedom };
+    let student = StudentsT::new(0.0, 1.0, freedom).ok();
+    let half = student.map_or(f64::INFINITY, |t| t.inverse_cdf(0.975)) * error;
+    let (least, most) = (difference.min(difference - shift), difference.max(difference - shift));
+    // The reading that is nearer to no difference; none at all if the two lie on either side of it.
+    let nearest = if least > 0.0 { least } else { most.min(0.0) };
+    let p = match (nearest == 0.0, error > 0.0) {
+        (true, _) => 1.0,
+        (false, false) => 0.0,
+        (false, true) => student.map_or(1.0, |t| 2.0 * t.cdf(-nearest.abs() / error)),
+    };
+    Contrast { ratio: difference.exp(), low: (least - half).exp(), high: (most + half).exp(), p }
+}
+
+/// Probabilities made larger for being many, so that of all those below 0.05 none is an accident, with 95 % confidence.
+/// (Holm, Scandinavian Journal of Statistics 6, 1979.)
+///
+/// ```
+/// # use redis_lost_updates::stats::holm;
+/// assert_eq!(holm(&[0.02, 0.01]), [0.02, 0.02]);
+/// assert_eq!(holm(&[0.9, 0.9]), [1.0, 1.0]);
+/// ```
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let (mut adjusted, mut worst) = (vec![0.0; p.len()], 0.0_f64);
+    for (rank, &i) in order.iter().enumerate() {
+        worst = worst.max(p[i] * (p.len() - rank) as f64).min(1.0);
+        adjusted[i] = worst;
+    }
+    adjusted
+}
+
+/// The middle of some values; `None` for none.
+pub fn median(values: &[f64]) -> Option<f64> {
+    super::Spread::of(values).map(|spread| spread.median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A first-order process with unit variance.
+    fn process(rng: &mut fastrand::Rng, n: usize, rho: f64) -> Vec<f64> {
+        let mut normal = || (-2.0 * rng.f64().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos();
+        let mut x = normal();
+        let mut next = || {
+            let now = x;
+            x = rho * x + (1.0 - rho * rho).sqrt() * normal();
+            now
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn autocorrelation_is_found_in_many_short_series() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for (n, rho) in [(5, 0.0), (5, 0.3), (5, 0.6), (20, 0.6)] {
+            let series: Vec<Vec<f64>> = (0..4_000).map(|_| process(&mut rng, n, rho)).collect();
+            let found = autocorrelation(&series);
+            let slack = if n == 5 { 0.25 } else { 0.1 };
+            assert!((found - rho).abs() < slack, "{n} values, {rho}: {found}");
+        }
+        assert_eq!(autocorrelation(&[vec![1.0, 2.0], vec![]]), 0.0, "two values tell nothing");
+    }
+
+    /// The part of all intervals that hold the truth, of sixty cells that share a machine of this autocorrelation.
+    fn coverage(n: usize, rho: f64) -> f64 {
+        let mut rng = fastrand::Rng::with_seed(n as u64);
+        let (mut held, mut all) = (0, 0);
+        for _ in 0..50 {
+            let series: Vec<Vec<f64>> = (0..120).map(|_| process(&mut rng, n, rho)).collect();
+            let found = autocorrelation(&series);
+            for pair in series.chunks(2) {
+                let [a, b] = [&pair[0], &pair[1]].map(|logs| MeanLog::of(logs, found).unwrap());
+                let contrast = contrast(&a, &b, 0.0);
+                held += usize::from(contrast.low <= 1.0 && 1.0 <= contrast.high);
+                all += 1;
+            }
+        }
+        held as f64 / all as f64
+    }
+
+    #[test]
+    fn intervals_hold_the_truth_as_often_as_they_say_with_and_without_autocorrelation() {
+        for (n, rho) in [(3, 0.0), (5, 0.0), (5, 0.3), (5, 0.6), (20, 0.0), (20, 0.6)] {
+            let part = coverage(n, rho);
+            assert!((0.93..=0.995).contains(&part), "{n} rounds, autocorrelation {rho}: {part}");
+        }
+    }
+}

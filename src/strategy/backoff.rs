@@ -1,0 +1,54 @@
+//! Trying again: how long to wait before it, and when to give up. What every strategy that can be beaten to it shares.
+//!
+//! The wait is drawn evenly from zero to a bound that doubles with every failure (full jitter, as in
+//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>): without jitter the losers of one round
+//! meet again in the next. A sleep costs at least the 50 us of the system's timer slack, about one round trip.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use redis::RedisResult;
+
+use crate::error::BoxError;
+use crate::strategy::refused_or_unknown;
+use crate::update::Update;
+
+/// After this long an update is given up: nothing changed, and it is refused.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The bounds of the wait before a further try, in microseconds.
+pub(super) struct Backoff {
+    /// Of the first wait.
+    pub(super) first_us: u64,
+    /// Of any wait.
+    pub(super) most_us: u64,
+}
+
+impl Backoff {
+    /// Runs `attempt` until it tells a value, it fails, or patience ends. `None` from it means: beaten, nothing changed.
+    pub(super) fn retry(&self, mut attempt: impl FnMut() -> RedisResult<Option<i64>>) -> Result<Update, BoxError> {
+        let since = Instant::now();
+        let (mut tries, mut bound) = (0, self.first_us);
+        loop {
+            tries += 1;
+            match attempt() {
+                Ok(Some(value)) => return Ok(Update::Applied { value: Some(value), tries }),
+                Err(error) => return refused_or_unknown(error, tries),
+                Ok(None) if since.elapsed() > PATIENCE => {
+                    let reason = format!("gave up after {} s and {tries} tries", PATIENCE.as_secs());
+                    return Ok(Update::Refused { tries, reason });
+                }
+                Ok(None) => {}
+            }
+            std::thread::sleep(Duration::from_micros(fastrand::u64(0..=bound)));
+            bound = (bound * 2).min(self.most_us);
+        }
+    }
+}
+
+/// As recorded with every run.
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backoff={}-{}us,jitter=full,give-up={}s", self.first_us, self.most_us, PATIENCE.as_secs())
+    }
+}

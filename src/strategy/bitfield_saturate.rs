@@ -1,0 +1,79 @@
+//! `BITFIELD key OVERFLOW SAT INCRBY u8 0 1`: small counters packed side by side, which stop at 255 and say nothing.
+//!
+//! With SAT the reply at the end of the range is 255 again and again, with WRAP (the default) it starts anew at 0;
+//! only FAIL answers nil. The counter here starts at 254, so that one client alone shows it with its second update:
+//! one is kept, all later ones are lost. One round trip. Used where millions of small counters must fit into memory;
+//! choose a width the counter cannot outgrow, or FAIL, and look at the nil.
+//! <https://redis.io/docs/latest/commands/bitfield/>.
+
+use redis::{Cmd, Connection, RedisResult};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, ask, own_connections, told_or_refused};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+/// Where the counter starts: one below the end of u8.
+const START: i64 = 254;
+
+pub(super) struct BitfieldSaturate;
+
+struct Packed {
+    connection: Connection,
+    packed: Vec<u8>,
+}
+
+fn bitfield(key: &str) -> Cmd {
+    let mut command = redis::cmd("BITFIELD");
+    command.arg(key);
+    command
+}
+
+impl Updater for Packed {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let call: [&[u8]; 8] = [b"BITFIELD", key.as_bytes(), b"OVERFLOW", b"SAT", b"INCRBY", b"u8", b"0", b"1"];
+        let told = ask(&mut self.connection, &mut self.packed, &call);
+        told_or_refused(told.map(|[value]: [i64; 1]| value - START))
+    }
+}
+
+impl Strategy for BitfieldSaturate {
+    fn name(&self) -> &str {
+        "bitfield-saturate"
+    }
+
+    fn about(&self) -> &str {
+        "BITFIELD OVERFLOW SAT INCRBY on 8 bits: at 255 it stays there, and says so only by its value."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn parameters(&self) -> String {
+        format!("start={START},type=u8")
+    }
+
+    fn hidden(&self, _workload: &Workload) -> Option<&str> {
+        None // one client alone shows it
+    }
+
+    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+        bitfield(key).arg(&["SET", "u8", "0"]).arg(START).exec(db)
+    }
+
+    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+        let [value]: [i64; 1] = bitfield(key).arg(&["GET", "u8", "0"]).query(db)?;
+        Ok(value - START)
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, |connection| Packed { connection, packed: Vec::new() })
+    }
+}

@@ -1,0 +1,87 @@
+//! GET, then `SET key new IFEQ old`: compare and set, in one command the server has for it.
+//!
+//! The server writes only if the value is still the one read; a loser reads again. Two round trips, and like `watch` it
+//! fails the more the more clients there are, but a failed try costs two round trips and leaves nothing behind on the
+//! connection, so it works on a shared one too. It compares values, not histories: a counter that went up and came back
+//! passes, which for a counter is right. A missing key has no value to compare: there `SET NX` does the same.
+//!
+//! Valkey has it since 8.1 and Redis since 8.4; it is probed for, since Valkey calls itself Redis 7.2.
+//! <https://valkey.io/commands/set/>.
+
+use redis::{Cmd, Connection, RedisResult};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::backoff::Backoff;
+use crate::strategy::{Strategy, ask, own_connections, successor};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+/// Before the next try after a value that had changed.
+const BACKOFF: Backoff = Backoff { first_us: 100, most_us: 3_200 };
+
+pub(super) struct Cas;
+
+struct Comparing {
+    connection: Connection,
+    packed: Vec<u8>,
+}
+
+impl Comparing {
+    fn attempt(&mut self, key: &str) -> RedisResult<Option<i64>> {
+        let Self { connection, packed } = self;
+        let old: Option<i64> = ask(connection, packed, &[b"GET", key.as_bytes()])?;
+        let value = successor(old)?;
+        let (new, old) = (value.to_string(), old.map(|old| old.to_string()));
+        let done: Option<String> = match &old {
+            Some(old) => ask(connection, packed, &[b"SET", key.as_bytes(), new.as_bytes(), b"IFEQ", old.as_bytes()])?,
+            None => ask(connection, packed, &[b"SET", key.as_bytes(), new.as_bytes(), b"NX"])?,
+        };
+        Ok(done.map(|_ok| value))
+    }
+}
+
+impl Updater for Comparing {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        BACKOFF.retry(|| self.attempt(key))
+    }
+}
+
+impl Strategy for Cas {
+    fn name(&self) -> &str {
+        "cas"
+    }
+
+    fn about(&self) -> &str {
+        "GET, then SET IFEQ the value read, again if it had changed."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "2+"
+    }
+
+    fn parameters(&self) -> String {
+        BACKOFF.to_string()
+    }
+
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        let mut db = server.connect()?;
+        // On a key that does not exist, so that it writes nothing where the server has it.
+        let probe = format!("{}probe:{:016x}", server.prefix(), fastrand::u64(..));
+        let answer = redis::cmd("SET").arg(&[&probe, "1", "IFEQ", "0"]).query::<Option<String>>(&mut db);
+        Cmd::del(&probe).exec(&mut db).map_err(|e| server.refuses(&e))?;
+        Ok(match answer {
+            Ok(None) => None,
+            Ok(Some(answer)) => Some(format!("its SET IFEQ answers {answer} where there is nothing to compare with")),
+            Err(error) => Some(format!("it has no SET IFEQ (Valkey from 8.1 and Redis from 8.4 do): {error}")),
+        })
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, |connection| Comparing { connection, packed: Vec::new() })
+    }
+}

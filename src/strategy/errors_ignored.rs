@@ -1,0 +1,124 @@
+//! `INCR` on a server that is out of memory, by code that never looks at the error: fast, and nothing is counted.
+//!
+//! With `maxmemory` reached and `noeviction` the server answers every write with an OOM error and does nothing; READONLY
+//! after a failover and MOVED after a resharding are answered in the same way. Pipelines whose replies nobody walks, fire
+//! and forget, and `let _ =` all lose exactly the calls that failed, and are as fast as ever; load tools that count
+//! replies count these too. One round trip. <https://github.com/gomodule/redigo/issues/131>,
+//! <https://github.com/redis/redis/issues/9926>.
+//!
+//! The limit is set on the measured server while this strategy is open, and put back afterwards; on a server that is not
+//! ours only if that was allowed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, ask};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+/// A server out of memory that refuses to write.
+const FULL: [(&str, &str); 2] = [("maxmemory-policy", "noeviction"), ("maxmemory", "1")];
+
+pub(super) struct ErrorsIgnored;
+
+/// The settings as they were, put back when the last updater goes.
+struct Settings {
+    db: Mutex<Connection>,
+    before: Vec<(&'static str, String)>,
+}
+
+impl Settings {
+    fn fill(server: &Server) -> Result<Self> {
+        let mut db = server.connect()?;
+        let mut before = Vec::new();
+        for (name, _) in FULL {
+            let (_, value): (String, String) =
+                redis::cmd("CONFIG").arg("GET").arg(name).query(&mut db).map_err(|e| server.refuses(&e))?;
+            before.push((name, value));
+        }
+        // From here on whatever happens puts them back.
+        let settings = Self { db: Mutex::new(db), before };
+        settings.set(FULL).map_err(|e| server.refuses(&e))?;
+        Ok(settings)
+    }
+
+    fn set<V: AsRef<str>>(&self, settings: impl IntoIterator<Item = (&'static str, V)>) -> redis::RedisResult<()> {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, value) in settings {
+            redis::cmd("CONFIG").arg(&["SET", name, value.as_ref()]).exec(&mut *db)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        // A server that is gone has no settings any more.
+        let _ = self.set(self.before.iter().rev().map(|(name, value)| (*name, value)));
+    }
+}
+
+struct Deaf {
+    connection: Connection,
+    packed: Vec<u8>,
+    _settings: Arc<Settings>,
+}
+
+impl Updater for Deaf {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        match ask::<i64>(&mut self.connection, &mut self.packed, &[b"INCR", key.as_bytes()]) {
+            Err(error) if error.is_io_error() => Err(error.into()),
+            _ignored => Ok(Update::Applied { value: None, tries: 1 }), // the mistake
+        }
+    }
+}
+
+impl Strategy for ErrorsIgnored {
+    fn name(&self) -> &str {
+        "errors-ignored"
+    }
+
+    fn about(&self) -> &str {
+        "INCR on a server out of memory, its error replies ignored: fast, and nothing is counted."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn parameters(&self) -> String {
+        "maxmemory=1,maxmemory-policy=noeviction".to_owned()
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn hidden(&self, _workload: &Workload) -> Option<&str> {
+        None // one client alone shows it
+    }
+
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        let why = "it sets maxmemory on the server for a while: allowed on a private server, or with --allow-config";
+        Ok((!server.may_configure()).then(|| why.to_owned()))
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let connections = (0..workers).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
+        let settings = Arc::new(Settings::fill(server)?);
+        Ok(connections
+            .into_iter()
+            .map(|connection| {
+                Box::new(Deaf { connection, packed: Vec::new(), _settings: settings.clone() }) as Box<dyn Updater>
+            })
+            .collect())
+    }
+}

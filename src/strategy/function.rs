@@ -1,0 +1,98 @@
+//! `FCALL`: the script as a library that the server keeps, replicates and persists.
+//!
+//! Does what `lua-incr` does, and costs the same; the code is loaded once by whoever deploys it, not by every client, and
+//! survives a restart. Needs Redis 7.0 or any Valkey. The library here is named after our prefix and a number drawn for
+//! this crew, and is removed with it: other libraries on the server are not touched.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, ask, told_or_refused};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct Function;
+
+/// The library on the server, removed when the last updater goes.
+struct Library {
+    db: Mutex<Connection>,
+    name: String,
+}
+
+impl Library {
+    fn load(server: &Server) -> Result<Self> {
+        // Library and function names take letters, digits and underscores only.
+        let ours: String = server.prefix().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let name = format!("{ours}{:08x}", fastrand::u32(..));
+        let code = format!(
+            "#!lua name={name}\nredis.register_function('{name}', function(keys) return redis.call('INCR', keys[1]) end)"
+        );
+        let mut db = server.connect()?;
+        let load = redis::cmd("FUNCTION").arg(&["LOAD", "REPLACE", &code]).exec(&mut db);
+        load.map_err(|e| server.refuses(&e))?;
+        Ok(Self { db: Mutex::new(db), name })
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        // A server that is gone keeps nothing of ours either.
+        let _ = redis::cmd("FUNCTION").arg("DELETE").arg(&self.name).exec(&mut *db);
+    }
+}
+
+struct Calling {
+    connection: Connection,
+    packed: Vec<u8>,
+    library: Arc<Library>,
+}
+
+impl Updater for Calling {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let call: [&[u8]; 4] = [b"FCALL", self.library.name.as_bytes(), b"1", key.as_bytes()];
+        told_or_refused(ask(&mut self.connection, &mut self.packed, &call))
+    }
+}
+
+impl Strategy for Function {
+    fn name(&self) -> &str {
+        "function"
+    }
+
+    fn about(&self) -> &str {
+        "INCR inside a function library that the server keeps, by FCALL."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        Ok(match redis::cmd("FUNCTION").arg("STATS").exec(&mut server.connect()?) {
+            Ok(()) => None,
+            Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
+            Err(error) => Some(format!("it has no functions, or we may not use them: {error}")),
+        })
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let library = Arc::new(Library::load(server)?);
+        crate::strategy::own_connections(server, workers, |connection| Calling {
+            connection,
+            packed: Vec::new(),
+            library: library.clone(),
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! GET from a replica, SET to the primary: the value read is already old.
+//!
+//! Replication is asynchronous: a write is answered before any replica has it. Reading from a replica and writing what
+//! comes of it loses updates even with one client alone, once the replica is further behind than a round trip takes: 5 ms
+//! of lag left 3 of 200 updates. Here the replica is microseconds behind, and many clients race as well. Two round trips,
+//! and it looks like a gain, since reads are off the primary. Clients do it on their own when told to prefer replicas
+//! (`readMode=SLAVE`, `READ_FROM=replica`): <https://github.com/redisson/redisson/issues/5659>.
+//!
+//! The replica here is a second private server, on the same CPUs as the first, gone when the last updater is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Connection};
+
+use crate::error::{BoxError, Error, Result};
+use crate::server::{Private, Server};
+use crate::strategy::{Strategy, successor, told_or_refused};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+pub(super) struct GetReplicaSetPrimary;
+
+struct Behind {
+    replica: Connection,
+    primary: Connection,
+    /// Keeps the replica running.
+    _replica: Arc<Server>,
+}
+
+/// Starts a replica of `server` and waits until it has caught up.
+fn replica(server: &Server) -> Result<Server> {
+    let port = server.child().map(Private::port).unwrap_or_default().to_string();
+    let replica = server.second(&["--replicaof", "127.0.0.1", &port])?;
+    let replica = Server::private(replica, server.transport())?;
+    let mut db = replica.connect()?;
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(10) {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut db).map_err(|e| replica.refuses(&e))?;
+        if info.contains("master_link_status:up") {
+            return Ok(replica);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(Error::server("the replica did not reach its primary within 10 seconds"))
+}
+
+impl Updater for Behind {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let told = Cmd::get(key).query::<Option<i64>>(&mut self.replica).and_then(successor).and_then(|value| {
+            Cmd::set(key, value).exec(&mut self.primary)?;
+            Ok(value)
+        });
+        told_or_refused(told)
+    }
+}
+
+impl Strategy for GetReplicaSetPrimary {
+    fn name(&self) -> &str {
+        "get-replica-set-primary"
+    }
+
+    fn about(&self) -> &str {
+        "GET from a replica, add one, SET to the primary: the value read is already old."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn parameters(&self) -> String {
+        "replicas=1".to_owned()
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn hidden(&self, workload: &Workload) -> Option<&str> {
+        (workload.threads == 1).then_some("one client alone is rarely quicker than a replica on the same machine")
+    }
+
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        let why = "it needs a replica, which is only started beside a private server";
+        Ok(server.child().is_none().then(|| why.to_owned()))
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let running = Arc::new(replica(server)?);
+        (0..workers)
+            .map(|_| {
+                let (replica, primary) = (running.connect()?, server.connect()?);
+                Ok(Box::new(Behind { replica, primary, _replica: running.clone() }) as Box<dyn Updater>)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,64 @@
+//! GET, add one, SET over one async connection that all threads share: the race needs no second connection.
+//!
+//! One connection is no lock: the server takes the commands in the order they arrive, and those of other callers arrive
+//! between a caller's GET and its SET. "There is only one client" is how single-process services come to it, async ones
+//! above all: <https://github.com/redis/ioredis/issues/435>, <https://github.com/tj/node-ratelimiter/issues/6>. Costs two
+//! round trips, shared by all.
+
+use redis::Cmd;
+use redis::aio::MultiplexedConnection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::bridge::Bridge;
+use crate::strategy::{Strategy, successor, told_or_refused};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct GetSetMultiplexed;
+
+struct Sharing {
+    connection: MultiplexedConnection,
+    bridge: Bridge,
+}
+
+impl Updater for Sharing {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let Self { connection, bridge } = self;
+        let told = bridge.ask(connection, &Cmd::get(key)).and_then(successor).and_then(|value| {
+            bridge.ask::<()>(connection, &Cmd::set(key, value))?;
+            Ok(value)
+        });
+        told_or_refused(told)
+    }
+}
+
+impl Strategy for GetSetMultiplexed {
+    fn name(&self) -> &str {
+        "get-set-multiplexed"
+    }
+
+    fn about(&self) -> &str {
+        "GET, add one, SET over one shared async connection: one connection is no lock."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let bridge = Bridge::start()?;
+        let connection = bridge.multiplexed(server)?;
+        Ok((0..workers)
+            .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
+            .collect())
+    }
+}

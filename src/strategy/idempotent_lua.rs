@@ -1,0 +1,133 @@
+//! An update with an id that the server remembers: the one way here that may safely try again after a lost reply.
+//!
+//! The script looks whether it has done this id already and if so answers what it answered then; otherwise it adds and
+//! remembers, in one step. So after a broken connection or a timeout, where others must report an unknown outcome, this
+//! one asks again: up to 3 tries, each on a new connection. One round trip; the server does three commands inside the
+//! script instead of one. An id is forgotten after its TTL, which must outlive the last try, and a server that lost its
+//! data lost its ids with it.
+//!
+//! Keeping every id would cost a key per update. A client has one update under way at a time, so only its newest id can
+//! ever be asked for again: kept are one key per client, holding that id's number and answer. Payment and order services
+//! use idempotency keys so, usually one per request.
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, ask, load, refused_or_unknown};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+/// How often the same id is tried.
+const TRIES: u32 = 3;
+
+/// How long an id is remembered: longer than all tries with all their timeouts take.
+const TTL_MS: &str = "60000";
+
+/// KEYS: the counter, this client's newest id. ARGV: this id, the TTL. An older id than the newest is a try that was
+/// stuck somewhere while a later one of the same update was answered: it must not add again. The value is read as text,
+/// since a number that passes through Lua is rounded above 2^53.
+const SCRIPT: &str = r"
+local newest = redis.call('GET', KEYS[2])
+if newest then
+    local id, value = string.match(newest, '^(%d+) (.+)$')
+    if id == ARGV[1] then return value end
+    if tonumber(id) > tonumber(ARGV[1]) then return redis.error_reply('ERR a later update of this client is done') end
+end
+redis.call('INCR', KEYS[1])
+local value = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. value, 'PX', ARGV[2])
+return value";
+
+pub(super) struct Idempotent;
+
+struct Remembered {
+    connection: Connection,
+    packed: Vec<u8>,
+    server: Server,
+    hash: String,
+    /// What this client's key is called after the counter's name.
+    suffix: String,
+    name: String,
+    id: u64,
+}
+
+impl Updater for Remembered {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        self.id += 1;
+        let id = self.id.to_string();
+        self.name.clear();
+        self.name.push_str(key);
+        self.name.push_str(&self.suffix);
+        let mut tries = 1;
+        loop {
+            let call: [&[u8]; 7] = [
+                b"EVALSHA",
+                self.hash.as_bytes(),
+                b"2",
+                key.as_bytes(),
+                self.name.as_bytes(),
+                id.as_bytes(),
+                TTL_MS.as_bytes(),
+            ];
+            match ask(&mut self.connection, &mut self.packed, &call) {
+                Ok(value) => return Ok(Update::Applied { value: Some(value), tries }),
+                Err(error) if error.is_io_error() && tries < TRIES => {
+                    tries += 1;
+                    // A reply to the last try may still arrive on the old connection, so that one is never used again.
+                    self.connection = self.server.connect()?;
+                }
+                // A refusal of a later try says nothing about an earlier one whose reply was lost.
+                Err(error) if tries > 1 => return Err(error.into()),
+                Err(error) => return refused_or_unknown(error, tries),
+            }
+        }
+    }
+}
+
+impl Strategy for Idempotent {
+    fn name(&self) -> &str {
+        "idempotent-lua"
+    }
+
+    fn about(&self) -> &str {
+        "INCR in a script that remembers the update by its id: safe to try again after a lost reply."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn parameters(&self) -> String {
+        format!("tries={TRIES},ttl={TTL_MS}ms")
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn side_keys(&self, key: &str) -> Vec<String> {
+        vec![format!("{key}:id:*")]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let hash = load(server, SCRIPT)?;
+        (0..workers)
+            .map(|_| {
+                Ok(Box::new(Remembered {
+                    connection: server.connect()?,
+                    packed: Vec::new(),
+                    server: server.clone(),
+                    hash: hash.clone(),
+                    suffix: format!(":id:{:016x}", fastrand::u64(..)),
+                    name: String::new(),
+                    id: 0,
+                }) as Box<dyn Updater>)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! `INCR` on a connection of one's own: one round trip, done by the server in one step, nothing to lose.
+//!
+//! The only doubt it leaves is a reply that never arrives: the update may have happened, and trying again may double it.
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, incr, own_connections};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct Incr;
+
+struct Own(Connection);
+
+impl Updater for Own {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        incr(&mut self.0, key)
+    }
+}
+
+impl Strategy for Incr {
+    fn name(&self) -> &str {
+        "incr"
+    }
+
+    fn about(&self) -> &str {
+        "INCR on a connection per thread: the server adds, in one step."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, Own)
+    }
+}

@@ -1,0 +1,75 @@
+//! `INCRBYFLOAT key 1` on a number too large for it: answered with the number unchanged.
+//!
+//! INCRBYFLOAT counts in the C compiler's `long double`: 64 bits of precision on x86-64, 113 on arm64. The counter here
+//! starts at 2^120, where neither knows a one, so that every update is lost on every machine; between 2^64 and 2^113 the
+//! same code counts right on one and not on the other. No error, and no update is told anything a counter could have
+//! said: outcomes are recorded without a value. Sums of money kept as floats get there slowly. Count in integers.
+//! <https://github.com/redis/redis/issues/12374>, <https://redis.io/docs/latest/commands/incrbyfloat/>.
+
+use redis::{Cmd, Connection, ErrorKind, RedisError, RedisResult};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, ask, own_connections, refused_or_unknown};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+/// Where the counter starts: a power of two, so that every binary float knows it exactly.
+const START: i128 = 1 << 120;
+
+pub(super) struct IncrbyfloatLarge;
+
+struct Floating {
+    connection: Connection,
+    packed: Vec<u8>,
+}
+
+impl Updater for Floating {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        match ask::<String>(&mut self.connection, &mut self.packed, &[b"INCRBYFLOAT", key.as_bytes(), b"1"]) {
+            Ok(_) => Ok(Update::Applied { value: None, tries: 1 }),
+            Err(error) => refused_or_unknown(error, 1),
+        }
+    }
+}
+
+impl Strategy for IncrbyfloatLarge {
+    fn name(&self) -> &str {
+        "incrbyfloat-large"
+    }
+
+    fn about(&self) -> &str {
+        "INCRBYFLOAT by 1 on a number too large for it: answered, and unchanged."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn parameters(&self) -> String {
+        format!("start={START}")
+    }
+
+    fn hidden(&self, _workload: &Workload) -> Option<&str> {
+        None // one client alone shows it
+    }
+
+    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+        Cmd::set(key, START.to_string()).exec(db)
+    }
+
+    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+        let text: String = Cmd::get(key).query(db)?;
+        let gained = text.parse::<i128>().ok().and_then(|value| i64::try_from(value - START).ok());
+        gained.ok_or_else(|| RedisError::from((ErrorKind::UnexpectedReturnType, "not a number near the start", text)))
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, |connection| Floating { connection, packed: Vec::new() })
+    }
+}

@@ -1,0 +1,136 @@
+//! Two ways to be in a locked section together: the lock expires inside it, or somebody else deletes it.
+//!
+//! `lock-expired` works longer between GET and SET than the lock lives: the next client enters, reads the same value, and
+//! one of the two writes is lost. The unlock is done right, and what it says (the lock was not ours any more) is ignored.
+//! <https://github.com/lukas-krecan/ShedLock/issues/2583>,
+//! <https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html>.
+//!
+//! `lock-plain-del` writes in time and only lingers afterwards; its lock expires harmlessly, the next client enters, and
+//! then the plain DEL frees the next client's lock, in the middle of whose section a third one enters.
+//! <https://github.com/nexspence/nexspence/issues/223>, <https://github.com/errorception/redis-lock/issues/29>.
+//!
+//! The work that takes so long is a sleep of a few milliseconds here, in every update, so that a short trial shows it; in
+//! the wild it is a garbage collection, a slow query or a stalled machine, once a week. Four round trips each.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::backoff::Backoff;
+use crate::strategy::lock::{Section, UNLOCK, side_keys};
+use crate::strategy::{Strategy, load, own_connections};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+/// Before asking for the lock again: short against the section.
+const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 800 };
+
+/// How long the lock lives in `lock-expired`, and how long its section works between GET and SET.
+const TTL_MS: u32 = 2;
+const WORK: Duration = Duration::from_millis(4);
+
+/// The same for `lock-plain-del`, which works before the SET and lingers after it.
+const DEL_TTL_MS: u32 = 6;
+const DEL_WORK: Duration = Duration::from_millis(4);
+const DEL_LINGER: Duration = Duration::from_millis(4);
+
+pub(super) struct Expired;
+pub(super) struct PlainDel;
+
+struct Slow(Section);
+struct Deleting(Section);
+
+impl Updater for Slow {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        BACKOFF.retry(|| {
+            if !self.0.enter(key)? {
+                return Ok(None);
+            }
+            let value = self.0.read(key)?;
+            sleep(WORK);
+            self.0.write(key, value)?;
+            let _ours = self.0.leave(); // the mistake, after the first one
+            Ok(Some(value))
+        })
+    }
+}
+
+impl Updater for Deleting {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        BACKOFF.retry(|| {
+            if !self.0.enter(key)? {
+                return Ok(None);
+            }
+            let value = self.0.read(key)?;
+            sleep(DEL_WORK);
+            self.0.write(key, value)?;
+            sleep(DEL_LINGER);
+            let _done = self.0.delete(); // the mistake
+            Ok(Some(value))
+        })
+    }
+}
+
+impl Strategy for Expired {
+    fn name(&self) -> &str {
+        "lock-expired"
+    }
+
+    fn about(&self) -> &str {
+        "A lock whose TTL ends inside the section: two clients are in it together."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "4+"
+    }
+
+    fn parameters(&self) -> String {
+        format!("ttl={TTL_MS}ms,work={}ms,{BACKOFF}", WORK.as_millis())
+    }
+
+    fn side_keys(&self, key: &str) -> Vec<String> {
+        side_keys(key)
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let unlock = load(server, UNLOCK)?;
+        own_connections(server, workers, |connection| Slow(Section::new(connection, &unlock, TTL_MS)))
+    }
+}
+
+impl Strategy for PlainDel {
+    fn name(&self) -> &str {
+        "lock-plain-del"
+    }
+
+    fn about(&self) -> &str {
+        "A lock given back by plain DEL after it expired: it frees somebody else's."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "4+"
+    }
+
+    fn parameters(&self) -> String {
+        let (work, linger) = (DEL_WORK.as_millis(), DEL_LINGER.as_millis());
+        format!("ttl={DEL_TTL_MS}ms,work={work}ms,linger={linger}ms,{BACKOFF}")
+    }
+
+    fn side_keys(&self, key: &str) -> Vec<String> {
+        side_keys(key)
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let unlock = load(server, UNLOCK)?;
+        own_connections(server, workers, |connection| Deleting(Section::new(connection, &unlock, DEL_TTL_MS)))
+    }
+}

@@ -1,0 +1,80 @@
+//! `tonumber(GET) + 1` in a script, past 2^53: the sum is the number it started from, and everybody is told it worked.
+//!
+//! Lua counts in doubles: 2^53 + 1 does not exist there. The counter here starts one below, so that one client alone
+//! shows it with its second update: one is kept, all later ones are lost. Ids from snowflake-like generators and amounts in the smallest
+//! coin reach that size. The script is atomic; only its arithmetic is wrong. Add on text (`lua-get-set`) or let INCR add.
+//! <https://github.com/redis/redis/issues/1118>, <https://github.com/redis/redis/issues/3224>.
+
+use redis::{Cmd, Connection, RedisResult};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, told_or_refused};
+use crate::strategy::{ask, load, own_connections};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+/// Where the counter starts: one below 2^53.
+const START: i64 = (1 << 53) - 1;
+
+const SCRIPT: &str = r"
+local sum = tonumber(redis.call('GET', KEYS[1]) or '0') + 1
+local text = string.format('%.0f', sum)
+redis.call('SET', KEYS[1], text)
+return text";
+
+pub(super) struct LuaTonumberLarge;
+
+struct Doubles {
+    connection: Connection,
+    packed: Vec<u8>,
+    hash: String,
+}
+
+impl Updater for Doubles {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let call: [&[u8]; 4] = [b"EVALSHA", self.hash.as_bytes(), b"1", key.as_bytes()];
+        let told = ask::<i64>(&mut self.connection, &mut self.packed, &call);
+        told_or_refused(told.map(|value| value - START))
+    }
+}
+
+impl Strategy for LuaTonumberLarge {
+    fn name(&self) -> &str {
+        "lua-tonumber-large"
+    }
+
+    fn about(&self) -> &str {
+        "tonumber(GET) + 1 in a script beyond 2^53: doubles cannot count there."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn parameters(&self) -> String {
+        format!("start={START}")
+    }
+
+    fn hidden(&self, _workload: &Workload) -> Option<&str> {
+        None // one client alone shows it
+    }
+
+    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+        Cmd::set(key, START).exec(db)
+    }
+
+    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+        Ok(Cmd::get(key).query::<i64>(db)? - START)
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let hash = load(server, SCRIPT)?;
+        own_connections(server, workers, |connection| Doubles { connection, packed: Vec::new(), hash: hash.clone() })
+    }
+}

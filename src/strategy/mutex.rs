@@ -1,0 +1,111 @@
+//! One connection behind `Arc<Mutex<_>>`, GET and SET under its lock: exact, as long as every writer shares the lock.
+//!
+//! The lock is held over two round trips, so all threads together are no faster than one, and each hand-over of the
+//! lock wakes another thread. Held for a whole batch (the original program's safe mode) it wakes fewer, and everybody
+//! else waits longer. A second process has a mutex of its own and races all the same.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, get_then_set};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+/// Updates of one hand-over in `mutex-batch`: the original program's 100.
+const BATCH: usize = 100;
+
+pub(super) struct PerUpdate;
+pub(super) struct PerBatch;
+
+struct Locked {
+    connection: Arc<Mutex<Connection>>,
+    batch: usize,
+}
+
+impl Locked {
+    fn crew(server: &Server, workers: usize, batch: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let connection = Arc::new(Mutex::new(server.connect()?));
+        Ok((0..workers).map(|_| Box::new(Self { connection: connection.clone(), batch }) as Box<dyn Updater>).collect())
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Connection>, BoxError> {
+        self.connection.lock().map_err(|_| "another worker panicked while it held the lock".into())
+    }
+}
+
+impl Updater for Locked {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        get_then_set(&mut *self.lock()?, key)
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
+        let mut connection = self.lock()?;
+        for key in keys {
+            done.push(get_then_set(&mut *connection, key)?);
+        }
+        Ok(())
+    }
+}
+
+impl Strategy for PerUpdate {
+    fn name(&self) -> &str {
+        "mutex"
+    }
+
+    fn about(&self) -> &str {
+        "One connection for all in Arc<Mutex<_>>; GET and SET under one lock per update."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Locked::crew(server, workers, 1)
+    }
+}
+
+impl Strategy for PerBatch {
+    fn name(&self) -> &str {
+        "mutex-batch"
+    }
+
+    fn about(&self) -> &str {
+        "The same, the lock held for a whole batch of 100 updates: the original program's safe mode."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn parameters(&self) -> String {
+        format!("batch={BATCH}")
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Locked::crew(server, workers, BATCH)
+    }
+}

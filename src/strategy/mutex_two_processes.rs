@@ -1,0 +1,183 @@
+//! The mutex that makes GET and SET safe, in two processes at once: each has a mutex of its own.
+//!
+//! Half of the workers share a connection behind a mutex here; the other half reach a second process, one at a time, which
+//! does the same GET and SET there. Each process alone is exact; together they are two clients that race, however many
+//! threads there are. Two round trips. It is what becomes of `synchronized`, `lock` and `Mutex` when a service is scaled
+//! out to a second instance or a worker process is added: <https://github.com/StackExchange/StackExchange.Redis/issues/339>,
+//! <https://github.com/StackExchange/StackExchange.Redis/issues/59>.
+//!
+//! The second process is this crate's own `report` program under a hidden subcommand: it reads a counter's name a line,
+//! answers with the value it wrote a line, and ends when its standard input does. It is told the server's URL, which may
+//! hold a password, in its environment and not in its arguments, where every user of the machine could read it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use redis::Connection;
+
+use crate::error::{BoxError, Error, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, get_then_set};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+/// The hidden subcommand of `report`.
+const SUBCOMMAND: &str = "second-process";
+
+/// Where the second process finds the server's URL.
+const URL: &str = "LOST_UPDATES_SECOND_PROCESS_URL";
+
+/// The first line of a second process that is ready.
+const READY: &str = "ready to race";
+
+pub(super) struct TwoProcesses;
+
+/// The second process's side: does GET, add one, SET for every counter named on a line of `input`, and answers on
+/// `output` with the value written, or `!` and what went wrong. Ends when `input` does.
+///
+/// `url` is the server's; `None` takes it from the environment, where the first process puts it.
+///
+/// # Errors
+/// No URL, no server, or `output` is closed.
+pub fn second_process(input: impl BufRead, mut output: impl Write, url: Option<&str>) -> Result<()> {
+    let from_environment = std::env::var(URL).ok();
+    let url = url.or(from_environment.as_deref());
+    let server = Server::at(url.ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is not for people")))?)?;
+    let mut db = server.connect()?;
+    let mut say = |line: &str| {
+        let said = output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
+        said.map_err(|e| Error::broken(format!("{SUBCOMMAND}: the first process is gone: {e}")))
+    };
+    say(READY)?;
+    for key in input.lines().map_while(|line| line.ok()) {
+        match get_then_set(&mut db, &key) {
+            Ok(Update::Applied { value, .. }) => say(&value.unwrap_or_default().to_string())?,
+            Ok(Update::Refused { reason, .. }) => say(&format!("!{reason}"))?,
+            Err(error) => say(&format!("!{error}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// The second process, seen from the first; it ends with the last updater.
+struct Second {
+    process: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    line: String,
+}
+
+impl Second {
+    fn start(server: &Server) -> Result<Self, String> {
+        let program = program().ok_or("it needs the report program beside this one, as its second process")?;
+        let mut process = Command::new(&program)
+            .arg(SUBCOMMAND)
+            .env(URL, server.secret_url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("{} does not start as a second process: {e}", program.display()))?;
+        let (input, output) = (process.stdin.take(), process.stdout.take().map(BufReader::new));
+        let output = output.ok_or("the second process has no output")?;
+        let mut second = Self { process, input, output, line: String::new() };
+        match second.listen() {
+            Ok(()) if second.line.trim_end() == READY => Ok(second),
+            _ => Err(format!("{} does not answer as a second process", program.display())),
+        }
+    }
+
+    fn listen(&mut self) -> std::io::Result<()> {
+        self.line.clear();
+        self.output.read_line(&mut self.line).map(drop)
+    }
+
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let input = self.input.as_mut().ok_or("the second process has no input")?;
+        input.write_all(format!("{key}\n").as_bytes())?;
+        self.listen()?;
+        match self.line.trim_end().parse() {
+            Ok(value) => Ok(Update::told(value)),
+            Err(_) => Err(format!("the second process says {:?}", self.line.trim_end()).into()),
+        }
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // It ends by itself once its input is closed; there is nothing to do if waiting for it fails.
+        let _ = self.process.wait();
+    }
+}
+
+/// The report program: this one, or one beside it, or beside the folder of tests and examples it is in.
+fn program() -> Option<PathBuf> {
+    let this = std::env::current_exe().ok()?;
+    if this.file_stem()? == "report" {
+        return Some(this);
+    }
+    let name = format!("report{}", std::env::consts::EXE_SUFFIX);
+    let mut folders = this.ancestors().skip(1).take(2);
+    folders.find_map(|folder| Some(folder.join(&name)).filter(|program| program.is_file()))
+}
+
+struct Here(Arc<Mutex<Connection>>);
+struct There(Arc<Mutex<Second>>);
+
+const PANICKED: &str = "another worker panicked while it held the lock";
+
+impl Updater for Here {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        get_then_set(&mut *self.0.lock().map_err(|_| PANICKED)?, key)
+    }
+}
+
+impl Updater for There {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        self.0.lock().map_err(|_| PANICKED)?.update(key)
+    }
+}
+
+impl Strategy for TwoProcesses {
+    fn name(&self) -> &str {
+        "mutex-two-processes"
+    }
+
+    fn about(&self) -> &str {
+        "The mutex in each of two processes: exact in one, a race in both."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn parameters(&self) -> String {
+        "processes=2".to_owned()
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        Ok(Second::start(server).err())
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let second = Second::start(server).map_err(Error::server)?;
+        let (here, there) = (Arc::new(Mutex::new(server.connect()?)), Arc::new(Mutex::new(second)));
+        Ok((0..workers)
+            .map(|worker| match worker % 2 {
+                0 => Box::new(Here(here.clone())) as Box<dyn Updater>,
+                _ => Box::new(There(there.clone())),
+            })
+            .collect())
+    }
+}

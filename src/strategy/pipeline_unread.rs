@@ -1,0 +1,113 @@
+//! Many commands written at once, no reply read, the connection closed: most of them never run.
+//!
+//! The server reads 16 kB of commands, runs them, and answers; the answers meet a closed connection, the server drops the
+//! client, and whatever else it was sent is thrown away. What was written counts as done here, as in code that calls
+//! "fire and forget" and exits. No round trip at all, which is what makes it tempting; a small batch survives whole, which
+//! is why a test does not see it. Read the replies before you close, or before you believe.
+//! <https://github.com/StackExchange/StackExchange.Redis/issues/616>.
+//!
+//! Each update here comes with an event of 1,000 bytes kept beside the counter, as a log shipper would send it, so that a
+//! batch of 100 is larger than one read. The counter is read back only after a moment's wait, when the server has
+//! surely dropped the connections.
+
+use std::time::Duration;
+
+use redis::{Cmd, Connection, RedisResult};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::{Strategy, pack};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+use crate::workload::Workload;
+
+/// Updates written before the connection is closed.
+const BATCH: usize = 100;
+
+/// What comes with each update.
+const EVENT: [u8; 1_000] = [b'x'; 1_000];
+
+/// After this long the server has done what it will do.
+const SETTLED: Duration = Duration::from_millis(20);
+
+pub(super) struct PipelineUnread;
+
+struct Hasty {
+    server: Server,
+    packed: Vec<u8>,
+}
+
+impl Updater for Hasty {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let mut done = Vec::with_capacity(1);
+        self.update_batch(&[key], &mut done)?;
+        done.pop().ok_or_else(|| "no outcome".into())
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
+        self.packed.clear();
+        for key in keys {
+            pack(&mut self.packed, &[b"SET", format!("{key}:event").as_bytes(), &EVENT]);
+            pack(&mut self.packed, &[b"INCR", key.as_bytes()]);
+        }
+        let mut connection = self.server.connect()?;
+        connection.send_packed_command(&self.packed)?;
+        drop(connection); // the mistake
+        done.extend(keys.iter().map(|_| Update::Applied { value: None, tries: 1 }));
+        Ok(())
+    }
+}
+
+impl Strategy for PipelineUnread {
+    fn name(&self) -> &str {
+        "pipeline-unread"
+    }
+
+    fn about(&self) -> &str {
+        "100 INCR written, no reply read, the connection closed: most never run."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "0"
+    }
+
+    fn parameters(&self) -> String {
+        format!("batch={BATCH},event={}B", EVENT.len())
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn side_keys(&self, key: &str) -> Vec<String> {
+        vec![format!("{key}:event")]
+    }
+
+    fn hidden(&self, _workload: &Workload) -> Option<&str> {
+        None // one client alone shows it
+    }
+
+    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+        std::thread::sleep(SETTLED);
+        Cmd::del(key).exec(db)
+    }
+
+    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+        std::thread::sleep(SETTLED);
+        Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Ok((0..workers)
+            .map(|_| Box::new(Hasty { server: server.clone(), packed: Vec::new() }) as Box<dyn Updater>)
+            .collect())
+    }
+}

@@ -1,0 +1,111 @@
+//! `INCR` on a connection checked out of an r2d2 pool for each update: what most services do, and the baseline here.
+//!
+//! r2d2 by default sends a PING on every checkout (`test_on_check_out`), which doubles the round trips; `pooled-incr`
+//! turns it off, `pooled-incr-ping` is what people get who change nothing else. Lifetimes are off and every connection
+//! is opened beforehand, so that no reconnect falls into the timed section.
+
+use std::time::Duration;
+
+use r2d2::Pool;
+use redis::Client;
+
+use crate::error::{BoxError, Error, Result};
+use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::strategy::{Strategy, incr};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct WithoutPing;
+pub(super) struct WithPing;
+
+struct Pooled(Pool<Client>);
+
+impl Pooled {
+    fn crew(server: &Server, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
+        let size = u32::try_from(workers).unwrap_or(u32::MAX);
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(size))
+            .test_on_check_out(ping)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connection_timeout(Duration::from_secs(5))
+            .connection_customizer(Box::new(Timeouts))
+            .build(server.client().clone())
+            .map_err(|e| Error::server(format!("server {}: the pool cannot be filled: {e}", server.address())))?;
+        Ok((0..workers).map(|_| Box::new(Self(pool.clone())) as Box<dyn Updater>).collect())
+    }
+}
+
+/// Gives pooled connections the timeouts that all others have.
+#[derive(Debug)]
+struct Timeouts;
+
+impl r2d2::CustomizeConnection<redis::Connection, redis::RedisError> for Timeouts {
+    fn on_acquire(&self, connection: &mut redis::Connection) -> Result<(), redis::RedisError> {
+        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))
+    }
+}
+
+impl Updater for Pooled {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        match self.0.get() {
+            Ok(mut connection) => incr(&mut *connection, key),
+            // Nothing was sent, so nothing can have changed.
+            Err(error) => Ok(Update::Refused { tries: 1, reason: format!("no connection from the pool: {error}") }),
+        }
+    }
+}
+
+impl Strategy for WithoutPing {
+    fn name(&self) -> &str {
+        "pooled-incr"
+    }
+
+    fn about(&self) -> &str {
+        "INCR on a connection from an r2d2 pool, no PING on checkout: the baseline."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "1"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Pooled::crew(server, workers, false)
+    }
+}
+
+impl Strategy for WithPing {
+    fn name(&self) -> &str {
+        "pooled-incr-ping"
+    }
+
+    fn about(&self) -> &str {
+        "The same with r2d2's default PING on every checkout: what you get if you change nothing."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Exact
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["incr"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Pooled::crew(server, workers, true)
+    }
+}

@@ -1,0 +1,62 @@
+//! GET first, WATCH afterwards: a write that comes between the two is not seen, and is overwritten.
+//!
+//! EXEC answers as if all was well, because nobody touched the key since WATCH; the value it was made from is older.
+//! Loses less than plain GET and SET, since only one of three gaps is open, which is why tests miss it. Costs the same as
+//! doing it right. Met where a library only watches once the transaction is sent:
+//! <https://github.com/StackExchange/StackExchange.Redis/issues/885>.
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::watch::{BACKOFF, set_if_untouched};
+use crate::strategy::{Strategy, ask, own_connections, successor};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct WatchAfterGet;
+
+struct TooLate {
+    connection: Connection,
+    packed: Vec<u8>,
+}
+
+impl Updater for TooLate {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        BACKOFF.retry(|| {
+            let value = successor(ask(&mut self.connection, &mut self.packed, &[b"GET", key.as_bytes()])?)?;
+            ask::<()>(&mut self.connection, &mut self.packed, &[b"WATCH", key.as_bytes()])?;
+            Ok(set_if_untouched(&mut self.connection, &mut self.packed, key, value)?.then_some(value))
+        })
+    }
+}
+
+impl Strategy for WatchAfterGet {
+    fn name(&self) -> &str {
+        "watch-after-get"
+    }
+
+    fn about(&self) -> &str {
+        "GET, then WATCH, MULTI, SET, EXEC: what was written between GET and WATCH is lost."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "3+"
+    }
+
+    fn parameters(&self) -> String {
+        BACKOFF.to_string()
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, |connection| TooLate { connection, packed: Vec::new() })
+    }
+}

@@ -1,0 +1,61 @@
+//! WATCH, GET, MULTI, SET, EXEC without a look at what EXEC answered: every aborted one counts as done.
+//!
+//! EXEC's nil is not an error in any client library: code that only handles errors takes it for success. Loses exactly
+//! the aborted transactions, so more the more clients there are, and looks fast doing so, since it never tries again.
+//! <https://github.com/redis/node-redis/issues/545>, <https://github.com/apache/incubator-seata/issues/3996>.
+
+use redis::Connection;
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::watch::set_if_untouched;
+use crate::strategy::{Strategy, ask, own_connections, successor, told_or_refused};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct WatchIgnoreNil;
+
+struct Trusting {
+    connection: Connection,
+    packed: Vec<u8>,
+}
+
+impl Updater for Trusting {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let Self { connection, packed } = self;
+        let told = ask::<()>(connection, packed, &[b"WATCH", key.as_bytes()])
+            .and_then(|()| ask(connection, packed, &[b"GET", key.as_bytes()]))
+            .and_then(successor)
+            .and_then(|value| {
+                let _done = set_if_untouched(connection, packed, key, value)?; // the mistake
+                Ok(value)
+            });
+        told_or_refused(told)
+    }
+}
+
+impl Strategy for WatchIgnoreNil {
+    fn name(&self) -> &str {
+        "watch-ignore-nil"
+    }
+
+    fn about(&self) -> &str {
+        "WATCH done right, but EXEC's nil, which says that nothing was done, is taken for success."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "3"
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        own_connections(server, workers, |connection| Trusting { connection, packed: Vec::new() })
+    }
+}

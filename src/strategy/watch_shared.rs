@@ -1,0 +1,79 @@
+//! WATCH on one connection that all threads share: the first EXEC ends everybody's watch.
+//!
+//! WATCH belongs to the connection, not to the caller. Two callers watch and read; the first EXEC succeeds and forgets
+//! all watched keys of the connection, so the second succeeds too and overwrites it. Every client library that
+//! multiplexes (ioredis, node-redis, StackExchange.Redis, lettuce, redis-rs) invites it; each transaction needs a
+//! connection of its own, or a script. Costs three round trips, shared by all.
+//! <https://github.com/redis/ioredis/issues/266>, <https://github.com/share/sharedb/issues/266>,
+//! <https://github.com/redis-rs/redis-rs/issues/1185>.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisResult, Value};
+
+use crate::error::{BoxError, Result};
+use crate::server::Server;
+use crate::strategy::bridge::Bridge;
+use crate::strategy::watch::BACKOFF;
+use crate::strategy::{Strategy, successor};
+use crate::update::{Update, Updater};
+use crate::verdict::Promise;
+
+pub(super) struct WatchShared;
+
+struct Sharing {
+    connection: MultiplexedConnection,
+    bridge: Bridge,
+}
+
+impl Sharing {
+    fn attempt(&mut self, key: &str) -> RedisResult<Option<i64>> {
+        let Self { connection, bridge } = self;
+        bridge.ask::<()>(connection, Cmd::new().arg("WATCH").arg(key))?;
+        let value = successor(bridge.ask(connection, &Cmd::get(key))?)?;
+        let mut transaction = redis::pipe();
+        transaction.atomic().set(key, value);
+        // Sent as one, so that only the watch is shared and not the MULTI.
+        let done: Value = bridge.wait(transaction.query_async(connection))??;
+        Ok((done != Value::Nil).then_some(value))
+    }
+}
+
+impl Updater for Sharing {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        BACKOFF.retry(|| self.attempt(key))
+    }
+}
+
+impl Strategy for WatchShared {
+    fn name(&self) -> &str {
+        "watch-shared"
+    }
+
+    fn about(&self) -> &str {
+        "WATCH, GET, MULTI, SET, EXEC on one connection for all threads: the first EXEC ends everybody's watch."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "3+"
+    }
+
+    fn parameters(&self) -> String {
+        BACKOFF.to_string()
+    }
+
+    fn counted_by(&self) -> &[&str] {
+        &["set"]
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let bridge = Bridge::start()?;
+        let connection = bridge.multiplexed(server)?;
+        Ok((0..workers)
+            .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
+            .collect())
+    }
+}

@@ -1,0 +1,285 @@
+//! Records grouped by cell: medians and intervals, ratios, verdicts, and what a page or a table says about them.
+//!
+//! Everything here is derived from a [`Run`] as it was read; nothing is measured, and no clock is asked.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::record::{Record, Run};
+use crate::stats::{Spread, proportion_interval, quantile};
+use crate::verdict::{Promise, Verdict};
+
+/// All trials of one strategy at one thread count and key count.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellSummary {
+    /// The strategy's name.
+    pub strategy: String,
+    /// What it promises.
+    pub promise: Promise,
+    /// What drove the clients.
+    pub driver: String,
+    /// Clients racing at once.
+    pub threads: usize,
+    /// Counters.
+    pub keys: usize,
+    /// Trials that ended in a verdict.
+    pub trials: usize,
+    /// Acknowledged updates per second.
+    pub acked_per_s: Spread,
+    /// Acknowledged minus lost, per second: the goodput.
+    pub surviving_per_s: Spread,
+    /// Acknowledged updates of all trials.
+    pub acked: u64,
+    /// Lost updates of all trials.
+    pub lost: u64,
+    /// Doubled updates of all trials.
+    pub doubled: u64,
+    /// Refused updates of all trials.
+    pub refused: u64,
+    /// Updates of unknown outcome of all trials.
+    pub unknown: u64,
+    /// The lost part of the acknowledged updates, 0 to 1.
+    pub lost_fraction: f64,
+    /// Its exact 95 % interval; for no loss, the upper end is the bound below which it lies. It takes updates for
+    /// independent, which losses that come in bursts are not; the spread between trials is in `lost_spread`.
+    pub lost_interval: (f64, f64),
+    /// The lost part, trial by trial.
+    pub lost_spread: Spread,
+    /// Latency percentiles in nanoseconds: p50, p90, p99, p99.9, p99.99.
+    pub latency_ns: [Option<u64>; 5],
+    /// The same percentiles in nanoseconds, trial by trial.
+    pub latency_spread: [Spread; 5],
+    /// The latency buckets of all trials: (upper bound in ns, count).
+    #[serde(skip)]
+    pub buckets: Vec<(u64, u64)>,
+    /// Attempts per attempted update.
+    pub tries_per_update: f64,
+    /// The median overlap, 0 to 1.
+    pub overlap: f64,
+    /// The median of Jain's fairness index.
+    pub jain: f64,
+    /// The slowest client's rate as a part of the fastest one's, median over trials.
+    pub slowest_share: f64,
+    /// CPUs' worth of client threads busy over the span, median.
+    pub client_cpus: f64,
+    /// CPUs' worth of server process busy over the span, median.
+    pub server_cpus: f64,
+    /// Server CPU microseconds per surviving update.
+    pub server_cpu_us_per_surviving: Option<f64>,
+    /// Microseconds inside server commands per acknowledged update.
+    pub server_us_per_update: f64,
+    /// Server commands per acknowledged update.
+    pub calls_per_update: f64,
+    /// Bytes the server received and sent per acknowledged update.
+    pub bytes_per_update: (f64, f64),
+    /// The worst verdict of all trials.
+    pub verdict: Option<Verdict>,
+    /// Trials in which the server's own count does not agree with the clients' ledger.
+    pub disagreements: usize,
+    /// The two modes (acked/s), if the trials fall into two that are far apart.
+    pub modes: Option<(f64, f64)>,
+    /// Why there is no verdict, or why a fault could not show.
+    pub note: Option<String>,
+    /// The first error.
+    pub error: Option<String>,
+}
+
+/// A whole run, cell by cell.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Every cell, in the order of strategies as first listed in the facts, then keys, then threads.
+    pub cells: Vec<CellSummary>,
+    /// Rounds recorded.
+    pub rounds: u32,
+    /// All trials with a verdict.
+    pub trials: usize,
+    /// Rows in which an exact strategy broke its promise: (round, strategy, threads, keys, verdict).
+    pub broken: Vec<(u32, String, usize, usize, Verdict)>,
+}
+
+impl Summary {
+    /// Groups a run's records.
+    pub fn of(run: &Run) -> Self {
+        let order: Vec<&str> = run.machine.0.iter().filter_map(|fact| fact.fact.strip_prefix("strategy.")).collect();
+        let place = |name: &str| order.iter().position(|&known| known == name).unwrap_or(order.len());
+        let mut groups: BTreeMap<(usize, &str, usize, usize), Vec<&Record>> = BTreeMap::new();
+        for record in &run.records {
+            let key = (place(&record.strategy), record.strategy.as_str(), record.keys, record.threads);
+            groups.entry(key).or_default().push(record);
+        }
+        let mut latencies: BTreeMap<(&str, usize, usize), BTreeMap<u32, Counts>> = BTreeMap::new();
+        for bucket in &run.latency {
+            let cell = latencies.entry((&bucket.strategy, bucket.keys, bucket.threads)).or_default();
+            *cell.entry(bucket.round).or_default().entry(bucket.up_to_ns).or_default() += bucket.count;
+        }
+        let cells: Vec<CellSummary> = groups
+            .into_iter()
+            .map(|((_, name, keys, threads), records)| {
+                CellSummary::of(&records, &latencies.remove(&(name, keys, threads)).unwrap_or_default())
+            })
+            .collect();
+        let broken = run.records.iter().filter(|record| record.is_broken_promise());
+        Self {
+            rounds: run.records.iter().map(|record| record.round).max().unwrap_or(0),
+            trials: cells.iter().map(|cell| cell.trials).sum(),
+            broken: broken.filter_map(|r| Some((r.round, r.strategy.clone(), r.threads, r.keys, r.verdict?))).collect(),
+            cells,
+        }
+    }
+
+    /// The strategies' names, in order.
+    pub fn strategies(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for cell in &self.cells {
+            if !names.contains(&cell.strategy.as_str()) {
+                names.push(&cell.strategy);
+            }
+        }
+        names
+    }
+
+    /// The cells of one strategy, by threads, at one key count.
+    pub fn curve<'a>(&'a self, strategy: &'a str, keys: usize) -> impl Iterator<Item = &'a CellSummary> {
+        self.cells.iter().filter(move |cell| cell.strategy == strategy && cell.keys == keys && cell.trials > 0)
+    }
+
+    /// The thread counts measured, in order.
+    pub fn threads(&self) -> Vec<usize> {
+        distinct(self.cells.iter().map(|cell| cell.threads))
+    }
+
+    /// The key counts measured, in order.
+    pub fn keys(&self) -> Vec<usize> {
+        distinct(self.cells.iter().map(|cell| cell.keys))
+    }
+
+    /// Cells of exact strategies that kept their promise at this load, the fastest first.
+    pub fn ranking(&self, threads: usize, keys: usize) -> Vec<&CellSummary> {
+        let mut cells: Vec<&CellSummary> = self
+            .cells
+            .iter()
+            .filter(|c| c.threads == threads && c.keys == keys && c.trials > 0)
+            .filter(|c| c.promise == Promise::Exact && !c.verdict.is_some_and(Verdict::breaks_exactness))
+            .collect();
+        cells.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
+        cells
+    }
+}
+
+/// Updates by the longest time of their bucket, in nanoseconds.
+type Counts = BTreeMap<u64, u64>;
+
+/// The latency percentiles of a cell.
+const PERCENTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
+
+fn distinct(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut numbers: Vec<usize> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+impl CellSummary {
+    /// Summarises the records of one cell (at least one).
+    fn of(records: &[&Record], latency: &BTreeMap<u32, Counts>) -> Self {
+        let first = records[0];
+        let mut all = Counts::new();
+        for (&up_to, &count) in latency.values().flatten() {
+            *all.entry(up_to).or_default() += count;
+        }
+        let buckets: Vec<(u64, u64)> = all.into_iter().collect();
+        let by_trial: Vec<Vec<(u64, u64)>> =
+            latency.values().map(|counts| counts.iter().map(|(&up_to, &count)| (up_to, count)).collect()).collect();
+        let between_trials = |q: f64| {
+            let times: Vec<f64> = by_trial.iter().filter_map(|buckets| Some(quantile(buckets, q)? as f64)).collect();
+            Spread::of(&times).unwrap_or_default()
+        };
+        let all_judged = || records.iter().copied().filter(|record| record.verdict.is_some());
+        // Warm-ups (round 0) count for the verdict and for nothing else.
+        let judged: Vec<&Record> = all_judged().filter(|record| record.round > 0).collect();
+        let spread = |figure: &dyn Fn(&Record) -> Option<f64>| {
+            Spread::of(&judged.iter().filter_map(|record| figure(record)).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let sum = |figure: &dyn Fn(&Record) -> Option<u64>| judged.iter().filter_map(|r| figure(r)).sum::<u64>();
+        let (acked, lost) = (sum(&|r| r.acked), sum(&|r| r.lost));
+        let per_acked = |total: u64| if acked == 0 { 0.0 } else { total as f64 / acked as f64 };
+        let part_lost = |r: &Record| Some(r.lost? as f64 / r.acked.filter(|&acked| acked > 0)? as f64);
+        let attempted = sum(&|r| r.attempted);
+        let surviving = acked.saturating_sub(lost);
+        let cpu = sum(&|r| r.server_cpu_us);
+        Self {
+            strategy: first.strategy.clone(),
+            promise: first.promise,
+            driver: first.driver.clone(),
+            threads: first.threads,
+            keys: first.keys,
+            trials: judged.len(),
+            acked_per_s: spread(&Record::acked_per_s),
+            surviving_per_s: spread(&Record::surviving_per_s),
+            acked,
+            lost,
+            doubled: sum(&|r| r.doubled),
+            refused: sum(&|r| r.refused),
+            unknown: sum(&|r| r.unknown),
+            lost_fraction: per_acked(lost),
+            lost_interval: proportion_interval(lost, acked),
+            lost_spread: spread(&part_lost),
+            latency_ns: PERCENTILES.map(|q| quantile(&buckets, q)),
+            latency_spread: PERCENTILES.map(between_trials),
+            buckets,
+            tries_per_update: if attempted == 0 { 0.0 } else { sum(&|r| r.tries) as f64 / attempted as f64 },
+            overlap: spread(&|r| r.overlap).median,
+            jain: spread(&|r| r.jain).median,
+            slowest_share: spread(&|r| Some(r.fastest_ns? as f64 / r.slowest_ns.filter(|&ns| ns > 0)? as f64)).median,
+            client_cpus: spread(&|r| Some(r.client_cpu_ns? as f64 / r.span_ns.filter(|&ns| ns > 0)? as f64)).median,
+            server_cpus: spread(&|r| Some(r.server_cpu_us? as f64 * 1e3 / r.span_ns.filter(|&ns| ns > 0)? as f64))
+                .median,
+            server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
+            server_us_per_update: per_acked(sum(&|r| r.server_usec)),
+            calls_per_update: per_acked(sum(&|r| r.server_calls)),
+            bytes_per_update: (per_acked(sum(&|r| r.server_in_bytes)), per_acked(sum(&|r| r.server_out_bytes))),
+            verdict: all_judged().filter_map(|record| record.verdict).max(),
+            disagreements: judged.iter().filter(|record| record.sources_agree() == Some(false)).count(),
+            modes: modes(&judged.iter().filter_map(|record| record.acked_per_s()).collect::<Vec<_>>()),
+            note: records.iter().find_map(|record| record.note.clone()),
+            error: records.iter().find_map(|record| record.error.clone()),
+        }
+    }
+}
+
+/// The medians of the two groups that `values` fall into, if the gap between the groups is wider than both together
+/// and the upper lies at least half above the lower: one machine, two different experiments.
+fn modes(values: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let split = (2..sorted.len().saturating_sub(1))
+        .max_by(|&a, &b| (sorted[a] - sorted[a - 1]).total_cmp(&(sorted[b] - sorted[b - 1])))?;
+    let (low, high) = sorted.split_at(split);
+    let width = |group: &[f64]| group[group.len() - 1] - group[0];
+    let (below, above) = (Spread::of(low)?.median, Spread::of(high)?.median);
+    (high[0] - low[low.len() - 1] > width(low) + width(high) && above > below * 1.5).then_some((below, above))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_modes_are_two_groups_far_apart() {
+        assert_eq!(modes(&[10.0, 11.0, 100.0, 104.0, 102.0]), Some((10.5, 102.0)));
+        assert_eq!(modes(&[10.0, 11.0, 12.0, 13.0, 14.0]), None);
+        assert_eq!(modes(&[10.0, 100.0]), None);
+    }
+
+    #[test]
+    fn trials_without_a_verdict_count_for_nothing_but_their_note() {
+        let blank = Record::blank("cas", Promise::Exact, "tcp", 4, 1, "even".to_owned());
+        let skipped = Record { note: Some("skipped: no such command".to_owned()), ..blank.clone() };
+        let run = Run { records: vec![Record { round: 1, ..skipped }], ..Run::default() };
+        let summary = Summary::of(&run);
+        assert_eq!((summary.trials, summary.cells[0].verdict), (0, None));
+        assert_eq!(summary.cells[0].note.as_deref(), Some("skipped: no such command"));
+        assert!(summary.ranking(4, 1).is_empty());
+    }
+}

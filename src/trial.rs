@@ -1,0 +1,346 @@
+//! One measured race from opening to verdict: [`Crew`] and its [`Trial`]s, and [`measure`], which walks a whole plan.
+//!
+//! A crew is the open updaters, a pool of exactly as many threads, and counters under a random prefix of its own. A
+//! trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and the report
+//! command share it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use rayon::ThreadPool;
+use redis::Connection;
+
+use crate::error::{Error, Result};
+use crate::history::{self, Judgement};
+use crate::race::{self, Heat, Limits, Work};
+use crate::record::{Bucket, Record};
+use crate::server::{Counts, Server, Spent};
+use crate::strategy::Strategy;
+use crate::update::{Event, Updater};
+use crate::verdict::{Verdict, judge};
+use crate::workload::{Cell, Plan, Size, Workload};
+
+/// Two significant digits: latencies are stored within 1 %.
+const PRECISION: u8 = 2;
+
+/// How much longer than planned a trial may take (the machine turned slow after its warm-up) before clients stop.
+const PATIENCE: u32 = 2;
+
+/// A strategy's clients, opened and ready to race.
+pub struct Crew<'a> {
+    strategy: &'a dyn Strategy,
+    server: &'a Server,
+    workload: Workload,
+    updaters: Vec<Box<dyn Updater>>,
+    pool: ThreadPool,
+    keys: Vec<String>,
+    sequences: Vec<Vec<u16>>,
+    db: Connection,
+    stop: &'a AtomicBool,
+}
+
+/// One race, read back and judged.
+#[derive(Debug)]
+pub struct Trial {
+    /// What every client did.
+    pub heat: Heat,
+    /// The accounts, and whether the increments are linearizable.
+    pub judgement: Judgement,
+    /// The word for it.
+    pub verdict: Verdict,
+    /// What the counters gained, one by one.
+    pub found: Vec<i64>,
+    /// What the server spent.
+    pub spent: Spent,
+    /// Updates by the server's own count, where a command tells.
+    pub applied: Option<u64>,
+}
+
+impl<'a> Crew<'a> {
+    /// Opens the strategy's updaters and their threads. `stop` ends every race early once it is raised.
+    ///
+    /// # Errors
+    /// A connection or a thread cannot be had; the message names the strategy.
+    pub fn open(
+        server: &'a Server,
+        strategy: &'a dyn Strategy,
+        workload: Workload,
+        seed: u64,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
+        let updaters = strategy.open(server, workload.threads)?;
+        if updaters.len() != workload.threads {
+            let (name, got) = (strategy.name(), updaters.len());
+            return Err(Error::broken(format!(
+                "strategy {name} opened {got} updaters for {} threads",
+                workload.threads
+            )));
+        }
+        let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
+        Ok(Self {
+            pool: race::pool(workload.threads)?,
+            keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
+            sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed)).collect(),
+            db: server.connect()?,
+            strategy,
+            server,
+            workload,
+            updaters,
+            stop,
+        })
+    }
+
+    /// Races `updates` updates by every client, none of them beyond `deadline`, and judges what became of them.
+    ///
+    /// # Errors
+    /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
+    /// errors here: they are unknown outcomes in the trial.
+    pub fn trial(&mut self, updates: u64, deadline: Duration) -> Result<Trial> {
+        for key in &self.keys {
+            self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
+        }
+        let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
+        let heat = self.race(updates, deadline)?;
+        let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
+        let mut found = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            found.push(self.strategy.found(&mut self.db, key).map_err(|e| self.server.refuses(&e))?);
+        }
+        let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+        let judgement = history::check(&lanes, &found);
+        let counted_by = self.strategy.counted_by();
+        Ok(Trial {
+            verdict: judge(&judgement.ledger),
+            judgement,
+            found,
+            spent: after.since(&before),
+            applied: (!counted_by.is_empty()).then(|| after.succeeded(&before, counted_by)),
+            heat,
+        })
+    }
+
+    fn race(&mut self, updates: u64, deadline: Duration) -> Result<Heat> {
+        let work: Vec<Work<'_>> =
+            self.sequences.iter().map(|sequence| Work { keys: &self.keys, sequence, updates }).collect();
+        race::race(&self.pool, &mut self.updaters, &work, Limits { stop: self.stop, deadline }).map_err(|e| {
+            Error::broken(format!("strategy {}, {} threads: {e}", self.strategy.name(), self.workload.threads))
+        })
+    }
+
+    /// How many updates each client does in `target`, found by races of growing size that are judged but not kept.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn warm_up(&mut self, target: Duration) -> Result<u64> {
+        let batch = self.updaters.iter().map(|updater| updater.batch()).max().unwrap_or(1) as u64;
+        let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
+        let mut updates = batch;
+        loop {
+            let heat = self.race(updates, target * PATIENCE)?;
+            let span = heat.span_ns().max(1);
+            if span >= enough
+                || self.stop.load(Ordering::Relaxed)
+                || heat.lanes.iter().any(|lane| lane.trouble.is_some())
+            {
+                let fits = (u128::from(updates) * target.as_nanos() / u128::from(span)) as u64;
+                return Ok((fits / batch).max(1) * batch);
+            }
+            // Towards the size that is enough, but never more than tenfold at once: the first updates are slow ones.
+            updates *= (enough / span + 1).clamp(2, 10);
+        }
+    }
+
+    /// Measures one trial of the planned size, warm-up included.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
+        match size {
+            Size::Updates(updates) => {
+                self.race(updates.min(10), Duration::from_secs(5))?;
+                self.trial(updates, Duration::from_secs(600))
+            }
+            Size::Duration(target) => {
+                let updates = self.warm_up(target)?;
+                self.trial(updates, target * PATIENCE)
+            }
+        }
+    }
+
+    /// Removes the counters and everything the strategy keeps beside them.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn close(mut self) -> Result<()> {
+        let side = self.keys.iter().flat_map(|key| self.strategy.side_keys(key));
+        let names: Vec<String> = self.keys.iter().cloned().chain(side).collect();
+        self.server.remove(&mut self.db, &names)
+    }
+}
+
+impl Trial {
+    /// The row of this trial.
+    pub fn record(&self, strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
+        let ledger = &self.judgement.ledger;
+        let times: Vec<u64> = self.heat.lanes.iter().map(|lane| lane.end_ns - lane.start_ns).collect();
+        let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
+        let trouble = self.heat.lanes.iter().find_map(|lane| lane.trouble.as_deref());
+        Record {
+            attempted: Some(ledger.attempted),
+            acked: Some(ledger.acked),
+            refused: Some(ledger.refused),
+            unknown: Some(ledger.unknown),
+            tries: Some(ledger.tries),
+            found: Some(ledger.found),
+            lost: Some(ledger.lost),
+            doubled: Some(ledger.doubled),
+            phantom: Some(ledger.phantom),
+            repeated: Some(ledger.repeated),
+            overwritten: Some(ledger.overwritten),
+            rolled_back: Some(ledger.rolled_back),
+            gaps: Some(ledger.gaps),
+            stale: Some(ledger.stale),
+            order: Some(self.judgement.order.word().to_owned()),
+            span_ns: Some(self.heat.span_ns()),
+            overlap: Some((self.heat.overlap() * 1e4).round() / 1e4),
+            fastest_ns: times.iter().min().copied(),
+            slowest_ns: times.iter().max().copied(),
+            jain: Some((self.jain() * 1e4).round() / 1e4),
+            client_cpu_ns: Some(self.heat.lanes.iter().map(|lane| lane.cpu_ns).sum()),
+            server_cpu_us: Some(self.spent.cpu_us),
+            server_calls: Some(self.spent.calls),
+            server_failed: Some(self.spent.failed),
+            server_rejected: Some(self.spent.rejected),
+            server_usec: Some(self.spent.usec),
+            server_in_bytes: Some(self.spent.bytes_in),
+            server_out_bytes: Some(self.spent.bytes_out),
+            server_applied: self.applied,
+            verdict: Some(self.verdict),
+            note: hidden.map(str::to_owned),
+            error: trouble.map(one_line),
+            ..blank(strategy, server, workload)
+        }
+    }
+
+    /// Jain's index of the clients' rates: 1 when all are equally fast, 1/n when one does everything.
+    /// (Jain, Chiu, Hawe: A quantitative measure of fairness, DEC-TR-301, 1984.)
+    fn jain(&self) -> f64 {
+        let rates: Vec<f64> = self
+            .heat
+            .lanes
+            .iter()
+            .map(|lane| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64)
+            .collect();
+        let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
+        if squares == 0.0 { 1.0 } else { sum * sum / (rates.len() as f64 * squares) }
+    }
+
+    /// How long updates took, as buckets within 1 %.
+    pub fn latency(&self) -> Vec<(u64, u64)> {
+        let range = Histogram::<u64>::new_with_bounds(1, 1 << 48, PRECISION);
+        let mut histogram = range.expect("two digits over an event's 48 bits are a range it knows");
+        for event in self.heat.lanes.iter().flat_map(|lane| &lane.events) {
+            histogram.saturating_record((event.end_ns() - event.begin_ns()).max(1));
+        }
+        histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect()
+    }
+}
+
+fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
+    let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
+    Record::blank(strategy.name(), strategy.promise(), &transport, workload.threads, workload.keys, skew)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Follows a plan as it is measured.
+pub trait Watch {
+    /// Trial number `done` (from 0) of the plan is about to begin.
+    fn begins(&mut self, _strategy: &dyn Strategy, _workload: &Workload, _done: usize) {}
+
+    /// A row is there, with its latencies; and the trial itself, unless there was none.
+    ///
+    /// # Errors
+    /// Whatever keeps the row from being kept: it ends the run.
+    fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()>;
+}
+
+/// Measures every cell of the plan, round by round, each round in a shuffled order of its own.
+///
+/// A strategy that the server cannot run gives rows without a verdict that say why, and so does an error inside a
+/// trial.
+///
+/// # Errors
+/// The plan is not valid, the server is gone, `watch` failed, or `stop` was raised; rows handed over before that stand.
+pub fn measure(
+    plan: &Plan,
+    server: &Server,
+    strategies: &[&dyn Strategy],
+    stop: &AtomicBool,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    plan.validate()?;
+    let unavailable: Vec<Option<String>> =
+        strategies.iter().map(|strategy| strategy.unavailable(server)).collect::<Result<_>>()?;
+    let mut done = 0;
+    for round in 1..=plan.rounds {
+        for cell in plan.round(round, strategies.len()) {
+            let strategy = strategies[cell.strategy];
+            watch.begins(strategy, &cell.workload, done);
+            done += 1;
+            match &unavailable[cell.strategy] {
+                Some(why) => {
+                    let note = Some(format!("skipped: {why}"));
+                    watch.keeps(Record { round, note, ..blank(strategy, server, &cell.workload) }, Vec::new(), None)?;
+                }
+                None => measure_cell(plan, server, strategy, cell, round, stop, watch)?,
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn measure_cell(
+    plan: &Plan,
+    server: &Server,
+    strategy: &dyn Strategy,
+    cell: Cell,
+    round: u32,
+    stop: &AtomicBool,
+    watch: &mut dyn Watch,
+) -> Result<()> {
+    let workload = cell.workload;
+    let trial = Crew::open(server, strategy, workload, plan.seed, stop).and_then(|mut crew| {
+        let trial = crew.sized_trial(plan.size);
+        crew.close().and(trial)
+    });
+    let trial = match trial {
+        Ok(trial) => trial,
+        Err(error) => {
+            let error = Some(one_line(&error.to_string()));
+            watch.keeps(Record { round, error, ..blank(strategy, server, &workload) }, Vec::new(), None)?;
+            // An error of this strategy is its row; a server that no longer answers anybody is the end.
+            return server.connect().map(drop);
+        }
+    };
+    // A race cut short by Ctrl-C still ends in a verdict, but its span is not the planned one: it is not kept.
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::interrupted());
+    }
+    let latency = trial.latency().into_iter().map(|(up_to_ns, count)| Bucket {
+        round,
+        strategy: strategy.name().to_owned(),
+        threads: workload.threads,
+        keys: workload.keys,
+        up_to_ns,
+        count,
+    });
+    let record = Record { round, ..trial.record(strategy, server, &workload) };
+    watch.keeps(record, latency.collect(), Some(trial))
+}

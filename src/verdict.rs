@@ -1,0 +1,166 @@
+//! Promise, [`Ledger`] and [`Verdict`]: what a strategy said it would do, what the counter shows it did, and the
+//! word for the difference. Pure: numbers in, a word out.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// What a strategy promises of its acknowledged updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promise {
+    /// Must not lose or double an update.
+    Exact,
+    /// Known to be wrong; kept as a control.
+    Lossy,
+}
+
+/// The accounts of one counter, or of several summed: what the clients were told against what the counter holds.
+///
+/// All counts are updates. See [`crate::history`] for how each is found from the values that updates were told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Asked of the strategy.
+    pub attempted: u64,
+    /// Reported applied.
+    pub acked: u64,
+    /// Gave up; nothing changed.
+    pub refused: u64,
+    /// Ended in an error after which they may or may not have happened.
+    pub unknown: u64,
+    /// Protocol-level attempts, 1 + retries each.
+    pub tries: u64,
+    /// What the counter gained, read back after the race by a separate connection.
+    pub found: i64,
+    /// Acknowledged but missing from the counter: `overwritten + rolled_back` where updates were told their values.
+    pub lost: u64,
+    /// Lost because another update was told, and wrote, the same value.
+    pub overwritten: u64,
+    /// Lost because the counter ended below the largest value anybody was told.
+    pub rolled_back: u64,
+    /// Increments in the counter that no acknowledged or unknown update explains: applied more than once.
+    pub doubled: u64,
+    /// Increments that only refused updates can explain.
+    pub phantom: u64,
+    /// Acknowledged updates told a value that another was told too, beyond the first of each value.
+    pub repeated: u64,
+    /// Values the counter passed that no acknowledged update was told.
+    pub gaps: u64,
+    /// Acknowledged updates told a smaller value than one that had ended before they began.
+    pub stale: u64,
+}
+
+impl AddAssign for Ledger {
+    fn add_assign(&mut self, other: Self) {
+        // Destructured, so that a new field cannot be forgotten here. Saturating, as a counter may hold anything.
+        let Self {
+            attempted,
+            acked,
+            refused,
+            unknown,
+            tries,
+            found,
+            lost,
+            overwritten,
+            rolled_back,
+            doubled,
+            phantom,
+            repeated,
+            gaps,
+            stale,
+        } = other;
+        self.attempted = self.attempted.saturating_add(attempted);
+        self.acked = self.acked.saturating_add(acked);
+        self.refused = self.refused.saturating_add(refused);
+        self.unknown = self.unknown.saturating_add(unknown);
+        self.tries = self.tries.saturating_add(tries);
+        self.found = self.found.saturating_add(found);
+        self.lost = self.lost.saturating_add(lost);
+        self.overwritten = self.overwritten.saturating_add(overwritten);
+        self.rolled_back = self.rolled_back.saturating_add(rolled_back);
+        self.doubled = self.doubled.saturating_add(doubled);
+        self.phantom = self.phantom.saturating_add(phantom);
+        self.repeated = self.repeated.saturating_add(repeated);
+        self.gaps = self.gaps.saturating_add(gaps);
+        self.stale = self.stale.saturating_add(stale);
+    }
+}
+
+/// The word for what became of a trial's updates. Never a bool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every acknowledged update is in the counter once, and every value told was told once and in order.
+    Exact,
+    /// Unknown outcomes could explain the difference between the counter and the acknowledged updates.
+    Unproven,
+    /// The count is right and no value was told twice, but values were told out of real-time order.
+    Misordered,
+    /// The count is right, but some value was told twice: a loss and a doubling cancelled out, or replies were mixed up.
+    Repeated,
+    /// The counter holds more than all updates together can explain.
+    Excess,
+    /// Acknowledged updates are missing from the counter.
+    Lost,
+}
+
+impl Verdict {
+    /// Whether a strategy that promises exactness has broken its promise.
+    pub fn breaks_exactness(self) -> bool {
+        !matches!(self, Self::Exact | Self::Unproven)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Exact => "exact",
+            Self::Unproven => "unproven",
+            Self::Misordered => "misordered",
+            Self::Repeated => "repeated",
+            Self::Excess => "excess",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Exact => "exact",
+            Self::Lossy => "lossy",
+        })
+    }
+}
+
+/// Says what the accounts of one counter amount to.
+///
+/// Losses and doublings decide (`lost`, `excess`); where they cancel out, what the values tell (`repeated`,
+/// `misordered`): a harness that loses one update and doubles another leaves the right count and is still caught.
+/// Unknown outcomes excuse a surplus up to their own number, and never excuse a loss.
+///
+/// ```
+/// use redis_lost_updates::verdict::{Ledger, Verdict, judge};
+/// let fine = Ledger { acked: 10, found: 10, ..Ledger::default() };
+/// assert_eq!(judge(&fine), Verdict::Exact);
+/// assert_eq!(judge(&Ledger { found: 9, lost: 1, ..fine }), Verdict::Lost);
+/// assert_eq!(judge(&Ledger { lost: 1, doubled: 1, repeated: 1, ..fine }), Verdict::Repeated);
+/// assert_eq!(judge(&Ledger { found: 11, unknown: 1, ..fine }), Verdict::Unproven);
+/// ```
+pub fn judge(ledger: &Ledger) -> Verdict {
+    let added = ledger.doubled.saturating_add(ledger.phantom);
+    if ledger.lost > added {
+        Verdict::Lost
+    } else if ledger.lost < added {
+        Verdict::Excess
+    } else if ledger.repeated > 0 || ledger.lost > 0 {
+        Verdict::Repeated
+    } else if ledger.stale > 0 {
+        Verdict::Misordered
+    } else if ledger.unknown > 0 {
+        Verdict::Unproven
+    } else {
+        Verdict::Exact
+    }
+}

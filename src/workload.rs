@@ -1,0 +1,223 @@
+//! What is to be measured: a [`Plan`] of cells, how large each trial is, and the shuffled order they run in.
+//! Validated plain data; no clock, no server.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::update::Event;
+
+/// The highest number of threads one race may have: beyond it the threads driver measures the scheduler.
+pub const MAX_THREADS: usize = 1024;
+
+/// How large one trial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// This many updates by every thread.
+    Updates(u64),
+    /// As many updates as a warm-up says fit into this time.
+    Duration(Duration),
+}
+
+/// How updates choose among several counters.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Skew {
+    /// Every counter alike.
+    #[default]
+    Even,
+    /// Counter number k (from 1) is chosen in proportion to 1/k^s.
+    Zipf(f64),
+}
+
+impl FromStr for Skew {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "even" {
+            return Ok(Self::Even);
+        }
+        text.strip_prefix("zipf:")
+            .and_then(|s| s.parse::<f64>().ok())
+            .filter(|s| s.is_finite() && *s > 0.0)
+            .map(Self::Zipf)
+            .ok_or_else(|| Error::usage(format!("skew '{text}': say even, or zipf:S with S above 0, such as zipf:1.0")))
+    }
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even => f.write_str("even"),
+            Self::Zipf(s) => write!(f, "zipf:{s}"),
+        }
+    }
+}
+
+/// What one race does: how many threads over how many counters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Workload {
+    /// Clients racing at once.
+    pub threads: usize,
+    /// Counters the updates are spread over.
+    pub keys: usize,
+    /// How they are spread.
+    pub skew: Skew,
+}
+
+impl Workload {
+    /// `threads` clients on one counter.
+    pub fn one_key(threads: usize) -> Self {
+        Self { threads, keys: 1, skew: Skew::Even }
+    }
+
+    /// Which counters one worker's updates go to, as key numbers: a table the worker walks round and round.
+    ///
+    /// Made before the race, so that no random number is drawn in the timed section.
+    pub fn key_sequence(&self, worker: usize, seed: u64) -> Vec<u16> {
+        if self.keys == 1 {
+            return vec![0];
+        }
+        let mut rng = fastrand::Rng::with_seed(seed ^ (worker as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let weights: Vec<f64> = match self.skew {
+            Skew::Even => vec![1.0; self.keys],
+            Skew::Zipf(s) => (1..=self.keys).map(|k| (k as f64).powf(-s)).collect(),
+        };
+        let cumulative: Vec<f64> = weights
+            .iter()
+            .scan(0.0, |sum, weight| {
+                *sum += weight;
+                Some(*sum)
+            })
+            .collect();
+        let total = cumulative[self.keys - 1];
+        let draws = (self.keys * 16).clamp(1 << 12, 1 << 18);
+        (0..draws)
+            .map(|_| {
+                let at = rng.f64() * total;
+                cumulative.partition_point(|&c| c <= at).min(self.keys - 1) as u16
+            })
+            .collect()
+    }
+}
+
+/// The whole experiment: every strategy at every thread count and key count, several rounds over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Thread counts, each a column of the result.
+    pub threads: Vec<usize>,
+    /// Key counts, the third axis.
+    pub keys: Vec<usize>,
+    /// How updates spread over more than one key.
+    pub skew: Skew,
+    /// How large each trial is.
+    pub size: Size,
+    /// Passes over all cells; each in an order of its own.
+    pub rounds: u32,
+    /// The seed of every shuffle and key sequence, recorded with the run.
+    pub seed: u64,
+}
+
+/// One place in the plan: a strategy (by its place in the caller's list) under a workload.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    /// Which strategy, by its place in the list measured.
+    pub strategy: usize,
+    /// Under which load.
+    pub workload: Workload,
+}
+
+impl Plan {
+    /// Checks what cannot be measured before anything is opened.
+    ///
+    /// # Errors
+    /// A usage error that says which figure is out of which range.
+    pub fn validate(&self) -> Result<()> {
+        if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > MAX_THREADS) {
+            return Err(Error::usage(format!("threads: give one or more numbers from 1 to {MAX_THREADS}")));
+        }
+        if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
+            return Err(Error::usage(format!("keys: give one or more numbers from 1 to {}", Event::MAX_KEYS)));
+        }
+        if self.rounds == 0 {
+            return Err(Error::usage("rounds: at least 1"));
+        }
+        match self.size {
+            Size::Updates(n) if n == 0 || n > 100_000_000 => {
+                Err(Error::usage("updates: from 1 to 100000000 for each thread"))
+            }
+            Size::Duration(d) if d < Duration::from_millis(1) || d > Duration::from_secs(600) => {
+                Err(Error::usage("duration: from 1ms to 600s"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many trials the plan holds for `strategies` strategies.
+    pub fn trials(&self, strategies: usize) -> usize {
+        self.rounds as usize * strategies * self.threads.len() * self.keys.len()
+    }
+
+    /// The trial duration with which the whole plan takes about `budget`.
+    pub fn fit(budget: Duration, trials: usize) -> Size {
+        let each = budget / u32::try_from(trials.max(1)).unwrap_or(u32::MAX);
+        Size::Duration(each.clamp(Duration::from_millis(5), Duration::from_secs(2)))
+    }
+
+    /// Every cell once, in this round's own order.
+    ///
+    /// Rounds are the outer loop and each is shuffled anew, so that drift of the machine falls on all cells alike.
+    pub fn round(&self, round: u32, strategies: usize) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = (0..strategies)
+            .flat_map(|strategy| {
+                self.threads.iter().flat_map(move |&threads| {
+                    self.keys
+                        .iter()
+                        .map(move |&keys| Cell { strategy, workload: Workload { threads, keys, skew: self.skew } })
+                })
+            })
+            .collect();
+        fastrand::Rng::with_seed(self.seed.wrapping_add(u64::from(round) << 32)).shuffle(&mut cells);
+        cells
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan { threads: vec![1, 4], keys: vec![1, 16], skew: Skew::Even, size: Size::Updates(10), rounds: 3, seed: 7 }
+    }
+
+    #[test]
+    fn every_round_holds_every_cell_once_in_an_order_of_its_own() {
+        let (a, b) = (plan().round(0, 5), plan().round(1, 5));
+        assert_eq!(a.len(), 20);
+        assert_ne!(a, b);
+        assert_eq!(a, plan().round(0, 5), "the same seed gives the same order");
+        for cell in &a {
+            assert_eq!(b.iter().filter(|other| *other == cell).count(), 1);
+        }
+    }
+
+    #[test]
+    fn zipf_prefers_the_first_key_and_even_does_not() {
+        let count = |skew| {
+            let load = Workload { threads: 1, keys: 16, skew };
+            load.key_sequence(0, 1).iter().filter(|&&k| k == 0).count() as f64 / load.key_sequence(0, 1).len() as f64
+        };
+        assert!((count(Skew::Even) - 1.0 / 16.0).abs() < 0.02);
+        // 1 / (1 + 1/2 + ... + 1/16) = 0.2958
+        assert!((count(Skew::Zipf(1.0)) - 0.2958).abs() < 0.03);
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        assert!(plan().validate().is_ok());
+        assert!(Plan { threads: vec![0], ..plan() }.validate().is_err());
+        assert!(Plan { keys: vec![], ..plan() }.validate().is_err());
+        assert!(Plan { size: Size::Updates(0), ..plan() }.validate().is_err());
+        assert!("zipf:-1".parse::<Skew>().is_err());
+    }
+}

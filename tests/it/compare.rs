@@ -1,0 +1,394 @@
+//! Two runs against each other: noise is called noise, a slower strategy is found and no other, and what became wrong
+//! comes first.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use redis_lost_updates::compare::{AlarmKind, Comparison, Options, Outcome};
+use redis_lost_updates::interchange::check_file;
+use redis_lost_updates::record::{Bucket, Estimate, Folder, Machine, Record, Run, csv_bytes};
+use redis_lost_updates::report::comparison::{markdown, page, terminal};
+use redis_lost_updates::verdict::{Promise, Verdict};
+
+const STRATEGIES: [&str; 12] = [
+    "get-set",
+    "mutex",
+    "incr",
+    "pooled-incr",
+    "watch",
+    "lua",
+    "cas",
+    "lock",
+    "multiplexed-incr",
+    "pipelined-incr",
+    "sharded-incr",
+    "local-sum",
+];
+
+/// How a made-up machine behaves.
+#[derive(Clone, Copy)]
+struct Noise {
+    /// The standard deviation of a round's logarithm.
+    spread: f64,
+    /// How strongly a round resembles the one before.
+    rho: f64,
+    /// What everything is multiplied by.
+    machine: f64,
+}
+
+const QUIET: Noise = Noise { spread: 0.04, rho: 0.0, machine: 1.0 };
+
+fn normal(rng: &mut fastrand::Rng) -> f64 {
+    (-2.0 * rng.f64().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
+}
+
+/// A run of twelve strategies at five thread counts; `factor` is what a strategy's speed is multiplied by.
+fn run(seed: u64, rounds: u32, noise: Noise, factor: impl Fn(&str) -> f64) -> Run {
+    // Neighbouring seeds give this generator neighbouring streams: scattered, they are strangers.
+    let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x1234_5678_9ABC_DEF1);
+    let mut run = Run::default();
+    for fact in [("server_version", "7.0.15"), ("transport", "tcp"), ("cpu", "a"), ("profile", "debug")] {
+        run.machine.add(fact.0, fact.1);
+    }
+    for (i, name) in STRATEGIES.iter().enumerate() {
+        for threads in [1_usize, 2, 4, 8, 16] {
+            let mut drift = normal(&mut rng);
+            for round in 1..=rounds {
+                let noisy = (noise.spread * drift).exp() * noise.machine;
+                let rate = 10_000.0 * (i + 1) as f64 * (threads as f64).sqrt() * factor(name) * noisy;
+                let p99_ns = threads as f64 * 2e9 / rate * (0.1 * normal(&mut rng)).exp();
+                push(&mut run, name, threads, round, rate, p99_ns as u64);
+                drift = noise.rho * drift + (1.0 - noise.rho * noise.rho).sqrt() * normal(&mut rng);
+            }
+        }
+    }
+    run
+}
+
+fn push(run: &mut Run, name: &str, threads: usize, round: u32, rate: f64, p99_ns: u64) {
+    let promise = if name == "get-set" { Promise::Lossy } else { Promise::Exact };
+    let lost = if name == "get-set" && threads > 1 { 500 } else { 0 };
+    run.records.push(Record {
+        round,
+        acked: Some(1_000),
+        lost: Some(lost),
+        span_ns: Some(((1_000 - lost) as f64 * 1e9 / rate) as u64),
+        verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
+        ..Record::blank(name, promise, "tcp", threads, 1, "even".to_owned())
+    });
+    for (up_to_ns, count) in [(p99_ns / 2, 900), (p99_ns, 100)] {
+        run.latency.push(Bucket { round, strategy: name.to_owned(), threads, keys: 1, up_to_ns, count });
+    }
+}
+
+fn same(_: &str) -> f64 {
+    1.0
+}
+
+fn compared(before: &Run, after: &Run) -> Comparison {
+    Comparison::of(("before", before), ("after", after), Options::default())
+}
+
+fn count(comparison: &Comparison, outcome: Outcome) -> usize {
+    comparison.cells.iter().filter(|cell| cell.outcome == outcome).count()
+}
+
+#[test]
+fn two_runs_of_one_build_are_the_same_within_the_noise() {
+    let kinds = [
+        (5, QUIET),
+        (2, QUIET),
+        (5, Noise { rho: 0.5, ..QUIET }),
+        (20, Noise { rho: 0.5, spread: 0.1, ..QUIET }),
+        // A machine that was busy during the second run.
+        (5, Noise { machine: 0.8, ..QUIET }),
+    ];
+    for (rounds, noise) in kinds {
+        let (mut calm, mut cells, mut different) = (0, 0, 0);
+        for seed in 0..40 {
+            let before = run(2 * seed, rounds, Noise { machine: 1.0, ..noise }, same);
+            let comparison = compared(&before, &run(2 * seed + 1, rounds, noise, same));
+            let loud = comparison.compared() - count(&comparison, Outcome::Same);
+            let whole = comparison.strategies.iter().any(|s| s.surviving.outcome != Outcome::Same);
+            calm += usize::from(loud == 0 && !whole);
+            (cells, different) = (cells + comparison.compared(), different + loud);
+            assert!(comparison.alarms.is_empty());
+        }
+        let rho = noise.rho;
+        assert_eq!(cells, 40 * 60);
+        assert!(calm >= 36, "{rounds} rounds, rho {rho}: only {calm} of 40 pairs without a false alarm");
+        assert!(different * 100 < cells, "{rounds} rounds, rho {rho}: {different} of {cells} cells");
+    }
+}
+
+#[test]
+fn a_strategy_that_sleeps_a_fifth_of_its_time_is_found_and_no_other() {
+    let slow = |name: &str| if name == "lua" { 0.8 } else { 1.0 };
+    let (mut found, mut cells, mut others) = (0, 0, 0);
+    for seed in 0..40 {
+        let after = run(2 * seed + 1, 5, Noise { machine: 0.95, ..QUIET }, slow);
+        let comparison = compared(&run(2 * seed, 5, QUIET, same), &after);
+        for whole in &comparison.strategies {
+            match whole.strategy.as_str() {
+                "lua" => found += usize::from(whole.surviving.outcome == Outcome::Slower),
+                _ => others += usize::from(whole.surviving.outcome != Outcome::Same),
+            }
+        }
+        let loud = comparison.cells.iter().filter(|cell| cell.outcome != Outcome::Same);
+        loud.for_each(|cell| if cell.strategy == "lua" { cells += 1 } else { others += 1 });
+        let failures = comparison.failures(0.05);
+        assert!(failures.iter().all(|failure| failure.starts_with("lua ")), "{failures:?}");
+    }
+    assert!(found >= 39, "found as a whole in {found} of 40");
+    assert!(others <= 4, "{others} others");
+    assert!(cells > 0);
+}
+
+#[test]
+fn what_all_have_in_common_is_real_only_if_trusted() {
+    let (before, after) = (run(1, 5, QUIET, same), run(2, 5, QUIET, |_| 0.7));
+    let comparison = compared(&before, &after);
+    assert!((comparison.shift.unwrap().ratio - 0.7).abs() < 0.03);
+    assert_eq!((count(&comparison, Outcome::Slower), comparison.failures(0.05).len()), (0, 0));
+    assert!(terminal(&comparison, false).contains("--trust-shift"));
+    let trusted = Comparison::of(("a", &before), ("b", &after), Options { trust_shift: true });
+    assert!(trusted.strategies.iter().all(|whole| whole.surviving.outcome == Outcome::Slower));
+    assert!(trusted.failures(0.05).len() >= STRATEGIES.len());
+    // A bound beyond the difference lets it pass.
+    assert_eq!(trusted.failures(0.5).len(), 0);
+}
+
+#[test]
+fn a_broken_promise_is_first_and_fails_the_gate_however_fast() {
+    let before = run(1, 5, QUIET, same);
+    let mut after = run(2, 5, QUIET, |_| 1.5);
+    let at = after.records.iter().position(|r| r.strategy == "watch" && r.threads == 8).unwrap();
+    (after.records[at].lost, after.records[at].verdict) = (Some(1), Some(Verdict::Lost));
+    let lossy = after.records.iter_mut().filter(|r| r.strategy == "get-set" && r.threads == 2);
+    lossy.for_each(|r| (r.lost, r.verdict) = (Some(0), Some(Verdict::Exact)));
+    let comparison = compared(&before, &after);
+    let kinds: Vec<AlarmKind> = comparison.alarms.iter().map(|alarm| alarm.kind).collect();
+    assert_eq!(kinds, [AlarmKind::Broken, AlarmKind::Changed]);
+    let failures = comparison.failures(0.05);
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].contains("watch at 8 threads") && failures[0].contains("lost"), "{failures:?}");
+    assert!(terminal(&comparison, false).starts_with("WRONG: watch at 8 threads"));
+    assert!(markdown(&comparison).lines().nth(2).unwrap().starts_with("- **WRONG:** watch at 8 threads"));
+    let html = page(&comparison);
+    assert!(html.find("A promise was broken").unwrap() < html.find("Cell by cell").unwrap());
+    // The other way round, a mended promise fails nothing.
+    assert_eq!(compared(&after, &before).failures(0.9), Vec::<String>::new());
+}
+
+#[test]
+fn what_differs_is_named_and_what_cannot_be_compared_says_why() {
+    let (before, mut after) = (run(1, 5, QUIET, same), run(2, 5, QUIET, same));
+    after.machine = Machine::default();
+    for fact in [("server_version", "8.0.1"), ("transport", "unix"), ("cpu", "a"), ("profile", "debug")] {
+        after.machine.add(fact.0, fact.1);
+    }
+    after.records.retain(|r| r.strategy != "cas");
+    for r in &mut after.records {
+        match r.strategy.as_str() {
+            "mutex" => r.transport = "unix".to_owned(),
+            "lua" => (r.verdict, r.note) = (None, Some("skipped: no such command".to_owned())),
+            "lock" => r.round = 1,
+            _ => {}
+        }
+    }
+    let comparison = compared(&before, &after);
+    let differ: Vec<&str> = comparison.differences.iter().map(|d| d.fact.as_str()).collect();
+    assert_eq!(differ, ["server_version", "transport"]);
+    let why = |name: &str| {
+        let cell = comparison.cells.iter().find(|cell| cell.strategy == name).unwrap();
+        assert_eq!(cell.outcome, Outcome::NotComparable);
+        cell.why.clone().unwrap()
+    };
+    assert_eq!(why("cas"), "not in the second run");
+    assert_eq!(why("mutex"), "other transport (tcp here, unix there)");
+    assert_eq!(why("lua"), "no verdict (skipped: no such command) in the second run");
+    assert_eq!(why("lock"), "a single round, which has no spread in the second run");
+    assert!(comparison.alarms.iter().all(|alarm| alarm.kind == AlarmKind::Vanished && alarm.strategy == "lua"));
+    let text = terminal(&comparison, false);
+    assert!(text.contains("the runs differ in server_version: 7.0.15 before, 8.0.1 after"), "{text}");
+}
+
+#[test]
+fn every_rendering_fits_and_nothing_in_a_file_becomes_markup() {
+    let before = run(1, 5, QUIET, same);
+    let mut after = run(2, 5, QUIET, |name| if name == "lua" { 0.3 } else { 1.0 });
+    after.machine.add("cpu", "<script>|");
+    let comparison = Comparison::of(("a|<b>", &before), ("c", &after), Options::default());
+    let text = terminal(&comparison, false);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("Slower as a whole: lua 0.3") && !text.contains('\u{1b}'), "{text}");
+    assert!(terminal(&comparison, true).contains("\u{1b}[31mslower"));
+    let md = markdown(&comparison);
+    assert!(md.starts_with("### c against a\\|&lt;b>\n") && md.contains("| **slower** |"), "{md}");
+    let html = page(&comparison);
+    assert!(!html.contains("<script") && html.contains("default-src 'none'"));
+    assert!(html.len() < 100_000);
+}
+
+#[test]
+fn benches_are_compared_by_criterions_intervals() {
+    let bench = |factor: f64| {
+        let mut run = Run::default();
+        run.machine.add("transport", "tcp");
+        for (i, name) in STRATEGIES.iter().enumerate() {
+            let mean_ns = 10_000.0 * (i + 1) as f64 * if *name == "lua" { factor } else { 1.0 };
+            run.estimates.push(Estimate {
+                bench_id: format!("{name}/4"),
+                baseline: "this run".to_owned(),
+                strategy: (*name).to_owned(),
+                threads: 4,
+                mean_ns,
+                mean_low_ns: mean_ns * 0.98,
+                mean_high_ns: mean_ns * 1.02,
+                median_ns: mean_ns,
+                confidence: 0.95,
+                acked: 1_000,
+                lost: 0,
+                doubled: 0,
+                verdict: Some(Verdict::Exact),
+            });
+        }
+        run
+    };
+    let comparison = compared(&bench(1.0), &bench(1.25));
+    let slower: Vec<&str> =
+        comparison.cells.iter().filter(|c| c.outcome == Outcome::Slower).map(|c| c.strategy.as_str()).collect();
+    assert_eq!((slower, count(&comparison, Outcome::Same)), (vec!["lua"], 11));
+    // Its rate is of updates: one by each of four threads in an iteration.
+    let incr = comparison.cells.iter().find(|cell| cell.strategy == "incr").unwrap();
+    assert!((incr.before.as_ref().unwrap().surviving_per_s.unwrap() - 4e9 / 30_000.0).abs() < 1.0);
+    let mixed = compared(&bench(1.0), &run(1, 5, QUIET, same));
+    assert_eq!(mixed.compared(), 0);
+}
+
+fn report(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_report")).args(args).env_remove("REDIS_URL").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn written(run: &Run, path: &Path) -> String {
+    let mut folder = Folder::create(path, &run.machine).unwrap();
+    for record in &run.records {
+        let key = (record.round, &record.strategy, record.threads);
+        let own = run.latency.iter().filter(|b| (b.round, &b.strategy, b.threads) == key);
+        folder.append(record, &own.cloned().collect::<Vec<_>>()).unwrap();
+    }
+    if !run.estimates.is_empty() {
+        std::fs::write(path.join("estimates.csv"), csv_bytes(&run.estimates).unwrap()).unwrap();
+    }
+    path.display().to_string()
+}
+
+#[test]
+fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let slow = |name: &str| if name == "lua" { 0.8 } else { 1.0 };
+    let good = written(&run(1, 5, QUIET, same), &dir.path().join("good"));
+    let again = written(&run(2, 5, QUIET, same), &dir.path().join("again"));
+    let slow = written(&run(3, 5, QUIET, slow), &dir.path().join("slow"));
+    let mut lossy = run(4, 5, QUIET, same);
+    let watch = lossy.records.iter_mut().find(|r| r.strategy == "watch" && r.threads == 8).unwrap();
+    (watch.lost, watch.verdict) = (Some(1), Some(Verdict::Lost));
+    let lossy = written(&lossy, &dir.path().join("lossy"));
+    let mut alone = run(5, 1, QUIET, same);
+    alone.records.retain(|r| r.strategy == "incr");
+    let alone = written(&alone, &dir.path().join("alone"));
+    let code = |args: &[&str]| report(&[&["compare"], args].concat()).status.code();
+    assert_eq!(code(&[&good, &again, "--fail-if-slower", "5%"]), Some(0));
+    assert_eq!(code(&[&good, &slow, "--fail-if-slower", "5%"]), Some(1));
+    assert_eq!(code(&[&good, &slow, "--fail-if-slower", "60%"]), Some(0));
+    assert_eq!(code(&[&good, &slow]), Some(0), "without a gate nothing fails");
+    assert_eq!(code(&[&good, &lossy, "--fail-if-slower", "60%"]), Some(1));
+    assert_eq!(code(&[&good, &alone, "--fail-if-slower", "5%"]), Some(2), "nothing was compared");
+    assert_eq!(code(&[&good, "/nonexistent"]), Some(2));
+    assert_eq!(code(&[&good, &again, "--fail-if-slower", "fast"]), Some(2));
+    let said = text(&report(&["compare", &good, &format!("{again}@main")]).stderr);
+    assert!(said.contains("no baseline 'main' in it; there is: none"), "{said}");
+}
+
+#[test]
+fn each_form_is_alone_on_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = written(&run(1, 5, QUIET, same), &dir.path().join("a"));
+    let b = written(&run(2, 5, QUIET, |name| if name == "lua" { 0.5 } else { 1.0 }), &dir.path().join("b"));
+    let json: serde_json::Value = serde_json::from_slice(&report(&["compare", &a, &b, "--json"]).stdout).unwrap();
+    let lua = json["strategies"].as_array().unwrap().iter().find(|s| s["strategy"] == "lua").unwrap();
+    assert_eq!(lua["surviving"]["outcome"], "slower");
+    assert!(lua["surviving"]["high"].as_f64().unwrap() < 0.6);
+    let md = report(&["compare", &a, &b, "--markdown"]);
+    assert!(text(&md.stdout).starts_with("### ") && md.stderr.is_empty());
+    let html = dir.path().join("compare.html");
+    let table = report(&["compare", &a, &b, "--page", &html.display().to_string()]);
+    assert!(table.status.success() && text(&table.stdout).contains("Slower as a whole: lua"));
+    assert!(std::fs::read_to_string(html).unwrap().starts_with("<!doctype html>"));
+    assert_eq!(report(&["compare", &a, &b, "--json", "--markdown"]).status.code(), Some(2));
+}
+
+/// A small run with `more` flags into `out`.
+fn small(out: &Path, more: &[&str]) -> Output {
+    let out = out.display().to_string();
+    let plan = ["--out", &out, "--updates", "200", "--rounds", "1", "--threads", "1,4", "--seed", "1"];
+    report(&[&plan, more].concat())
+}
+
+#[test]
+fn quiet_verbose_and_csv_say_what_they_are_for_and_the_folder_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let quiet = small(&at("quiet"), &["--strategies", "incr,get-set", "--quiet"]);
+    assert_eq!(text(&quiet.stdout), format!("{}\n", at("quiet").join("index.html").display()));
+    assert!(text(&quiet.stderr).lines().all(|line| line.contains("warning")), "{}", text(&quiet.stderr));
+    let kept = std::fs::read_to_string(at("quiet").join("summary.txt")).unwrap();
+    assert!(kept.contains("get-set") && kept.contains("surviving/s") && !kept.contains('\u{1b}'), "{kept}");
+    let verbose = small(&at("verbose"), &["--strategies", "incr,get-set", "--verbose", "--watch"]);
+    let rows = text(&verbose.stderr);
+    assert_eq!(rows.lines().filter(|line| line.starts_with("round 1 ")).count(), 4, "{rows}");
+    assert!(!rows.contains('\u{1b}'), "the live view is for terminals: {rows}");
+    let csv = small(&at("csv"), &["--strategies", "incr,get-set", "--csv", "--no-progress"]);
+    let mut reader = csv::Reader::from_reader(csv.stdout.as_slice());
+    let lost = reader.headers().unwrap().iter().position(|name| name == "lost_part").unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| row[lost].parse::<f64>().is_ok()));
+    assert_eq!(small(&at("both"), &["--csv", "--json"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_trials_history_is_judged_as_the_trial_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let strategies = "incr,get-set,pipelined-incr,local-sum,pipeline-unread,watch";
+    let output = small(&out, &["--strategies", strategies, "--history", "--keys", "1,3", "--no-progress"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = Run::read(&out).unwrap();
+    assert_eq!(run.records.len(), 24);
+    for r in &run.records {
+        let path = out.join(format!("history/{}-{}-{}-{}.csv", r.round, r.strategy, r.threads, r.keys));
+        let checked = check_file(&path, None, None).unwrap();
+        let ledger = &checked.judgement.ledger;
+        assert_eq!(Some(checked.verdict), r.verdict, "{r:?}");
+        assert_eq!((Some(ledger.acked), Some(ledger.lost)), (r.acked, r.lost), "{r:?}");
+    }
+    let incr = out.join("history/1-incr-4-1.csv").display().to_string();
+    let get_set = out.join("history/1-get-set-4-1.csv").display().to_string();
+    assert_eq!(report(&["check", &incr]).status.code(), Some(0));
+    assert_eq!(report(&["check", &get_set]).status.code(), Some(1));
+}
+
+#[test]
+fn completions_and_the_man_page_know_every_flag() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = report(&["completions", shell]);
+        assert!(output.status.success() && text(&output.stdout).contains("fail-if-slower"), "{shell}");
+    }
+    let man = text(&report(&["man"]).stdout);
+    assert!(man.contains(".TH report") && man.contains("\\-\\-quiet"), "{man}");
+}

@@ -1,0 +1,123 @@
+//! The law of the race: the exact prediction against the model played out, known values, limits.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use redis_lost_updates::error::BoxError;
+use redis_lost_updates::law::{predict, predict_keys, predict_shares, simulate, simulate_keys};
+use redis_lost_updates::server::Server;
+use redis_lost_updates::strategy::{Strategy, find};
+use redis_lost_updates::trial::Crew;
+use redis_lost_updates::update::{Update, Updater};
+use redis_lost_updates::verdict::Promise;
+use redis_lost_updates::workload::Workload;
+
+use crate::server::private;
+
+#[test]
+fn the_prediction_is_what_the_model_does() {
+    for threads in [2, 3, 4, 5, 8, 16, 32, 64, 128, 256] {
+        // Long enough that the counter itself, about 2/T of the updates, is large.
+        let played = simulate(threads, 100_000, 42);
+        assert!((predict(threads) - played).abs() < 0.003, "{threads}: {} against {played}", predict(threads));
+    }
+}
+
+#[test]
+fn known_values() {
+    assert_eq!((predict(0), predict(1)), (0.0, 0.0));
+    assert!((predict(2) - 0.375).abs() < 1e-12, "by hand: three eighths");
+    for (threads, simulated) in [(3, 0.537), (4, 0.630), (8, 0.791), (16, 0.887), (32, 0.941), (64, 0.970)] {
+        assert!((predict(threads) - simulated).abs() < 0.002, "{threads}: {}", predict(threads));
+    }
+}
+
+#[test]
+fn it_tends_to_its_limit_and_never_falls() {
+    for threads in 1..300 {
+        let limit = threads as f64 / (threads as f64 + 2.0);
+        assert!(predict(threads) < predict(threads + 1) && predict(threads) < limit);
+    }
+    assert!((predict(4_096) - 4_096.0 / 4_098.0).abs() < 1e-6);
+}
+
+#[test]
+fn several_keys_are_what_the_model_does() {
+    for (threads, keys) in [(2, 2), (4, 3), (8, 2), (8, 16), (64, 10), (16, 200)] {
+        let (exact, played) = (predict_keys(threads, keys), simulate_keys(threads, keys, 100_000, 9));
+        assert!((exact - played).abs() < 0.005, "{threads} on {keys}: {exact} against {played}");
+        let limit = threads as f64 / (threads + 2 * keys) as f64;
+        assert!((exact - limit).abs() < 0.13, "{threads} on {keys}: {exact} against {limit}");
+    }
+    assert!(predict_keys(1, 50).abs() < 1e-12);
+    // A hot key and a cold one lose less than one key, more than two even ones.
+    let skewed = predict_shares(8, &[0.8, 0.2]);
+    assert!(predict_keys(8, 2) < skewed && skewed < predict(8), "{skewed}");
+}
+
+/// GET and SET with a pause after every update: `pause` says how long, by the client's number.
+struct Pausing(fn(usize) -> Duration);
+
+struct Paused(Box<dyn Updater>, fn(usize) -> Duration, usize);
+
+impl Updater for Paused {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let update = self.0.update(key);
+        let pause = (self.1)(self.2);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+        update
+    }
+}
+
+impl Strategy for Pausing {
+    fn name(&self) -> &str {
+        "get-set-pausing"
+    }
+
+    fn about(&self) -> &str {
+        "GET and SET, then a pause."
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::Lossy
+    }
+
+    fn round_trips(&self) -> &str {
+        "2"
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> redis_lost_updates::error::Result<Vec<Box<dyn Updater>>> {
+        let inner = find(&["get-set"])?[0].open(server, workers)?;
+        let pausing = inner.into_iter().enumerate().map(|(i, updater)| Box::new(Paused(updater, self.0, i)) as _);
+        Ok(pausing.collect())
+    }
+}
+
+fn lost(server: &Server, pause: fn(usize) -> Duration, threads: usize, updates: u64) -> f64 {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let strategy = Pausing(pause);
+    let mut crew = Crew::open(server, &strategy, Workload::one_key(threads), 1, &NEVER).unwrap();
+    let ledger = crew.trial(updates, Duration::from_secs(5)).unwrap().judgement.ledger;
+    crew.close().unwrap();
+    ledger.lost as f64 / ledger.acked as f64
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the points of METHODOLOGY.md, shown with --nocapture")]
+fn clients_that_pause_at_random_lose_less_than_the_model_says() {
+    let server = private();
+    for threads in [4, 8] {
+        let eager = lost(&server, |_| Duration::ZERO, threads, 2_000);
+        // The same pause for all keeps them in step: they read together and write together, and one of T survives.
+        let in_step = lost(&server, |_| Duration::from_millis(1), threads, 300);
+        let at_random = lost(&server, |_| Duration::from_micros(fastrand::u64(..4_000)), threads, 300);
+        let unequal = lost(&server, |i| Duration::from_micros(if i == 0 { 0 } else { 300 }), threads, 300);
+        println!("{threads} clients: model {:.3}, no pause {eager:.3}", predict(threads));
+        println!("  1 ms for all {in_step:.3}, 0 to 4 ms {at_random:.3}, 0.3 ms for all but one {unequal:.3}");
+        // Wide: on a loaded machine clients do not all run at the same time.
+        assert!((eager - predict(threads)).abs() < 0.15, "{threads} clients: {eager}");
+        assert!(at_random < predict(threads), "{threads} clients: {at_random}");
+    }
+}

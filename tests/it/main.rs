@@ -1,0 +1,19 @@
+//! One test binary: house rules, controls of the harness itself, and the real thing on a real server.
+
+#![allow(clippy::unwrap_used)] // a test that panics has said what it had to
+
+mod cli;
+mod compare;
+mod compose;
+mod explain;
+mod history;
+mod interchange;
+mod law;
+mod page;
+mod race;
+mod readme;
+mod record;
+mod sample;
+mod server;
+mod strategies;
+mod tidy;

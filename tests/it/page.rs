@@ -1,0 +1,137 @@
+//! The page as a file: complete, self-contained, a pure function of the rows, and honest about what it shows.
+
+use std::collections::HashSet;
+
+use crate::sample::{self, Shape, USUAL};
+use redis_lost_updates::record::{Record, Run};
+use redis_lost_updates::report::render;
+use redis_lost_updates::summary::Summary;
+use redis_lost_updates::verdict::Promise;
+
+fn page(run: &Run) -> String {
+    render(&Summary::of(run), run)
+}
+
+/// What is between the first `from` and the next `to`.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text.find(from).unwrap_or_else(|| panic!("no {from}")) + from.len();
+    let end = text[start..].find(to).unwrap_or_else(|| panic!("no {to} after {from}"));
+    &text[start..start + end]
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes_and_few_enough_of_them() {
+    let run = sample::run(USUAL);
+    let first = page(&run);
+    assert_eq!(first, page(&run));
+    assert!(first.len() < 400_000, "{} bytes", first.len());
+}
+
+#[test]
+fn nothing_is_fetched_and_nothing_may_be() {
+    let html = page(&sample::run(USUAL));
+    assert!(html.contains("content=\"default-src 'none'; "));
+    for word in ["http://", "https://", "@import", "url(h", "<iframe", "<img", "src=", "import("] {
+        assert!(!html.contains(word), "the page says {word}");
+    }
+}
+
+#[test]
+fn the_answer_names_the_loss_and_the_fastest_that_lost_none() {
+    let html = page(&sample::run(USUAL));
+    let answer = between(&html, "<div class=\"answer by-t t16 by-k k1\">", "</div>");
+    assert!(answer.contains("At 16 threads <code>get-set</code> acknowledged"), "{answer}");
+    assert!(answer.contains("<b class=\"loss\">lost 8"), "{answer}");
+    assert!(answer.contains("the fastest strategy that lost none, <code>multiplexed-incr</code>, kept"), "{answer}");
+    assert!(answer.contains("so fewer than 1 in"), "a zero is printed with its bound: {answer}");
+    assert!(!html.contains("is safe") && !html.contains(">safe<"));
+}
+
+#[test]
+fn no_lossy_strategy_is_ever_ranked() {
+    let html = page(&sample::run(USUAL));
+    for ranked in html.split("<ol>").skip(1).filter(|part| part.starts_with("<li class=\"s")) {
+        let ranked = ranked.split("</ol>").next().unwrap();
+        assert!(!ranked.contains("lossy") && ranked.contains("exact"), "{ranked}");
+    }
+}
+
+#[test]
+fn warnings_stand_beside_the_charts_they_touch() {
+    let html = page(&sample::run(USUAL));
+    let section = |heading: &str| between(&html, &format!("<h2 id=\"{heading}\">"), "</section>");
+    assert!(section("losses").contains("may evict keys"));
+    assert!(!section("latency").contains("may evict keys"));
+    for touched in ["rates", "cost", "latency"] {
+        assert!(section(touched).contains("not optimised"), "{touched}");
+        assert!(section(touched).contains("CPUs were not assigned"), "{touched}");
+        assert!(section(touched).contains("driven in different ways"), "{touched}");
+        assert!(section(touched).contains("The run ended early"), "{touched}");
+    }
+    assert!(section("losses").contains("Hardly a race"));
+    assert!(section("rates").contains("The clients were the limit"));
+    assert!(section("what").contains("may evict keys"));
+}
+
+#[test]
+fn a_broken_promise_comes_before_everything() {
+    let shape = Shape { broken: true, ..USUAL };
+    let html = page(&sample::run(shape));
+    let alarm =
+        html.find("<code>lua</code> promises exact and broke it: <b>lost</b> in round 3, 8 threads on 1 key").unwrap();
+    assert!(alarm < html.find("id=\"answer\"").unwrap());
+    assert!(html.contains("Promised exact and broke it: not ranked"));
+    assert!(!page(&sample::run(USUAL)).contains("A promise was broken"));
+}
+
+#[test]
+fn what_could_not_be_measured_says_why_and_is_escaped() {
+    let mut run = sample::run(USUAL);
+    let blank = Record::blank("watch", Promise::Exact, "tcp", 64, 1, "even".to_owned());
+    run.records.push(Record { round: 1, error: Some("<script>alert(1)</script>".to_owned()), ..blank });
+    let html = page(&run);
+    assert!(html.contains("the server does not know SET IFEQ &#60;yet&#62;"));
+    assert!(!html.contains("<script>alert"));
+    assert!(html.contains("An &#60;Example&#62; CPU"));
+}
+
+#[test]
+fn a_witness_is_drawn_or_missed_aloud() {
+    let mut run = sample::run(USUAL);
+    let html = page(&run);
+    let witness = between(&html, "<h2 id=\"witness\">", "</section>");
+    assert!(witness.contains("client A") && witness.contains("GET → 41") && witness.contains("is lost"));
+    run.witness.clear();
+    assert!(page(&run).contains("no witness was recorded"));
+}
+
+#[test]
+fn keys_have_a_chart_of_their_own_if_there_are_several() {
+    let html = page(&sample::run(Shape { strategies: 4, keys: &[1, 16, 256], broken: false }));
+    assert!(html.contains("More keys, fewer collisions"));
+    assert!(html.contains("id=\"k256\""));
+    assert!(!page(&sample::run(USUAL)).contains("More keys, fewer collisions"));
+}
+
+#[test]
+fn ids_are_unique_and_references_lead_somewhere() {
+    let html = page(&sample::run(USUAL));
+    let mut ids = HashSet::new();
+    for part in html.split(" id=\"").skip(1) {
+        assert!(ids.insert(part.split('"').next().unwrap()), "{} twice", &part[..20]);
+    }
+    for part in html.split("href=\"#").skip(1).chain(html.split("aria-labelledby=\"").skip(1)) {
+        let id = part.split('"').next().unwrap();
+        assert!(ids.contains(id), "{id} is nowhere");
+    }
+}
+
+#[test]
+fn an_empty_or_failed_run_still_has_a_page() {
+    let html = page(&Run::default());
+    assert!(html.contains("Nothing was judged"));
+    let blank = Record::blank("incr", Promise::Exact, "tcp", 4, 1, "even".to_owned());
+    let records = vec![Record { round: 1, error: Some("connection refused".to_owned()), ..blank }];
+    let html = page(&Run { records, ..Run::default() });
+    assert!(html.contains("Could not be measured") && html.contains("connection refused"));
+}

@@ -1,0 +1,62 @@
+//! The result folder: what is in it is what was measured, and what is broken in it is named.
+
+use redis_lost_updates::record::{LATENCY, MACHINE, Run, TRIALS};
+
+/// The columns other tools may rely on, in order.
+const COLUMNS: [&str; 18] = [
+    "round",
+    "strategy",
+    "promise",
+    "threads",
+    "keys",
+    "attempted",
+    "acked",
+    "refused",
+    "unknown",
+    "tries",
+    "found",
+    "lost",
+    "doubled",
+    "repeated",
+    "span_ns",
+    "overlap",
+    "verdict",
+    "error",
+];
+
+#[test]
+fn every_promised_column_is_in_the_example_and_explained() {
+    let example = std::fs::read_to_string("results/example/trials.csv").unwrap();
+    let header: Vec<&str> = example.lines().next().unwrap().split(',').collect();
+    for column in COLUMNS {
+        assert!(header.contains(&column), "{column} is missing");
+    }
+    let explained = std::fs::read_to_string("results/README.md").unwrap();
+    for file in [TRIALS, LATENCY, MACHINE] {
+        let text = std::fs::read_to_string(format!("results/example/{file}")).unwrap();
+        for column in text.lines().next().unwrap().split(',') {
+            assert!(
+                explained.contains(&format!("`{column}`")),
+                "results/README.md does not explain {column} of {file}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_broken_row_is_named_by_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in [TRIALS, LATENCY, MACHINE] {
+        std::fs::copy(format!("results/example/{file}"), dir.path().join(file)).unwrap();
+    }
+    let path = dir.path().join(LATENCY);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let broken: String = text
+        .lines()
+        .enumerate()
+        .map(|(i, l)| if i == 2 { "1,get-set,four,1,1,1\n".into() } else { format!("{l}\n") })
+        .collect();
+    std::fs::write(&path, broken).unwrap();
+    let error = Run::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("latency.csv") && error.contains("line: 3"), "{error}");
+}
