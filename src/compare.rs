@@ -147,6 +147,8 @@ pub struct CellComparison {
     pub p99: Option<Change>,
     /// The answer, by surviving throughput.
     pub outcome: Outcome,
+    /// What the two sides were measured under, where that is not the same: the ratio is of the settings too.
+    pub across: Option<String>,
     /// Why it is not comparable.
     pub why: Option<String>,
 }
@@ -406,8 +408,8 @@ fn judged(contrasts: Vec<Contrast>, more_is_slower: bool) -> Vec<Change> {
 fn cell(before: Option<&Cell>, after: Option<&Cell>, surviving: Option<Change>, p99: Option<Change>) -> CellComparison {
     let any = after.or(before).expect("a pair is of at least one cell");
     let why = match (before, after) {
-        (None, _) => Some(any.other.clone().unwrap_or_else(|| "not in the first run".to_owned())),
-        (_, None) => Some(any.other.clone().unwrap_or_else(|| "not in the second run".to_owned())),
+        (None, _) => Some("not in the first run".to_owned()),
+        (_, None) => Some("not in the second run".to_owned()),
         (Some(before), Some(after)) if surviving.is_none() => {
             let first = before.why_not().map(|why| format!("{why} in the first run"));
             first.or_else(|| after.why_not().map(|why| format!("{why} in the second run")))
@@ -426,6 +428,7 @@ fn cell(before: Option<&Cell>, after: Option<&Cell>, surviving: Option<Change>, 
         outcome: surviving.map_or(Outcome::NotComparable, |change| change.outcome),
         surviving,
         p99,
+        across: before.zip(after).and_then(|(before, after)| series::across(before, after)),
         why,
     }
 }

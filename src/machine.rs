@@ -47,7 +47,7 @@ impl Machine {
         self.add("kernel", format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()));
         self.add("arch", std::env::consts::ARCH);
         self.add("cpu", cpu_model());
-        self.add("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string());
+        self.add("cores", cores().to_string());
         self.add("cpus_of_clients", CpuSet::allowed().to_string());
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load = load.split(' ').next().unwrap_or_default().to_owned();
@@ -92,6 +92,15 @@ impl Machine {
                 self.add(&format!("parameters.{}", strategy.name()), parameters);
             }
         }
+    }
+}
+
+/// CPUs of the machine; the threads of this process may be kept on fewer by now.
+fn cores() -> usize {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    match info.lines().filter(|line| line.starts_with("processor")).count() {
+        0 => std::thread::available_parallelism().map_or(0, usize::from),
+        cores => cores,
     }
 }
 

@@ -168,19 +168,20 @@ impl Page {
     /// # Errors
     /// Nothing visible matches.
     pub fn hover(&self, selector: &str) -> Result<(f64, f64)> {
+        // The scroll's own event comes with the next frame, and would close what the mouse opens. (One call and not two:
+        // the driver looks for answers ten times a second.)
+        let frames = "await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));";
         let place = self.eval(&format!(
-            "(() => {{ const n = [...document.querySelectorAll({})].find((n) => n.getClientRects().length); if (!n) return null; \
-             n.scrollIntoView({{ block: 'center', behavior: 'instant' }}); const b = n.getBoundingClientRect(); \
+            "({} () => {{ const n = [...document.querySelectorAll({})].find((n) => n.getClientRects().length); if (!n) return null; \
+             n.scrollIntoView({{ block: 'center', behavior: 'instant' }}); {} const b = n.getBoundingClientRect(); \
              return [b.left + b.width / 2, b.top + b.height / 2]; }})()",
-            Value::from(selector)
+            if self.script { "async" } else { "" },
+            Value::from(selector),
+            if self.script { frames } else { "" },
         ))?;
         let at =
             |i: usize| place.get(i).and_then(Value::as_f64).with_context(|| format!("nothing visible is {selector}"));
         let (x, y) = (at(0)?, at(1)?);
-        // The scroll's own event comes with the next frame, and would close what the mouse opens.
-        if self.script {
-            self.eval("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")?;
-        }
         self.mouse(Input::DispatchMouseEventTypeOption::MouseMoved, x, y)?;
         Ok((x, y))
     }

@@ -9,7 +9,6 @@
 mod sample;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use browser::{Look, NARROW, Page, WIDE, find};
 use redis_lost_updates::report::render;
@@ -17,17 +16,13 @@ use redis_lost_updates::summary::Summary;
 use sample::{Shape, USUAL};
 use serde_json::Value;
 
-/// One browser at a time: several at once only wait for each other.
-static TURN: Mutex<()> = Mutex::new(());
-
 const KEYED: Shape = Shape { strategies: 8, keys: &[1, 16], broken: true };
 const MANY: Shape = Shape { strategies: 35, keys: &[1], broken: false };
 
-/// A file to open, and the turn to open it; `None` if there is nothing to open it with.
+/// A file to open; `None` if there is nothing to open it with.
 struct Stage {
     file: PathBuf,
     _dir: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Stage {
@@ -36,12 +31,11 @@ impl Stage {
             skip("there is no Chromium on PATH (CHROME may name one)");
             return None;
         }
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("index.html");
         let run = sample::run(shape);
         std::fs::write(&file, render(&Summary::of(&run), &run)).unwrap();
-        Some(Self { file, _dir: dir, _turn: turn })
+        Some(Self { file, _dir: dir })
     }
 
     fn open(&self, look: Look) -> Page {

@@ -7,6 +7,9 @@ use crate::record::{Estimate, Record, Run};
 use crate::stats::{MeanLog, quantile};
 use crate::verdict::{Promise, Verdict};
 
+/// What drives the clients of a bench run.
+const CRITERION: &str = "criterion";
+
 /// The logarithms of one figure of one cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Figure {
@@ -28,8 +31,6 @@ pub(super) struct Cell {
     pub(super) keys: usize,
     pub(super) surviving: Figure,
     pub(super) p99: Figure,
-    /// Why the other run's cell of the same load is another cell.
-    pub(super) other: Option<String>,
     verdict: Option<Verdict>,
     rounds: usize,
     acked: u64,
@@ -72,7 +73,6 @@ impl Cell {
             keys: first.keys,
             surviving: Figure::Rounds(judged.iter().filter_map(rate).collect()),
             p99: Figure::Rounds(p99),
-            other: None,
             verdict: records.iter().filter_map(|r| r.verdict).max(),
             rounds: judged.len(),
             acked: judged.iter().filter_map(|r| r.acked).sum(),
@@ -91,14 +91,13 @@ impl Cell {
         Self {
             strategy: estimate.strategy.clone(),
             promise,
-            driver: "criterion".to_owned(),
+            driver: CRITERION.to_owned(),
             transport: transport.to_owned(),
             skew: "even".to_owned(),
             threads: estimate.threads,
             keys: 1,
             surviving: if told { Figure::Estimate(surviving) } else { Figure::Rounds(BTreeMap::new()) },
             p99: Figure::Rounds(BTreeMap::new()),
-            other: None,
             verdict: estimate.verdict,
             rounds: 1,
             acked: estimate.acked,
@@ -140,26 +139,34 @@ impl Cell {
         [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew)]
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        self.is_same_load(other) && self.setting() == other.setting()
+    }
+
+    /// Criterion's estimates and the rounds of a run are two ways of measuring, and never of one load.
     fn is_same_load(&self, other: &Self) -> bool {
-        (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
+        let is_bench = |cell: &Self| cell.driver == CRITERION;
+        is_bench(self) == is_bench(other)
+            && (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
     }
 }
 
 /// Every cell of both runs: those that are the same cell together, the others alone, in the first run's order.
+///
+/// A cell that the other run measured in one other setting alone (another transport, say) is paired with it, and says so:
+/// such a comparison is asked for on purpose as often as by mistake.
 pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
     let (before, mut rest) = (cells(before), cells(after));
-    let mut pairs: Vec<Pair> = Vec::new();
-    for mut cell in before.iter().cloned() {
-        let same = |other: &Cell| cell.is_same_load(other) && cell.setting() == other.setting();
-        let partner = rest.iter().position(same).map(|at| rest.remove(at));
-        if partner.is_none() {
-            cell.other = why_other(&cell, &rest);
+    let mut partners: Vec<Option<Cell>> =
+        before.iter().map(|cell| taken(&mut rest, |other| cell.is_same(other))).collect();
+    for (cell, partner) in before.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
+        if rest.iter().filter(|other| cell.is_same_load(other)).count() == 1 {
+            *partner = taken(&mut rest, |other| cell.is_same_load(other));
         }
-        pairs.push((Some(cell), partner));
     }
-    // Other settings of one load stand under the cell that they might have been.
-    for mut cell in rest {
-        cell.other = why_other(&cell, &before);
+    let mut pairs: Vec<Pair> = before.into_iter().map(Some).zip(partners).collect();
+    // What only the second run has stands under the strategy's other cells.
+    for cell in rest {
         let place = pairs.iter().rposition(|(one, other)| {
             one.as_ref().or(other.as_ref()).is_some_and(|known| known.strategy == cell.strategy)
         });
@@ -168,12 +175,15 @@ pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
     pairs
 }
 
-/// `other transport (tcp here, unix there)`, if the load was measured in another setting.
-fn why_other(cell: &Cell, others: &[Cell]) -> Option<String> {
-    let other = others.iter().find(|other| cell.is_same_load(other))?;
-    let differ = cell.setting().into_iter().zip(other.setting()).filter(|(own, other)| own != other);
+fn taken(cells: &mut Vec<Cell>, fits: impl Fn(&Cell) -> bool) -> Option<Cell> {
+    cells.iter().position(fits).map(|at| cells.remove(at))
+}
+
+/// `transport: tcp before, unix after`, if the two cells were measured in different settings.
+pub(super) fn across(before: &Cell, after: &Cell) -> Option<String> {
+    let differ = before.setting().into_iter().zip(after.setting()).filter(|(one, other)| one != other);
     let said: Vec<String> =
-        differ.map(|((name, own), (_, other))| format!("other {name} ({own} here, {other} there)")).collect();
+        differ.map(|((name, one), (_, other))| format!("{name}: {one} before, {other} after")).collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 

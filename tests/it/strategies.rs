@@ -123,8 +123,9 @@ fn what_one_client_alone_loses_is_not_hidden() {
     let server = &servers()[0];
     for &strategy in ALL.iter().filter(|strategy| strategy.promise() == Promise::Lossy) {
         if strategy.hidden(&Workload::one_key(1)).is_none() {
-            let trial = trial(server, strategy, 1, 200);
-            assert_eq!(trial.verdict, Verdict::Lost, "{}", strategy.name());
+            // On a busy machine a client may be stopped just before its mistake: then the next ones must show it.
+            let seen = [200, 1_000, 5_000].iter().any(|&n| trial(server, strategy, 1, n).verdict == Verdict::Lost);
+            assert!(seen, "{} lost nothing", strategy.name());
         }
     }
 }
