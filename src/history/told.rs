@@ -1,5 +1,5 @@
-//! The values that updates were told, and which of them came out of order: in slots by value, with no sort where the
-//! values lie close together.
+//! The values that updates were told, and which of them came out of order: in slots by value, with no sort of those that
+//! lie close together.
 
 use super::{Events, Seen};
 
@@ -11,12 +11,15 @@ pub(super) struct Told {
     possible: u64,
 }
 
-/// Where a value's slot is.
-enum Slots {
-    /// One slot for every value from the first on, told or not.
-    Dense { first: i64, len: usize },
-    /// One for every value told, in order.
-    Sorted(Vec<i64>),
+/// Where a value's slot is: one for every value of a range, told or not, and one for each value told outside it.
+///
+/// A counter's values lie close together, and a slot found by subtraction spares the sort; a few absurd values must not
+/// change that.
+struct Slots {
+    below: Vec<i64>, // in order
+    first: i64,
+    len: usize,
+    above: Vec<i64>, // in order
 }
 
 impl Slots {
@@ -24,41 +27,55 @@ impl Slots {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         values.clone().for_each(|value| (first, last) = (first.min(value), last.max(value)));
         if count == 0 {
-            return Self::Dense { first: 1, len: 0 };
+            return Self { below: Vec::new(), first: 1, len: 0, above: Vec::new() };
         }
         // Slots that mostly stay empty would cost more than a sort.
-        let range = last.abs_diff(first);
-        if range < count.saturating_mul(4) + 1024 {
-            return Self::Dense { first, len: range as usize + 1 };
+        let reach = count.saturating_mul(2) + 512;
+        let (mut below, mut above) = (Vec::new(), Vec::new());
+        if last.abs_diff(first) >= reach * 2 {
+            let middle = middle_of(values.clone(), count);
+            (first, last) =
+                (first.max(middle.saturating_sub_unsigned(reach)), last.min(middle.saturating_add_unsigned(reach)));
+            below.extend(values.clone().filter(|&value| value < first));
+            above.extend(values.filter(|&value| value > last));
+            for outside in [&mut below, &mut above] {
+                outside.sort_unstable();
+                outside.dedup();
+            }
         }
-        let mut sorted: Vec<i64> = Vec::with_capacity(count as usize);
-        sorted.extend(values);
-        sorted.sort_unstable();
-        sorted.dedup();
-        Self::Sorted(sorted)
+        Self { below, first, len: last.abs_diff(first) as usize + 1, above }
     }
 
     fn len(&self) -> usize {
-        match self {
-            Self::Dense { len, .. } => *len,
-            Self::Sorted(values) => values.len(),
-        }
+        self.below.len() + self.len + self.above.len()
     }
 
     /// The slot of a value that was told.
     fn slot(&self, value: i64) -> usize {
-        match self {
-            Self::Dense { first, .. } => value.abs_diff(*first) as usize,
-            Self::Sorted(values) => values.partition_point(|&other| other < value),
+        if value < self.first {
+            return self.below.partition_point(|&other| other < value);
         }
+        let place = value.abs_diff(self.first) as usize;
+        let beyond =
+            if place < self.len { place } else { self.len + self.above.partition_point(|&other| other < value) };
+        self.below.len() + beyond
     }
 
     fn value(&self, slot: usize) -> i64 {
-        match self {
-            Self::Dense { first, .. } => first + slot as i64,
-            Self::Sorted(values) => values[slot],
+        match slot.checked_sub(self.below.len()) {
+            None => self.below[slot],
+            Some(place) if place < self.len => self.first + place as i64,
+            Some(place) => self.above[place - self.len],
         }
     }
+}
+
+/// The median of `count` values.
+fn middle_of(values: impl Iterator<Item = i64>, count: u64) -> i64 {
+    let mut all: Vec<i64> = Vec::with_capacity(count as usize);
+    all.extend(values);
+    let half = all.len() / 2;
+    *all.select_nth_unstable(half).1
 }
 
 impl Told {
@@ -131,11 +148,10 @@ impl Told {
     pub(super) fn asked(&self, events: impl Events) -> impl Fn(i64) -> bool {
         let mut used = vec![false; self.slots.len()];
         events.filter_map(|seen| seen.value()).for_each(|value| used[self.slots.slot(value)] = true);
-        move |value| match &self.slots {
-            Slots::Dense { first, .. } => {
-                value >= *first && used.get(value.abs_diff(*first) as usize).copied().unwrap_or(false)
-            }
-            Slots::Sorted(values) => values.binary_search(&value).is_ok(),
+        move |value| {
+            let slot = self.slots.slot(value);
+            // A value never told falls into another's slot, or behind them all.
+            used.get(slot).copied().unwrap_or(false) && self.slots.value(slot) == value
         }
     }
 
@@ -196,5 +212,26 @@ impl Own {
             self.ended = self.ended.max(span.1);
         }
         self.before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Slots;
+
+    proptest! {
+        /// Slots are in the order of values and give them back, wherever the values lie.
+        #[test]
+        fn a_slot_gives_back_its_value(near in proptest::collection::vec(-40_i64..400, 0..40), far in proptest::collection::vec(any::<i64>(), 0..40)) {
+            let mut values: Vec<i64> = near.into_iter().chain(far).chain([i64::MAX]).collect();
+            let slots = Slots::of(values.iter().copied(), values.len() as u64);
+            values.sort_unstable();
+            values.dedup();
+            let places: Vec<usize> = values.iter().map(|&value| slots.slot(value)).collect();
+            prop_assert!(places.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(places.iter().zip(&values).all(|(&place, &value)| place < slots.len() && slots.value(place) == value));
+        }
     }
 }

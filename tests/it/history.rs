@@ -477,7 +477,7 @@ fn ten_million_updates() {
     let some = |n| if n % 100 == 0 { Outcome::Unknown } else { Outcome::Acked(n) };
     show("INCR, 1 % unknown", served(UPDATES, some), &[all]);
     let absurd = |n| Outcome::Acked(if n == 77 { i64::MAX } else { n });
-    show("one absurd value, so a sort", served(UPDATES, absurd), &[all]);
+    show("INCR, one absurd value", served(UPDATES, absurd), &[all]);
     let mut keyed = served(UPDATES, Outcome::Acked);
     let mut counts = [0; 64];
     let mut order: Vec<&mut Event> = keyed.iter_mut().flatten().collect();
