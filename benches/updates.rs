@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, PlottingBackend, SamplingMode, Throughput};
 use redis_lost_updates::error::Result;
-use redis_lost_updates::record::{Bucket, Folder, Machine, Record};
+use redis_lost_updates::pace::Pace;
+use redis_lost_updates::record::{Bucket, Clock, Folder, Machine, Record};
 use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::strategy::{ALL, Strategy};
 use redis_lost_updates::trial::Crew;
@@ -81,14 +82,7 @@ impl<'a> Cell<'a> {
             let is_measured = call.iterations == most;
             round += u32::from(is_measured);
             let record = Record { round: if is_measured { round } else { 0 }, ..call.record };
-            let bucket = |(up_to_ns, count)| Bucket {
-                round: record.round,
-                strategy: record.strategy.clone(),
-                threads: record.threads,
-                keys: record.keys,
-                up_to_ns,
-                count,
-            };
+            let bucket = |times| record.bucket(Clock::Service, times);
             let latency: Vec<Bucket> =
                 if is_measured { call.latency.into_iter().map(bucket).collect() } else { Vec::new() };
             folder.append(&record, &latency)?;
@@ -162,6 +156,7 @@ fn machine(server: &Server) -> Result<Machine> {
         threads: THREADS.to_vec(),
         keys: vec![1],
         skew: Skew::Even,
+        pace: Pace::Closed,
         size: Size::Duration(MEASUREMENT),
         rounds: 10,
         seed: SEED,

@@ -29,6 +29,7 @@
 //! | [`error`] | the one error: a line that says what failed, on what, and what to do |
 //! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
 //! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
+//! | [`pace`] | when updates are sent: closed loop, or a timetable |
 //! | [`workload`] | what is to be measured, and in which order |
 //! | [`verdict`] | accounts, and the word for them |
 //! | [`history`] | exact: is this the history of a counter? With the proof |
@@ -51,6 +52,7 @@ pub mod history;
 pub mod interchange;
 pub mod law;
 mod machine;
+pub mod pace;
 pub mod race;
 pub mod record;
 #[cfg(feature = "cli")]

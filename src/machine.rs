@@ -1,6 +1,7 @@
 //! Where a run was made and with what: refuse to measure what cannot be named, and write the rest down.
 
 use crate::error::Result;
+use crate::pace::Pace;
 use crate::race;
 use crate::record::Machine;
 use crate::server::{CpuSet, Server};
@@ -80,6 +81,13 @@ impl Machine {
         self.add("threads", list(&plan.threads));
         self.add("keys", list(&plan.keys));
         self.add("skew", plan.skew.to_string());
+        match plan.pace {
+            Pace::Closed => self.add("loop", "closed"),
+            Pace::Rate(per_s) => {
+                self.add("loop", "open");
+                self.add("offered_per_s", per_s.to_string());
+            }
+        }
         match plan.size {
             Size::Updates(updates) => self.add("updates_per_thread", updates.to_string()),
             Size::Duration(duration) => self.add("trial_ms", duration.as_millis().to_string()),

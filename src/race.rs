@@ -4,16 +4,23 @@
 //! runs only as many clients as there are cores and so hides the race). It reads the clock once for every hand-over:
 //! the end of one is the begin of the next, which is what *closed loop* means. Everything a lane writes to was allocated
 //! and touched before the barrier.
+//!
+//! In an *open loop* ([`race_on_schedule`]) the clock is read once more: before each hand-over, when its turn has come.
+
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{BoxError, Error, Result};
+use crate::pace::Timetable;
 use crate::update::{Event, Outcome, Update, Updater};
+
+use turns::{Turns, sharpen_sleep, start_of};
 
 /// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
 const GIVE_UP_AFTER: u32 = 3;
@@ -33,7 +40,7 @@ pub struct Work<'a> {
 pub struct Limits<'a> {
     /// Raised when the run is to end now (Ctrl-C): every worker stops after the update it is in.
     pub stop: &'a AtomicBool,
-    /// Workers stop at this time after the race's zero even if updates are left.
+    /// Workers stop at this time after the race's zero (with a timetable: after its start) even if updates are left.
     pub deadline: Duration,
 }
 
@@ -42,9 +49,9 @@ pub struct Limits<'a> {
 pub struct Lane {
     /// One event for every update attempted, in order.
     pub events: Vec<Event>,
-    /// When it passed the barrier, in nanoseconds since the race's zero.
+    /// When it passed the barrier, in nanoseconds since the race's zero; with a timetable, when that starts for all.
     pub start_ns: u64,
-    /// When its last update was done.
+    /// When its last update was done; with a timetable, not before that is over, unless the client had to stop.
     pub end_ns: u64,
     /// CPU time its thread used in between.
     pub cpu_ns: u64,
@@ -100,18 +107,56 @@ pub fn race(
     work: &[Work<'_>],
     limits: Limits<'_>,
 ) -> Result<Heat> {
+    race_paced(pool, updaters, work, None, limits)
+}
+
+/// The same as an open loop: every worker sends its updates when `timetable` says, or at once when it is late.
+///
+/// A hand-over of several updates is sent when the last of them is due: until then it is not complete.
+///
+/// # Errors
+/// As [`race`].
+pub fn race_on_schedule(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work<'_>],
+    timetable: &Timetable,
+    limits: Limits<'_>,
+) -> Result<Heat> {
+    race_paced(pool, updaters, work, Some(timetable), limits)
+}
+
+fn race_paced(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work<'_>],
+    timetable: Option<&Timetable>,
+    limits: Limits<'_>,
+) -> Result<Heat> {
     assert_eq!(pool.current_num_threads(), updaters.len(), "one thread for every updater");
     assert_eq!(work.len(), updaters.len(), "work for every updater");
     let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
-    let barrier = Barrier::new(seats.len());
+    let work_count = seats.len();
+    let barrier = Barrier::new(work_count);
+    let start = AtomicU64::new(0);
     let zero = Instant::now();
     let lanes: Vec<std::thread::Result<Lane>> = pool.broadcast(|thread| {
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
         let mut lane = Lane { events: touched(work.updates), ..Lane::default() };
-        barrier.wait();
+        let is_leader = barrier.wait().is_leader();
+        let turns = timetable.map(|table| {
+            sharpen_sleep();
+            if is_leader {
+                start.store(start_of(zero, work_count), Ordering::Relaxed);
+            }
+            // Orders the store above before every load below.
+            barrier.wait();
+            let start_ns = start.load(Ordering::Relaxed);
+            Turns { table, client: thread.index(), start_ns, zero, stop: limits.stop }
+        });
         // Caught here, so that one panicking worker cannot leave the others waiting or take the process down.
-        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, limits, zero, &mut lane)))?;
+        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, turns.as_ref(), limits, zero, &mut lane)))?;
         Ok(lane)
     });
     let mut heat = Heat { lanes: Vec::with_capacity(lanes.len()) };
@@ -133,11 +178,18 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("no message").lines().next().unwrap_or_default().to_owned()
 }
 
-fn run(updater: &mut dyn Updater, work: &Work<'_>, limits: Limits<'_>, zero: Instant, lane: &mut Lane) {
+fn run(
+    updater: &mut dyn Updater,
+    work: &Work<'_>,
+    turns: Option<&Turns<'_>>,
+    limits: Limits<'_>,
+    zero: Instant,
+    lane: &mut Lane,
+) {
     let now = || zero.elapsed().as_nanos() as u64;
-    let deadline_ns = limits.deadline.as_nanos() as u64;
+    let deadline_ns = turns.map_or(0, |turns| turns.start_ns) + limits.deadline.as_nanos() as u64;
     let cpu_before = thread_cpu_ns();
-    lane.start_ns = now();
+    lane.start_ns = turns.map_or_else(now, |turns| turns.start_ns);
     lane.end_ns = lane.start_ns;
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
@@ -147,7 +199,13 @@ fn run(updater: &mut dyn Updater, work: &Work<'_>, limits: Limits<'_>, zero: Ins
     while left > 0 && failures < GIVE_UP_AFTER && lane.end_ns < deadline_ns && !limits.stop.load(Ordering::Relaxed) {
         let handed = batch.min(left as usize);
         left -= handed as u64;
-        let begin_ns = lane.end_ns;
+        let begin_ns = match turns {
+            None => lane.end_ns,
+            Some(turns) => match turns.await_turn(lane.events.len() + handed - 1) {
+                Some(begin_ns) => begin_ns,
+                None => break,
+            },
+        };
         if handed == 1 {
             let key = sequence.next().unwrap_or(0) as usize;
             let result = updater.update(&work.keys[key]);
@@ -175,6 +233,11 @@ fn run(updater: &mut dyn Updater, work: &Work<'_>, limits: Limits<'_>, zero: Ins
             let (outcome, tries) = keep(each, &mut lane.trouble);
             *event = Event::new(event.key(), begin_ns, lane.end_ns, tries, outcome);
         }
+    }
+    if left == 0
+        && let Some(turns) = turns
+    {
+        lane.end_ns = turns.await_end().unwrap_or(lane.end_ns);
     }
     lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
 }

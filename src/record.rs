@@ -36,6 +36,8 @@ pub struct Record {
     pub keys: usize,
     /// How they were spread: `even`, `zipf:S`.
     pub skew: String,
+    /// Updates per second that the clients were to send, together; empty in a closed loop.
+    pub offered_per_s: Option<u64>,
     /// Updates asked.
     pub attempted: Option<u64>,
     /// Updates reported applied.
@@ -44,6 +46,10 @@ pub struct Record {
     pub refused: Option<u64>,
     /// Updates that ended in an error: they may or may not have happened.
     pub unknown: Option<u64>,
+    /// Updates that were due but not yet sent when the timetable of an open loop was over.
+    pub backlog: Option<u64>,
+    /// Of these, the ones that were never sent.
+    pub unsent: Option<u64>,
     /// Protocol-level attempts.
     pub tries: Option<u64>,
     /// What the counters gained, read back by a separate connection.
@@ -114,10 +120,13 @@ impl Record {
             threads,
             keys,
             skew,
+            offered_per_s: None,
             attempted: None,
             acked: None,
             refused: None,
             unknown: None,
+            backlog: None,
+            unsent: None,
             tries: None,
             found: None,
             lost: None,
@@ -149,6 +158,17 @@ impl Record {
         }
     }
 
+    /// A row of this trial's latencies: up to how many nanoseconds, and how many updates.
+    pub fn bucket(&self, clock: Clock, (up_to_ns, count): (u64, u64)) -> Bucket {
+        let Self { round, threads, keys, .. } = *self;
+        Bucket { round, strategy: self.strategy.clone(), threads, keys, clock, up_to_ns, count }
+    }
+
+    /// The clock by which this trial's latency is told: in an open loop, from the intended instant.
+    pub fn clock(&self) -> Clock {
+        if self.offered_per_s.is_some() { Clock::Response } else { Clock::Service }
+    }
+
     /// Acknowledged updates per second.
     pub fn acked_per_s(&self) -> Option<f64> {
         Some(self.acked? as f64 * 1e9 / self.span_ns.filter(|&span| span > 0)? as f64)
@@ -172,6 +192,17 @@ impl Record {
     }
 }
 
+/// Since when the time of an update is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Clock {
+    /// Since it was sent: what the server and the strategy took.
+    #[default]
+    Service,
+    /// Since the instant it was intended for, in an open loop: what somebody who asked then would have waited.
+    Response,
+}
+
 /// How many updates of one trial took up to how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -183,6 +214,9 @@ pub struct Bucket {
     pub threads: usize,
     /// The trial's keys.
     pub keys: usize,
+    /// Since when the time was taken.
+    #[serde(default)]
+    pub clock: Clock,
     /// The longest time of this bucket.
     pub up_to_ns: u64,
     /// Updates in it.
@@ -305,9 +339,9 @@ impl Folder {
         }
         write_whole(&path.join(MACHINE), &csv_bytes(&machine.0)?)?;
         let blank = Record::blank("", Promise::Exact, "", 0, 0, String::new());
-        let bucket = Bucket { round: 0, strategy: String::new(), threads: 0, keys: 0, up_to_ns: 0, count: 0 };
+        let blank_bucket = Record::bucket(&blank, Clock::Service, (0, 0));
         Ok(Self {
-            latency: Rows::create(&path.join(LATENCY), &bucket)?,
+            latency: Rows::create(&path.join(LATENCY), &blank_bucket)?,
             trials: Rows::create(&path.join(TRIALS), &blank)?,
             path: path.to_owned(),
         })
@@ -458,8 +492,7 @@ mod tests {
         let mut record = Record::blank("get-set", Promise::Lossy, "tcp", 4, 1, "even".to_owned());
         (record.acked, record.lost, record.overlap) = (Some(10), Some(0), Some(0.25));
         (record.verdict, record.error) = (Some(Verdict::Lost), Some("two\nlines".to_owned()));
-        let bucket =
-            Bucket { round: 1, strategy: "get-set".to_owned(), threads: 4, keys: 1, up_to_ns: 1_007, count: 10 };
+        let bucket = record.bucket(Clock::Response, (1_007, 10));
         folder.append(&record, std::slice::from_ref(&bucket)).unwrap();
         let trials = path.join(TRIALS);
         let mut cut = std::fs::read(&trials).unwrap();

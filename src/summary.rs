@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::{Record, Run};
+use crate::record::{Clock, Record, Run};
 use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
 
@@ -25,7 +25,13 @@ pub struct CellSummary {
     pub keys: usize,
     /// Trials that ended in a verdict.
     pub trials: usize,
-    /// Acknowledged updates per second.
+    /// Updates per second that the clients were to send, together; `None` in a closed loop.
+    pub offered_per_s: Option<u64>,
+    /// Updates that were due but not yet sent when the timetable was over, in the worst trial; `None` in a closed loop.
+    pub backlog: Option<u64>,
+    /// Updates of all trials that were due and never sent; `None` in a closed loop.
+    pub unsent: Option<u64>,
+    /// Acknowledged updates per second: what was achieved, where a rate was offered.
     pub acked_per_s: Spread,
     /// Acknowledged minus lost, per second: the goodput.
     pub surviving_per_s: Spread,
@@ -46,8 +52,12 @@ pub struct CellSummary {
     pub lost_interval: (f64, f64),
     /// The lost part, trial by trial.
     pub lost_spread: Spread,
+    /// Since when latencies are taken: in an open loop from the intended instant.
+    pub latency_clock: Clock,
     /// Latency percentiles in nanoseconds: p50, p90, p99, p99.9, p99.99.
     pub latency_ns: [Option<u64>; 5],
+    /// The same from the send, in an open loop: what the server and the strategy took, without the waiting for a turn.
+    pub service_ns: Option<[Option<u64>; 5]>,
     /// The same percentiles in nanoseconds, trial by trial.
     pub latency_spread: [Spread; 5],
     /// The latency buckets of all trials: (upper bound in ns, count).
@@ -108,10 +118,11 @@ impl Summary {
             let key = (place(&record.strategy), record.strategy.as_str(), record.keys, record.threads);
             groups.entry(key).or_default().push(record);
         }
-        let mut latencies: BTreeMap<(&str, usize, usize), BTreeMap<u32, Counts>> = BTreeMap::new();
+        let mut latencies: BTreeMap<(&str, usize, usize), Latencies> = BTreeMap::new();
         for bucket in &run.latency {
             let cell = latencies.entry((&bucket.strategy, bucket.keys, bucket.threads)).or_default();
-            *cell.entry(bucket.round).or_default().entry(bucket.up_to_ns).or_default() += bucket.count;
+            let trial = cell.entry(bucket.clock).or_default().entry(bucket.round).or_default();
+            *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
         }
         let cells: Vec<CellSummary> = groups
             .into_iter()
@@ -170,6 +181,12 @@ impl Summary {
 /// Updates by the longest time of their bucket, in nanoseconds.
 type Counts = BTreeMap<u64, u64>;
 
+/// A cell's latencies by each clock, trial by trial.
+type Latencies = BTreeMap<Clock, BTreeMap<u32, Counts>>;
+
+/// The part of an offered rate that must be achieved to have kept up: the last updates end after the timetable does.
+const KEPT_UP: f64 = 0.99;
+
 /// The latency percentiles of a cell.
 const PERCENTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
 
@@ -180,15 +197,28 @@ fn distinct(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
     numbers
 }
 
+/// The buckets of all trials as one.
+fn pooled(trials: &BTreeMap<u32, Counts>) -> Vec<(u64, u64)> {
+    let mut all = Counts::new();
+    for (&up_to, &count) in trials.values().flatten() {
+        *all.entry(up_to).or_default() += count;
+    }
+    all.into_iter().collect()
+}
+
 impl CellSummary {
+    /// Whether a rate was offered and not reached: what was achieved then says how much the strategy can do.
+    pub fn fell_behind(&self) -> bool {
+        self.offered_per_s.is_some_and(|offered| self.acked_per_s.median < offered as f64 * KEPT_UP)
+    }
+
     /// Summarises the records of one cell (at least one).
-    fn of(records: &[&Record], latency: &BTreeMap<u32, Counts>) -> Self {
+    fn of(records: &[&Record], latencies: &Latencies) -> Self {
         let first = records[0];
-        let mut all = Counts::new();
-        for (&up_to, &count) in latency.values().flatten() {
-            *all.entry(up_to).or_default() += count;
-        }
-        let buckets: Vec<(u64, u64)> = all.into_iter().collect();
+        let (clock, none) = (first.clock(), BTreeMap::new());
+        let latency = latencies.get(&clock).unwrap_or(&none);
+        let buckets = pooled(latency);
+        let service = latencies.get(&Clock::Service).filter(|_| clock == Clock::Response).map(pooled);
         let by_trial: Vec<Vec<(u64, u64)>> =
             latency.values().map(|counts| counts.iter().map(|(&up_to, &count)| (up_to, count)).collect()).collect();
         let between_trials = |q: f64| {
@@ -215,6 +245,9 @@ impl CellSummary {
             threads: first.threads,
             keys: first.keys,
             trials: judged.len(),
+            offered_per_s: first.offered_per_s,
+            backlog: judged.iter().filter_map(|r| r.backlog).max(),
+            unsent: first.offered_per_s.map(|_| sum(&|r| r.unsent)),
             acked_per_s: spread(&Record::acked_per_s),
             surviving_per_s: spread(&Record::surviving_per_s),
             acked,
@@ -225,6 +258,8 @@ impl CellSummary {
             lost_fraction: per_acked(lost),
             lost_interval: proportion_interval(lost, acked),
             lost_spread: spread(&part_lost),
+            latency_clock: clock,
+            service_ns: service.map(|buckets| PERCENTILES.map(|q| quantile(&buckets, q))),
             latency_ns: PERCENTILES.map(|q| quantile(&buckets, q)),
             latency_spread: PERCENTILES.map(between_trials),
             buckets,

@@ -4,28 +4,30 @@
 //! trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and the report
 //! command share it.
 
+mod latency;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use rayon::ThreadPool;
 use redis::Connection;
 
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
+use crate::pace::Timetable;
 use crate::race::{self, Heat, Limits, Work};
-use crate::record::{Bucket, Record};
+use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
 use crate::strategy::Strategy;
 use crate::update::{Event, Updater};
 use crate::verdict::{Verdict, judge};
 use crate::workload::{Cell, Plan, Size, Workload};
 
-/// Two significant digits: latencies are stored within 1 %.
-const PRECISION: u8 = 2;
-
 /// How much longer than planned a trial may take (the machine turned slow after its warm-up) before clients stop.
 const PATIENCE: u32 = 2;
+
+/// Updates by every client that warm its connection.
+const FEW: u64 = 10;
 
 /// A strategy's clients, opened and ready to race.
 pub struct Crew<'a> {
@@ -55,6 +57,8 @@ pub struct Trial {
     pub spent: Spent,
     /// Updates by the server's own count, where a command tells.
     pub applied: Option<u64>,
+    /// When the updates were due, in an open loop.
+    pub timetable: Option<Timetable>,
 }
 
 impl<'a> Crew<'a> {
@@ -97,11 +101,24 @@ impl<'a> Crew<'a> {
     /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
     /// errors here: they are unknown outcomes in the trial.
     pub fn trial(&mut self, updates: u64, deadline: Duration) -> Result<Trial> {
+        self.judged(|crew| crew.race(updates, deadline), None)
+    }
+
+    /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up go on
+    /// after it is over until they have sent all, or until `deadline` after its start.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn trial_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Trial> {
+        self.judged(|crew| crew.race_on_schedule(timetable, deadline), Some(*timetable))
+    }
+
+    fn judged(&mut self, race: impl FnOnce(&mut Self) -> Result<Heat>, timetable: Option<Timetable>) -> Result<Trial> {
         for key in &self.keys {
             self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
         }
         let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
-        let heat = self.race(updates, deadline)?;
+        let heat = race(self)?;
         let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
         let mut found = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
@@ -117,15 +134,24 @@ impl<'a> Crew<'a> {
             spent: after.since(&before),
             applied: (!counted_by.is_empty()).then(|| after.succeeded(&before, counted_by)),
             heat,
+            timetable,
         })
     }
 
     fn race(&mut self, updates: u64, deadline: Duration) -> Result<Heat> {
         let work: Vec<Work<'_>> =
             self.sequences.iter().map(|sequence| Work { keys: &self.keys, sequence, updates }).collect();
-        race::race(&self.pool, &mut self.updaters, &work, Limits { stop: self.stop, deadline }).map_err(|e| {
-            Error::broken(format!("strategy {}, {} threads: {e}", self.strategy.name(), self.workload.threads))
-        })
+        let limits = Limits { stop: self.stop, deadline };
+        let heat = race::race(&self.pool, &mut self.updaters, &work, limits);
+        heat.map_err(|e| named(self.strategy, &self.workload, &e))
+    }
+
+    fn race_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Heat> {
+        let work = |(worker, sequence)| Work { keys: &self.keys, sequence, updates: timetable.updates_of(worker) };
+        let work: Vec<Work<'_>> = self.sequences.iter().map(Vec::as_slice).enumerate().map(work).collect();
+        let limits = Limits { stop: self.stop, deadline };
+        let heat = race::race_on_schedule(&self.pool, &mut self.updaters, &work, timetable, limits);
+        heat.map_err(|e| named(self.strategy, &self.workload, &e))
     }
 
     /// How many updates each client does in `target`, found by races of growing size that are judged but not kept.
@@ -151,14 +177,19 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Measures one trial of the planned size, warm-up included.
+    /// Measures one trial of the planned size and pace, warm-up included.
     ///
     /// # Errors
-    /// As [`Crew::trial`].
+    /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
+        if let Some(timetable) = self.workload.timetable(size)? {
+            // Warms the connections; how many updates there will be, the timetable says.
+            self.race(FEW, Duration::from_secs(5))?;
+            return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
+        }
         match size {
             Size::Updates(updates) => {
-                self.race(updates.min(10), Duration::from_secs(5))?;
+                self.race(updates.min(FEW), Duration::from_secs(5))?;
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
@@ -191,6 +222,8 @@ impl Trial {
             acked: Some(ledger.acked),
             refused: Some(ledger.refused),
             unknown: Some(ledger.unknown),
+            backlog: self.backlog(),
+            unsent: self.unsent(),
             tries: Some(ledger.tries),
             found: Some(ledger.found),
             lost: Some(ledger.lost),
@@ -235,21 +268,16 @@ impl Trial {
         let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
         if squares == 0.0 { 1.0 } else { sum * sum / (rates.len() as f64 * squares) }
     }
+}
 
-    /// How long updates took, as buckets within 1 %.
-    pub fn latency(&self) -> Vec<(u64, u64)> {
-        let range = Histogram::<u64>::new_with_bounds(1, 1 << 48, PRECISION);
-        let mut histogram = range.expect("two digits over an event's 48 bits are a range it knows");
-        for event in self.heat.lanes.iter().flat_map(|lane| &lane.events) {
-            histogram.saturating_record((event.end_ns() - event.begin_ns()).max(1));
-        }
-        histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect()
-    }
+fn named(strategy: &dyn Strategy, workload: &Workload, error: &Error) -> Error {
+    Error::broken(format!("strategy {}, {} threads: {error}", strategy.name(), workload.threads))
 }
 
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
     let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
-    Record::blank(strategy.name(), strategy.promise(), &transport, workload.threads, workload.keys, skew)
+    let blank = Record::blank(strategy.name(), strategy.promise(), &transport, workload.threads, workload.keys, skew);
+    Record { offered_per_s: workload.pace.offered_per_s(), ..blank }
 }
 
 fn one_line(text: &str) -> String {
@@ -333,14 +361,9 @@ fn measure_cell(
     if stop.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
-    let latency = trial.latency().into_iter().map(|(up_to_ns, count)| Bucket {
-        round,
-        strategy: strategy.name().to_owned(),
-        threads: workload.threads,
-        keys: workload.keys,
-        up_to_ns,
-        count,
-    });
     let record = Record { round, ..trial.record(strategy, server, &workload) };
-    watch.keeps(record, latency.collect(), Some(trial))
+    let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
+    let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
+    let latency = service.chain(response).collect();
+    watch.keeps(record, latency, Some(trial))
 }

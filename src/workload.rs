@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::pace::{Pace, Timetable};
 use crate::update::Event;
 
 /// The highest number of threads one race may have: beyond it the threads driver measures the scheduler.
@@ -63,12 +64,27 @@ pub struct Workload {
     pub keys: usize,
     /// How they are spread.
     pub skew: Skew,
+    /// What decides when the next update is sent.
+    pub pace: Pace,
 }
 
 impl Workload {
-    /// `threads` clients on one counter.
+    /// `threads` clients on one counter, in a closed loop.
     pub fn one_key(threads: usize) -> Self {
-        Self { threads, keys: 1, skew: Skew::Even }
+        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed }
+    }
+
+    /// The timetable of a trial of this size; `None` in a closed loop.
+    ///
+    /// # Errors
+    /// A usage error: there is no such timetable.
+    pub fn timetable(&self, size: Size) -> Result<Option<Timetable>> {
+        let Pace::Rate(per_s) = self.pace else { return Ok(None) };
+        match size {
+            Size::Updates(each) => Timetable::of_updates(per_s, each.saturating_mul(self.threads as u64), self.threads),
+            Size::Duration(duration) => Timetable::of_duration(per_s, duration, self.threads),
+        }
+        .map(Some)
     }
 
     /// Which counters one worker's updates go to, as key numbers: a table the worker walks round and round.
@@ -110,6 +126,8 @@ pub struct Plan {
     pub keys: Vec<usize>,
     /// How updates spread over more than one key.
     pub skew: Skew,
+    /// Closed loop, or the rate that is offered.
+    pub pace: Pace,
     /// How large each trial is.
     pub size: Size,
     /// Passes over all cells; each in an order of its own.
@@ -142,6 +160,9 @@ impl Plan {
         if self.rounds == 0 {
             return Err(Error::usage("rounds: at least 1"));
         }
+        for workload in self.workloads() {
+            workload.timetable(self.size)?;
+        }
         match self.size {
             Size::Updates(n) if n == 0 || n > 100_000_000 => {
                 Err(Error::usage("updates: from 1 to 100000000 for each thread"))
@@ -164,18 +185,18 @@ impl Plan {
         Size::Duration(each.clamp(Duration::from_millis(5), Duration::from_secs(2)))
     }
 
+    /// Every load, key counts within thread counts.
+    fn workloads(&self) -> impl Iterator<Item = Workload> {
+        let load = |threads, keys| Workload { threads, keys, skew: self.skew, pace: self.pace };
+        self.threads.iter().flat_map(move |&threads| self.keys.iter().map(move |&keys| load(threads, keys)))
+    }
+
     /// Every cell once, in this round's own order.
     ///
     /// Rounds are the outer loop and each is shuffled anew, so that drift of the machine falls on all cells alike.
     pub fn round(&self, round: u32, strategies: usize) -> Vec<Cell> {
         let mut cells: Vec<Cell> = (0..strategies)
-            .flat_map(|strategy| {
-                self.threads.iter().flat_map(move |&threads| {
-                    self.keys
-                        .iter()
-                        .map(move |&keys| Cell { strategy, workload: Workload { threads, keys, skew: self.skew } })
-                })
-            })
+            .flat_map(|strategy| self.workloads().map(move |workload| Cell { strategy, workload }))
             .collect();
         fastrand::Rng::with_seed(self.seed.wrapping_add(u64::from(round) << 32)).shuffle(&mut cells);
         cells
@@ -187,7 +208,15 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan { threads: vec![1, 4], keys: vec![1, 16], skew: Skew::Even, size: Size::Updates(10), rounds: 3, seed: 7 }
+        Plan {
+            threads: vec![1, 4],
+            keys: vec![1, 16],
+            skew: Skew::Even,
+            pace: Pace::Closed,
+            size: Size::Updates(10),
+            rounds: 3,
+            seed: 7,
+        }
     }
 
     #[test]
@@ -204,7 +233,7 @@ mod tests {
     #[test]
     fn zipf_prefers_the_first_key_and_even_does_not() {
         let count = |skew| {
-            let load = Workload { threads: 1, keys: 16, skew };
+            let load = Workload { keys: 16, skew, ..Workload::one_key(1) };
             load.key_sequence(0, 1).iter().filter(|&&k| k == 0).count() as f64 / load.key_sequence(0, 1).len() as f64
         };
         assert!((count(Skew::Even) - 1.0 / 16.0).abs() < 0.02);
@@ -218,6 +247,8 @@ mod tests {
         assert!(Plan { threads: vec![0], ..plan() }.validate().is_err());
         assert!(Plan { keys: vec![], ..plan() }.validate().is_err());
         assert!(Plan { size: Size::Updates(0), ..plan() }.validate().is_err());
+        assert!(Plan { pace: Pace::Rate(0), ..plan() }.validate().is_err());
+        assert!(Plan { pace: Pace::Rate(1_000), ..plan() }.validate().is_ok());
         assert!("zipf:-1".parse::<Skew>().is_err());
     }
 }

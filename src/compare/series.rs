@@ -27,6 +27,7 @@ pub(super) struct Cell {
     pub(super) driver: String,
     pub(super) transport: String,
     pub(super) skew: String,
+    pub(super) pace: String,
     pub(super) threads: usize,
     pub(super) keys: usize,
     pub(super) surviving: Figure,
@@ -69,6 +70,7 @@ impl Cell {
             driver: first.driver.clone(),
             transport: first.transport.clone(),
             skew: first.skew.clone(),
+            pace: first.offered_per_s.map_or("closed loop".to_owned(), |per_s| format!("{per_s}/s offered")),
             threads: first.threads,
             keys: first.keys,
             surviving: Figure::Rounds(judged.iter().filter_map(rate).collect()),
@@ -94,6 +96,7 @@ impl Cell {
             driver: CRITERION.to_owned(),
             transport: transport.to_owned(),
             skew: "even".to_owned(),
+            pace: "closed loop".to_owned(),
             threads: estimate.threads,
             keys: 1,
             surviving: if told { Figure::Estimate(surviving) } else { Figure::Rounds(BTreeMap::new()) },
@@ -135,8 +138,8 @@ impl Cell {
     }
 
     /// What it is measured under, but for strategy and load.
-    fn setting(&self) -> [(&'static str, &str); 3] {
-        [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew)]
+    fn setting(&self) -> [(&'static str, &str); 4] {
+        [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew), ("pace", &self.pace)]
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -196,7 +199,7 @@ fn measured(run: &Run) -> Vec<Cell> {
     let place = |name: &str| order.iter().position(|&known| known == name).unwrap_or(order.len());
     let mut groups: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
     for r in &run.records {
-        let setting = (r.driver.as_str(), r.transport.as_str(), r.skew.as_str());
+        let setting = (r.driver.as_str(), r.transport.as_str(), r.skew.as_str(), r.offered_per_s);
         groups.entry((place(&r.strategy), r.strategy.as_str(), r.keys, r.threads, setting)).or_default().push(r);
     }
     let latencies = latencies(run);
@@ -208,11 +211,12 @@ fn measured(run: &Run) -> Vec<Cell> {
 fn latencies(run: &Run) -> BTreeMap<(&str, usize, usize), BTreeMap<u32, f64>> {
     let mut trials: BTreeMap<_, Vec<(u64, u64)>> = BTreeMap::new();
     for bucket in run.latency.iter().filter(|bucket| bucket.round > 0) {
-        let trial = (bucket.strategy.as_str(), bucket.threads, bucket.keys, bucket.round);
+        let trial = (bucket.strategy.as_str(), bucket.threads, bucket.keys, bucket.round, bucket.clock);
         trials.entry(trial).or_default().push((bucket.up_to_ns, bucket.count));
     }
     let mut cells: BTreeMap<_, BTreeMap<u32, f64>> = BTreeMap::new();
-    for ((strategy, threads, keys, round), buckets) in trials {
+    // Where a trial has both, the response times come after the service times, and stand.
+    for ((strategy, threads, keys, round, _), buckets) in trials {
         if let Some(p99) = quantile(&buckets, 0.99).filter(|&ns| ns > 0) {
             cells.entry((strategy, threads, keys)).or_default().insert(round, (p99 as f64).ln());
         }

@@ -24,6 +24,7 @@ mod view;
 use askama::Template;
 
 use crate::record::Run;
+use crate::report::words;
 use crate::summary::Summary;
 use caveats::{Caveat, Touches, touching};
 use view::View;
@@ -54,6 +55,8 @@ struct Page<'a> {
     over_keys: String,
     predicts: bool,
     groups: Vec<bars::Group>,
+    /// The rate that was offered, in an open loop.
+    offered: Option<String>,
     percentiles: String,
     percentile_names: [(f64, &'static str); 5],
     latency_ticks: String,
@@ -146,6 +149,7 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         over_keys: lines::losses_over_keys(view),
         predicts: view.is_predictable() && view.threads.len() > 1,
         groups: bars::groups(view),
+        offered: words::offered(summary).map(words::count),
         percentiles: latency::percentiles(view),
         percentile_names: latency::PERCENTILES,
         latency_ticks: latency::ticks(view),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::record::csv_bytes;
+use crate::record::{Clock, csv_bytes};
 use crate::summary::{CellSummary, Summary};
 use crate::verdict::{Promise, Verdict};
 
@@ -25,15 +25,24 @@ struct Row<'a> {
     lost_part: Option<f64>,
     lost_part_low: Option<f64>,
     lost_part_high: Option<f64>,
+    offered_per_s: Option<u64>,
+    backlog: Option<u64>,
+    unsent: Option<u64>,
     acked_per_s: Option<f64>,
     surviving_per_s: Option<f64>,
     surviving_per_s_low: Option<f64>,
     surviving_per_s_high: Option<f64>,
+    latency_clock: Clock,
     p50_ns: Option<u64>,
     p90_ns: Option<u64>,
     p99_ns: Option<u64>,
     p999_ns: Option<u64>,
     p9999_ns: Option<u64>,
+    service_p50_ns: Option<u64>,
+    service_p90_ns: Option<u64>,
+    service_p99_ns: Option<u64>,
+    service_p999_ns: Option<u64>,
+    service_p9999_ns: Option<u64>,
     tries_per_update: Option<f64>,
     overlap: Option<f64>,
     jain: Option<f64>,
@@ -52,6 +61,7 @@ pub fn sheet(summary: &Summary) -> Result<Vec<u8>> {
 fn row(cell: &CellSummary) -> Row<'_> {
     let told = |figure: f64| (cell.trials > 0).then_some(figure);
     let [p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns] = cell.latency_ns;
+    let service = cell.service_ns.unwrap_or_default();
     Row {
         strategy: &cell.strategy,
         promise: cell.promise,
@@ -68,15 +78,24 @@ fn row(cell: &CellSummary) -> Row<'_> {
         lost_part: told(cell.lost_fraction),
         lost_part_low: told(cell.lost_interval.0),
         lost_part_high: told(cell.lost_interval.1),
+        offered_per_s: cell.offered_per_s,
+        backlog: cell.backlog,
+        unsent: cell.unsent,
         acked_per_s: told(cell.acked_per_s.median),
         surviving_per_s: told(cell.surviving_per_s.median),
         surviving_per_s_low: told(cell.surviving_per_s.low),
         surviving_per_s_high: told(cell.surviving_per_s.high),
+        latency_clock: cell.latency_clock,
         p50_ns,
         p90_ns,
         p99_ns,
         p999_ns,
         p9999_ns,
+        service_p50_ns: service[0],
+        service_p90_ns: service[1],
+        service_p99_ns: service[2],
+        service_p999_ns: service[3],
+        service_p9999_ns: service[4],
         tries_per_update: told(cell.tries_per_update),
         overlap: told(cell.overlap),
         jain: told(cell.jain),

@@ -11,7 +11,11 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let several_keys = summary.keys().len() > 1;
-    let mut header = vec!["strategy", "thr", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"];
+    // In an open loop the median says the least: the latency from the send takes its place.
+    let mut header = match words::offered(summary) {
+        None => vec!["strategy", "thr", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
+        Some(_) => vec!["strategy", "thr", "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
+    };
     if several_keys {
         header.insert(2, "keys");
     }
@@ -30,7 +34,24 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     }
     let text =
         if coloured { table.force_no_tty().enforce_styling().to_string() } else { table.force_no_tty().to_string() };
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    text += &pace(summary);
+    text
+}
+
+/// What decided when updates were sent, and which cells could not follow.
+fn pace(summary: &Summary) -> String {
+    let Some(offered) = words::offered(summary) else {
+        return "\nClosed loop: each client sends its next update when the last is acknowledged.\n".to_owned();
+    };
+    let mut text = format!(
+        "\nOpen loop: {} updates/s offered on a timetable.\np99: from the instant intended; svc p99: from the send.\n",
+        words::count(offered)
+    );
+    for cell in summary.cells.iter().filter(|cell| cell.trials > 0 && cell.fell_behind()) {
+        text += &format!("{} x{}: {}\n", cell.strategy, cell.threads, words::behind(cell));
+    }
+    text
 }
 
 fn row(cell: &CellSummary, is_first: bool, several_keys: bool, coloured: bool) -> Vec<Cell> {
@@ -44,13 +65,17 @@ fn row(cell: &CellSummary, is_first: bool, several_keys: bool, coloured: bool) -
         row.push(Cell::new(if cell.note.is_some() { "skipped" } else { "failed" }));
         return row;
     };
-    let time = |at: usize| cell.latency_ns[at].map_or_else(String::new, words::time);
+    let time = |ns: Option<u64>| ns.map_or_else(String::new, words::time);
+    let times = match cell.service_ns {
+        Some(service) => [cell.latency_ns[2], service[2]],
+        None => [cell.latency_ns[0], cell.latency_ns[2]],
+    };
     row.extend([
         Cell::new(words::rate(cell.acked_per_s.median)),
         Cell::new(words::rate(cell.surviving_per_s.median)),
         Cell::new(words::lost(cell)),
-        Cell::new(time(0)),
-        Cell::new(time(2)),
+        Cell::new(time(times[0])),
+        Cell::new(time(times[1])),
     ]);
     let mut word = Cell::new(verdict);
     if coloured {

@@ -1,6 +1,6 @@
 //! Figures as people read them: the same words on the page, in the terminal and in markdown.
 
-use crate::summary::CellSummary;
+use crate::summary::{CellSummary, Summary};
 
 /// A rate with thousands grouped by commas and at most three significant digits below that: `92,100`, `1,230,000`.
 ///
@@ -49,6 +49,25 @@ pub fn lost(cell: &CellSummary) -> String {
         percent if percent < 0.1 => format!("{percent:.1e} %"),
         percent => format!("{percent:.1} %"),
     }
+}
+
+/// The rate that was offered, if the run was an open loop.
+pub fn offered(summary: &Summary) -> Option<u64> {
+    summary.cells.iter().find_map(|cell| cell.offered_per_s)
+}
+
+/// How far a cell stayed behind the rate that was offered: `offered 50,000/s, achieved 31,000/s, 9,120 behind at the
+/// end, 12 never sent`: when the timetable was over, and when the clients stopped.
+pub fn behind(cell: &CellSummary) -> String {
+    let offered = cell.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
+    let mut text = format!("offered {offered}, achieved {}/s", rate(cell.acked_per_s.median));
+    if let Some(backlog) = cell.backlog.filter(|&backlog| backlog > 0) {
+        text += &format!(", {} behind at the end", count(backlog));
+    }
+    if let Some(unsent) = cell.unsent.filter(|&unsent| unsent > 0) {
+        text += &format!(", {} never sent", count(unsent));
+    }
+    text
 }
 
 /// What no observed loss proves: `0 of 2,000,000, so fewer than 1 in 666,000 at 95 %`; and the interval where there was

@@ -50,6 +50,7 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
     assert_eq!(run.machine.get("seed"), Some("7"));
     assert!(Path::new(&out).join("index.html").exists());
     let table = text(&output.stdout);
+    assert!(table.contains("Closed loop"), "{table}");
     assert!(table.contains("get-set") && table.contains("index.html") && !table.contains('\u{1b}'), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80 || line.contains("index.html")), "{table}");
 }
@@ -87,7 +88,7 @@ fn a_page_is_a_function_of_its_rows() {
 #[test]
 fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
     let nowhere = tempfile::tempdir().unwrap().path().join("x").display().to_string();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--redis-url", "redis://127.0.0.1:1"], "127.0.0.1:1"),
         (&["--threads", "0"], "1 to 1024"),
         (&["--strategies", "nope"], "get-set"),
@@ -95,6 +96,9 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--server-bin", "/nonexistent/redis-server"], "/nonexistent/redis-server"),
         (&["--updates", "0"], "1 to"),
         (&["--keys", "99999999"], "16384"),
+        (&["--rate", "0"], "from 1 to"),
+        (&["--rate", "2", "--duration", "100ms"], "--duration"),
+        (&["--rate", "1", "--updates", "1000"], "600 s"),
     ];
     for (args, says) in cases {
         let since = Instant::now();

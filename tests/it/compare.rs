@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use redis_lost_updates::compare::{AlarmKind, Comparison, Options, Outcome};
 use redis_lost_updates::interchange::check_file;
-use redis_lost_updates::record::{Bucket, Estimate, Folder, Machine, Record, Run, csv_bytes};
+use redis_lost_updates::record::{Clock, Estimate, Folder, Machine, Record, Run, csv_bytes};
 use redis_lost_updates::report::comparison::{markdown, page, terminal};
 use redis_lost_updates::verdict::{Promise, Verdict};
 
@@ -68,17 +68,16 @@ fn run(seed: u64, rounds: u32, noise: Noise, factor: impl Fn(&str) -> f64) -> Ru
 fn push(run: &mut Run, name: &str, threads: usize, round: u32, rate: f64, p99_ns: u64) {
     let promise = if name == "get-set" { Promise::Lossy } else { Promise::Exact };
     let lost = if name == "get-set" && threads > 1 { 500 } else { 0 };
-    run.records.push(Record {
+    let record = Record {
         round,
         acked: Some(1_000),
         lost: Some(lost),
         span_ns: Some(((1_000 - lost) as f64 * 1e9 / rate) as u64),
         verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
         ..Record::blank(name, promise, "tcp", threads, 1, "even".to_owned())
-    });
-    for (up_to_ns, count) in [(p99_ns / 2, 900), (p99_ns, 100)] {
-        run.latency.push(Bucket { round, strategy: name.to_owned(), threads, keys: 1, up_to_ns, count });
-    }
+    };
+    run.latency.extend([(p99_ns / 2, 900), (p99_ns, 100)].map(|times| record.bucket(Clock::Service, times)));
+    run.records.push(record);
 }
 
 fn same(_: &str) -> f64 {

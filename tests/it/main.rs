@@ -9,6 +9,7 @@ mod explain;
 mod history;
 mod interchange;
 mod law;
+mod pace;
 mod page;
 mod race;
 mod readme;

@@ -1,7 +1,7 @@
 //! A run made by hand, with everything a page must be able to show: losses, retries, a skipped strategy, warnings of
 //! every kind, a witness. The same for the tests of the page here and those in a browser.
 
-use redis_lost_updates::record::{Bucket, Machine, Record, Run, Step};
+use redis_lost_updates::record::{Clock, Machine, Record, Run, Step};
 use redis_lost_updates::verdict::{Promise, Verdict};
 
 /// How large a run is, and what is wrong with it.
@@ -94,22 +94,15 @@ fn one(run: &mut Run, shape: Shape, cell: (u32, &str, bool, usize, usize), rate:
     (record.server_calls, record.server_usec) = (Some(calls), Some(calls * 2));
     (record.server_in_bytes, record.server_out_bytes) = (Some(calls * 45), Some(calls * 9));
     record.verdict = Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact });
-    run.records.push(record);
     // Two humps and a tail, as waiting for a turn makes them.
     let middle = threads as f64 * 1e9 / rate;
     for (times, count) in
         [(0.6, 8), (0.7, 20), (0.85, 40), (1.0, 60), (1.2, 30), (1.6, 10), (2.4, 14), (3.0, 7), (6.0, 2), (14.0, 1)]
     {
-        let bucket = Bucket {
-            round,
-            strategy: name.to_owned(),
-            threads,
-            keys,
-            up_to_ns: (middle * times) as u64,
-            count: (acked * count / 192).max(1),
-        };
-        run.latency.push(bucket);
+        let times = ((middle * times) as u64, (acked * count / 192).max(1));
+        run.latency.push(record.bucket(Clock::Service, times));
     }
+    run.records.push(record);
 }
 
 fn machine(shape: Shape) -> Machine {

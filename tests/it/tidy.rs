@@ -7,6 +7,7 @@ const ORDER: &[&str] = &[
     "error",
     "stats",
     "update",
+    "pace",
     "workload",
     "verdict",
     "history",
@@ -27,8 +28,9 @@ const ORDER: &[&str] = &[
 ];
 
 /// The rooms that never name Redis.
-const READING: [&str; 12] = [
+const READING: [&str; 13] = [
     "stats",
+    "pace",
     "verdict",
     "history",
     "interchange",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use redis_lost_updates::error::Result;
+use redis_lost_updates::pace::Pace;
 use redis_lost_updates::server::compose::Service;
 use redis_lost_updates::server::{Placement, Wanted};
 use redis_lost_updates::strategy;
@@ -23,6 +24,7 @@ use redis_lost_updates::workload::{Plan, Size, Skew};
   report                                     the default plan, at most a minute
   report --quick                             the same in ten seconds
   report --strategies get-set,incr --threads 1,8,64 --duration 1s
+  report --strategies incr --threads 16 --rate 20000   an open loop: latency under a load that does not wait
   report --redis-url redis://127.0.0.1:6379  your own server; only keys under a random prefix are touched
   report render results/example              the page again, from the CSV files alone
   report compare results/before results/after  what became wrong, slower or faster between two runs")]
@@ -149,6 +151,10 @@ pub(crate) struct PlanArgs {
     /// Time of every trial, such as 300ms or 2s [default: what makes the run last under a minute]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
+    /// Open loop: this many updates per second on a timetable, over all threads [default: closed loop, each client sends
+    /// its next update when the last one is acknowledged]
+    #[arg(long, value_name = "N")]
+    rate: Option<u64>,
     /// Passes over all cells, each in a shuffled order of its own [default: 5]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
@@ -257,6 +263,7 @@ impl PlanArgs {
             threads: if self.threads.is_empty() { default_threads.to_vec() } else { self.threads.clone() },
             keys: self.keys.clone(),
             skew: self.skew,
+            pace: self.rate.map_or(Pace::Closed, Pace::Rate),
             size: Size::Updates(1),
             rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),

@@ -52,10 +52,13 @@ impl Progress {
     /// One trial as a line.
     fn say(&self, record: &Record, latency: &[Bucket]) {
         let per_s = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), words::rate);
-        let buckets: Vec<(u64, u64)> = latency.iter().map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
+        let told = latency.iter().filter(|bucket| bucket.clock == record.clock());
+        let buckets: Vec<(u64, u64)> = told.map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
+        let offered =
+            record.offered_per_s.map_or_else(String::new, |per_s| format!("offered {}/s, ", words::count(per_s)));
         let keys = if record.keys == 1 { String::new() } else { format!(" k{}", record.keys) };
         let line = format!(
-            "round {} {} x{}{keys}: acked {}/s, surviving {}/s, p99 {}, {}",
+            "round {} {} x{}{keys}: {offered}acked {}/s, surviving {}/s, p99 {}, {}",
             record.round,
             record.strategy,
             record.threads,

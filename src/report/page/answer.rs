@@ -1,7 +1,7 @@
 //! The answer: one sentence made from the data, and how sure it is.
 
 use super::markup::list;
-use super::view::{View, fate, interval, keys, name, scope, threads};
+use super::view::{View, fate, interval, keys, name, scope, since_send, threads};
 use crate::report::words;
 use crate::summary::CellSummary;
 use crate::verdict::{Promise, Verdict};
@@ -32,6 +32,15 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     if view.keys.len() > 1 {
         load += &format!(" on {}", keys(at_keys));
     }
+    let offered = words::offered(view.summary);
+    if let Some(per_s) = offered {
+        load = format!("Offered <b>{}</b> updates a second, a{}", words::count(per_s), &load[1..]);
+    }
+    let fastest = if offered.is_some() {
+        "the strategy that kept most and lost none"
+    } else {
+        "the fastest strategy that lost none"
+    };
     let (mut sentence, mut support) = (load, Vec::new());
     if let Some(cell) = lossy {
         let acked = words::rate(cell.acked_per_s.median);
@@ -51,11 +60,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         }
     }
     if let Some(cell) = best {
-        let joint = if lossy.is_some() {
-            "; the fastest strategy that lost none,"
-        } else {
-            ", the fastest strategy that lost none was"
-        };
+        let joint = if lossy.is_some() { format!("; {fastest},") } else { format!(", {fastest} was") };
         let comma = if lossy.is_some() { "," } else { ":" };
         sentence += &format!(
             "{joint} {}{comma} kept <b>{}</b> a second",
@@ -63,6 +68,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
             words::rate(cell.surviving_per_s.median)
         );
         support.push(sure_of(cell));
+        support.extend(waited(cell));
         if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
             support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.strategy)));
@@ -99,6 +105,17 @@ fn sure_of(cell: &CellSummary) -> String {
         )
     };
     format!("{range} Lost {}.", words::bound(cell))
+}
+
+/// How long updates took in an open loop, by both clocks.
+fn waited(cell: &CellSummary) -> Option<String> {
+    let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
+    let sent = since_send(cell)?;
+    let behind =
+        if cell.fell_behind() { format!(" It could not keep up: {}.", words::behind(cell)) } else { String::new() };
+    Some(format!(
+        "Each took {p50} (median; 99 % within {p99}) from the instant intended; from the send: {sent}.{behind}"
+    ))
 }
 
 /// The exact strategies that the intervals cannot tell from the fastest.

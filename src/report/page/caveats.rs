@@ -49,6 +49,14 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     add(&[Rates, Latency], shared_cpus(view));
     add(&[Rates, Latency], several_drivers(view));
     add(
+        &[Rates, Latency],
+        cells(view, CellSummary::fell_behind, |c| {
+            let offered = c.offered_per_s.unwrap_or_default() as f64;
+            (offered / c.acked_per_s.median.max(1.0), words::behind(c))
+        })
+        .map(|which| format!("<b>Could not keep up:</b> {which}. Updates waited ever longer for their turn, so these latencies grow with the length of the trial; the achieved rate is what can be done.")),
+    );
+    add(
         &[Rates, Losses],
         cells(view, |c| c.threads > 1 && c.overlap < LOW_OVERLAP, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
             format!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {which}. What was lost or kept there says little about that many clients at once.")

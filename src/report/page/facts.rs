@@ -3,6 +3,7 @@
 use super::markup::esc;
 use super::view::{View, threads};
 use crate::record::Machine;
+use crate::report::words;
 
 /// Facts of one kind: a heading and (what, value).
 pub(super) struct Group {
@@ -58,8 +59,15 @@ pub(super) fn in_words(view: &View) -> String {
         (_, Some(updates)) => format!("trials of {updates} updates a thread"),
         _ => "trials".to_owned(),
     };
+    let pace = match words::offered(view.summary) {
+        None => "all clients in a closed loop: each waits for a reply before it asks again".to_owned(),
+        Some(offered) => format!(
+            "all clients in an open loop: together they were to send {} updates a second on a timetable that waits for nobody",
+            words::count(offered)
+        ),
+    };
     esc(&format!(
-        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, all clients in a closed loop: each waits for a reply before it asks again.",
+        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.",
         get("server"),
         view.transports().join(" and "),
         get("cpu"),

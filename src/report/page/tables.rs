@@ -2,7 +2,7 @@
 
 use super::latency::{PERCENTILES, is_sound};
 use super::markup::esc;
-use super::view::{View, interval, is_broken, name, scope};
+use super::view::{View, interval, is_broken, name, scope, since_send};
 use crate::report::words;
 use crate::summary::CellSummary;
 
@@ -58,6 +58,16 @@ pub(super) fn everything(view: &View) -> Table {
     if mixed {
         heads.push(head("driver", "What drove the clients.", false));
     }
+    let offered = words::offered(view.summary).is_some();
+    if offered {
+        heads.push(head("offered/s", "Updates per second that the clients were to send, together.", true));
+        heads.push(head(
+            "behind",
+            "Updates due but not yet sent when the timetable was over, in the worst trial.",
+            true,
+        ));
+        heads.push(head("from the send", "Latency without the waiting for a turn.", false));
+    }
     heads.extend([
         head("verdict", "What the counter showed, the worst of all trials.", false),
         head("acked/s", "Updates per second that were reported applied, median of the trials.", true),
@@ -89,6 +99,14 @@ pub(super) fn everything(view: &View) -> Table {
         }
         if mixed {
             cells.push(word(&cell.driver, esc(&cell.driver)));
+        }
+        if offered {
+            let count = |count: Option<u64>| match count.filter(|_| cell.trials > 0) {
+                Some(count) => number(count as f64, words::count(count)),
+                None => word("", String::new()),
+            };
+            let sent = since_send(cell).unwrap_or_default();
+            cells.extend([count(cell.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
         }
         cells.extend(figures(cell));
         let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().map(|text| esc(text)).collect();

@@ -91,6 +91,12 @@ pub(super) fn interval(spread: &Spread) -> String {
     format!("{} to {}", words::rate(spread.low), words::rate(spread.high))
 }
 
+/// The latency from the send, where another is the one that counts: `median 40 µs, 99 % within 95 µs`.
+pub(super) fn since_send(cell: &CellSummary) -> Option<String> {
+    let [p50, _, p99, ..] = cell.service_ns?.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
+    Some(format!("median {p50}, 99 % within {p99}"))
+}
+
 /// Whether a cell shows a broken promise.
 pub(super) fn is_broken(cell: &CellSummary) -> bool {
     cell.promise == Promise::Exact && cell.verdict.is_some_and(Verdict::breaks_exactness)
@@ -121,13 +127,21 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
     let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
     let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
     let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
+    let mut time = format!("median {p50}, 99 % within {p99}");
+    if let Some(sent) = since_send(cell) {
+        time += &format!(" from the instant intended; from the send {sent}");
+    }
+    let mut acked = rate(&cell.acked_per_s);
+    if let Some(offered) = cell.offered_per_s {
+        acked += &format!(" of {}/s offered", words::count(offered));
+    }
     vec![
         cell.strategy.clone(),
         load,
-        rate(&cell.acked_per_s),
+        acked,
         rate(&cell.surviving_per_s),
         words::bound(cell),
-        format!("median {p50}, 99 % within {p99}"),
+        time,
         format!("{verdict}, {} trials", cell.trials),
     ]
 }

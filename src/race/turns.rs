@@ -1,0 +1,70 @@
+//! Waiting for an update's turn in a timetable.
+//!
+//! A client sleeps until its update is due. Spinning would be more precise, but on few cores it takes the CPU from the
+//! other clients and from the server, whose answers are what is measured. How late a sleep ends is part of the response
+//! latency and is seen beside the service latency, which starts when the update is really sent.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::pace::Timetable;
+
+/// How long one sleep may be, so that the end of the run is noticed soon.
+const NAP: Duration = Duration::from_millis(50);
+
+/// One client's place in a running timetable.
+pub(super) struct Turns<'a> {
+    pub(super) table: &'a Timetable,
+    pub(super) client: usize,
+    /// When the timetable starts, in nanoseconds since the race's zero.
+    pub(super) start_ns: u64,
+    pub(super) zero: Instant,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Turns<'_> {
+    /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
+    /// the race's zero. `None` if the run is to end first.
+    pub(super) fn await_turn(&self, index: usize) -> Option<u64> {
+        self.sleep_until(self.start_ns + self.table.intended_ns(self.client, index as u64))
+    }
+
+    /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too
+    /// long. `None` if the run is to end first, or if it was over already.
+    pub(super) fn await_end(&self) -> Option<u64> {
+        let over = self.start_ns + self.table.length_ns();
+        if self.now() >= over { None } else { self.sleep_until(over).map(|_| over) }
+    }
+
+    fn now(&self) -> u64 {
+        self.zero.elapsed().as_nanos() as u64
+    }
+
+    fn sleep_until(&self, due_ns: u64) -> Option<u64> {
+        loop {
+            let now = self.now();
+            if now >= due_ns {
+                return Some(now);
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            std::thread::sleep(Duration::from_nanos(due_ns - now).min(NAP));
+        }
+    }
+}
+
+/// A start that is near, and late enough for `clients` threads to be woken by then: the first updates are to be on time.
+pub(super) fn start_of(zero: Instant, clients: usize) -> u64 {
+    (zero.elapsed() + Duration::from_millis(1) + Duration::from_micros(20) * clients as u32).as_nanos() as u64
+}
+
+/// Asks the system to end this thread's sleeps when they are over: Linux otherwise adds up to 50 us, so as to wake several
+/// threads at once.
+pub(super) fn sharpen_sleep() {
+    #[cfg(target_os = "linux")]
+    {
+        // Where it is refused, sleeps are a little longer, and every response latency shows it.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+    }
+}

@@ -1,0 +1,57 @@
+//! How long the updates of a trial took: from the send, and in an open loop from the instant that was intended.
+//!
+//! An update that was due and never sent has waited too, until the trial was over at least, and it enters with that
+//! time. Leaving it out would make the percentiles better the worse the server is.
+
+use hdrhistogram::Histogram;
+
+use crate::race::Lane;
+use crate::trial::Trial;
+
+/// Two significant digits: latencies are stored within 1 %.
+const PRECISION: u8 = 2;
+
+impl Trial {
+    /// How long updates took from the send (closed loop: from the end of the one before) to the acknowledgement: buckets
+    /// within 1 %, as (the longest time in nanoseconds, updates).
+    pub fn latency(&self) -> Vec<(u64, u64)> {
+        let events = self.heat.lanes.iter().flat_map(|lane| &lane.events);
+        buckets(events.map(|event| event.end_ns() - event.begin_ns()))
+    }
+
+    /// How long they took from the intended instant, in an open loop. An update that was due and never sent counts
+    /// with the time from its intended instant to the trial's end: it took longer than that.
+    pub fn response(&self) -> Option<Vec<(u64, u64)>> {
+        let table = self.timetable.as_ref()?;
+        let over = self.heat.lanes.iter().map(|lane| lane.end_ns).max().unwrap_or(0);
+        let lanes = self.heat.lanes.iter().enumerate();
+        let times = lanes.flat_map(|(client, lane)| {
+            let ends = lane.events.iter().map(|event| event.end_ns()).chain(std::iter::repeat(over));
+            (0..table.updates_of(client)).zip(ends).filter_map(move |(i, end)| {
+                // Clients that all gave up early leave updates that never came to be due.
+                end.checked_sub(lane.start_ns + table.intended_ns(client, i))
+            })
+        });
+        Some(buckets(times))
+    }
+
+    /// Updates that were due but not yet sent when the timetable was over.
+    pub(super) fn backlog(&self) -> Option<u64> {
+        let length = self.timetable.as_ref()?.length_ns();
+        let late = |lane: &Lane| lane.events.iter().filter(|e| e.begin_ns() >= lane.start_ns + length).count() as u64;
+        Some(self.heat.lanes.iter().map(late).sum::<u64>() + self.unsent()?)
+    }
+
+    /// Updates of the timetable that were never sent.
+    pub(super) fn unsent(&self) -> Option<u64> {
+        let sent: u64 = self.heat.lanes.iter().map(|lane| lane.events.len() as u64).sum();
+        Some(self.timetable.as_ref()?.updates() - sent)
+    }
+}
+
+fn buckets(times: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
+    let range = Histogram::<u64>::new_with_bounds(1, 1 << 48, PRECISION);
+    let mut histogram = range.expect("two digits over an event's 48 bits are a range it knows");
+    times.for_each(|ns| histogram.saturating_record(ns.max(1)));
+    histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect()
+}
