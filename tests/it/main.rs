@@ -15,6 +15,7 @@ mod race;
 mod readme;
 mod record;
 mod sample;
+mod scripted;
 mod server;
 mod strategies;
 mod tidy;
