@@ -40,6 +40,7 @@
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
 //! | [`strategy`] | the ways to add one, a file for each idea |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
+//! | `until` | rows -> whether more rounds are needed (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |
 //! | `summary`, `report` | rows -> figures -> page, table, words (feature `cli`) |
 
@@ -64,6 +65,8 @@ pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod summary;
 pub mod trial;
+#[cfg(feature = "cli")]
+pub mod until;
 pub mod update;
 pub mod verdict;
 pub mod workload;

@@ -303,6 +303,14 @@ impl Machine {
         self.0.iter().find(|f| f.fact == fact).map(|f| f.value.as_str())
     }
 
+    /// Writes it into a result folder, in place of the one that is there.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        write_whole(&folder.join(MACHINE), &csv_bytes(&self.0)?)
+    }
+
     /// Every value of a fact.
     pub fn all<'a>(&'a self, fact: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |f| f.fact == fact).map(|f| f.value.as_str())
@@ -337,7 +345,7 @@ impl Folder {
         if path.join(TRIALS).exists() {
             return Err(Error::file(path, "holds a run already: give another folder with --out"));
         }
-        write_whole(&path.join(MACHINE), &csv_bytes(&machine.0)?)?;
+        machine.write(path)?;
         let blank = Record::blank("", Promise::Exact, "", 0, 0, String::new());
         let blank_bucket = Record::bucket(&blank, Clock::Service, (0, 0));
         Ok(Self {

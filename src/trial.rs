@@ -294,9 +294,14 @@ pub trait Watch {
     /// # Errors
     /// Whatever keeps the row from being kept: it ends the run.
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()>;
+
+    /// A round is over: whether the next one, if the plan has one, is wanted.
+    fn wants_more(&mut self) -> bool {
+        true
+    }
 }
 
-/// Measures every cell of the plan, round by round, each round in a shuffled order of its own.
+/// Measures every cell of the plan, round by round, each round in a shuffled order of its own, until `watch` wants no more.
 ///
 /// A strategy that the server cannot run gives rows without a verdict that say why, and so does an error inside a
 /// trial.
@@ -329,6 +334,9 @@ pub fn measure(
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
+        }
+        if !watch.wants_more() {
+            break;
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 /// Facts that may differ between any two runs and say nothing about their speed, or are what is being compared.
-const OWN: [&str; 13] = [
+const OWN: [&str; 15] = [
     "format",
     "server_address",
     "server.tcp_port",
@@ -26,6 +26,8 @@ const OWN: [&str; 13] = [
     "seed",
     "load_before",
     "recording_ns_per_update",
+    "until",
+    "until_outcome",
     "warning",
     "strategies",
     "commit",

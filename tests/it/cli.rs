@@ -88,7 +88,7 @@ fn a_page_is_a_function_of_its_rows() {
 #[test]
 fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
     let nowhere = tempfile::tempdir().unwrap().path().join("x").display().to_string();
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["--redis-url", "redis://127.0.0.1:1"], "127.0.0.1:1"),
         (&["--threads", "0"], "1 to 1024"),
         (&["--strategies", "nope"], "get-set"),
@@ -97,6 +97,8 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--updates", "0"], "1 to"),
         (&["--keys", "99999999"], "16384"),
         (&["--rate", "0"], "from 1 to"),
+        (&["--until", "5%", "--rounds", "4"], "5 at least"),
+        (&["--until", "5%", "--strategies", "get-set"], "exact"),
         (&["--rate", "2", "--duration", "100ms"], "--duration"),
         (&["--rate", "1", "--updates", "1000"], "600 s"),
     ];

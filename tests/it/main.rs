@@ -19,3 +19,4 @@ mod scripted;
 mod server;
 mod strategies;
 mod tidy;
+mod until;

@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "interchange",
     "law",
     "record",
+    "until",
     "race",
     "server",
     "strategy",
@@ -28,9 +29,10 @@ const ORDER: &[&str] = &[
 ];
 
 /// The rooms that never name Redis.
-const READING: [&str; 13] = [
+const READING: [&str; 14] = [
     "stats",
     "pace",
+    "until",
     "verdict",
     "history",
     "interchange",

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use redis_lost_updates::error::Result;
+use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::pace::Pace;
 use redis_lost_updates::server::compose::Service;
 use redis_lost_updates::server::{Placement, Wanted};
 use redis_lost_updates::strategy;
+use redis_lost_updates::until::{FEWEST, Goal};
 use redis_lost_updates::workload::{Plan, Size, Skew};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
@@ -155,9 +156,13 @@ pub(crate) struct PlanArgs {
     /// its next update when the last one is acknowledged]
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
-    /// Passes over all cells, each in a shuffled order of its own [default: 5]
+    /// Passes over all cells, each in a shuffled order of its own [default: 5; with --until at most 100]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
+    /// Rounds until the 95 % interval of surviving updates per second is within this of every exact strategy at every
+    /// load, such as 2%; at most --rounds, and ten minutes
+    #[arg(long, value_name = "PERCENT", value_parser = precision)]
+    pub(crate) until: Option<f64>,
     /// Seed of the shuffles [default: random, and recorded]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -265,7 +270,7 @@ impl PlanArgs {
             skew: self.skew,
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
             size: Size::Updates(1),
-            rounds: self.rounds.unwrap_or(if self.quick { 2 } else { 5 }),
+            rounds: self.rounds.filter(|_| self.until.is_none()).unwrap_or(if self.quick { 2 } else { 5 }),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         };
         // Three quarters of the promised time: opening, warming up and judging take the rest.
@@ -276,10 +281,30 @@ impl PlanArgs {
             (None, None) if self.full => Size::Duration(FULL_TRIAL),
             (None, None) => Plan::fit(budget, plan.trials(strategies)),
         };
+        // After the trials have been given the time they have without it.
+        if self.until.is_some() {
+            plan.rounds = self.rounds.unwrap_or(UNTIL_ROUNDS);
+            if plan.rounds < FEWEST {
+                return Err(Error::usage(format!(
+                    "rounds: --until needs {FEWEST} at least, to tell how precise it is"
+                )));
+            }
+        }
         plan.validate()?;
         Ok(plan)
     }
+
+    /// When rounds are enough, if that is not for the plan to say.
+    pub(crate) fn goal(&self, plan: &Plan) -> Option<Goal> {
+        Some(Goal { within: self.until?, rounds: plan.rounds, time: UNTIL_TIME })
+    }
 }
+
+/// The most rounds with `--until`, unless `--rounds` says another number.
+const UNTIL_ROUNDS: u32 = 100;
+
+/// The longest that `--until` measures.
+const UNTIL_TIME: Duration = Duration::from_secs(600);
 
 /// Every trial's time with `--full`: as long as a default trial.
 const FULL_TRIAL: Duration = Duration::from_millis(150);
@@ -287,6 +312,11 @@ const FULL_TRIAL: Duration = Duration::from_millis(150);
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
     number.filter(|p| (0.0..100.0).contains(p)).ok_or_else(|| "say 5% or 7.5%, below 100%".to_owned())
+}
+
+fn precision(text: &str) -> Result<f64, String> {
+    let part = percent(text)? / 100.0;
+    if part > 0.0 { Ok(part) } else { Err("say 2% or 0.5%, above 0%".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

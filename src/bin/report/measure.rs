@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use redis_lost_updates::error::Result;
+use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::record::{Folder, Machine, Run, write_whole};
 use redis_lost_updates::summary::Summary;
+use redis_lost_updates::until::{Decision, percent};
+use redis_lost_updates::verdict::Promise;
 use redis_lost_updates::{explain, report, strategy, trial};
 
 use crate::args::{Cli, OutputArgs};
@@ -19,20 +21,35 @@ const SUMMARY: &str = "summary.txt";
 pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
     let strategies = strategy::find(&cli.plan.strategies())?;
     let plan = cli.plan.plan(strategies.len())?;
+    let goal = cli.plan.goal(&plan);
+    if goal.is_some() && strategies.iter().all(|strategy| strategy.promise() == Promise::Lossy) {
+        return Err(Error::usage("--until waits for exact strategies, and --strategies names none"));
+    }
     let mut said = Said::new(cli.output.quiet);
     let server = cli.server.wanted().resolve(&STOP, &mut |line| said.note(line))?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());
     machine.add("command", command_line());
+    if let Some(goal) = goal {
+        machine.add("until", format!("±{}", percent(goal.within)));
+    }
     for warning in machine.all("warning") {
         said.warn(&format!("warning: {warning}"));
     }
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
     let folder = Folder::create(&out, &machine)?;
     let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
-    let mut progress = Progress::new(folder, &plan, &names, &cli.output);
+    let mut progress = Progress::new(folder, &plan, &names, goal, &cli.output);
     let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
     progress.finish();
+    if let Some(decision) = progress.decision() {
+        match decision {
+            Decision::NotReached(outcome) => said.warn(&format!("warning: --until {outcome}")),
+            _ => said.note(&format!("--until {decision}")),
+        }
+        machine.add("until_outcome", decision.to_string());
+        machine.write(&out)?;
+    }
     if measured.is_ok()
         && let Err(error) = explain::record_losses(&out, &server, &strategies, &STOP)
     {

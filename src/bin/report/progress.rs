@@ -1,6 +1,7 @@
 //! The run as it happens: rows into the folder, and a bar, rows or a live view on stderr.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use redis_lost_updates::error::{Error, Result};
@@ -10,6 +11,7 @@ use redis_lost_updates::report::words;
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy::Strategy;
 use redis_lost_updates::trial::{Trial, Watch};
+use redis_lost_updates::until::{Decision, Goal, Precision};
 use redis_lost_updates::update::Event;
 use redis_lost_updates::workload::{Plan, Workload};
 
@@ -24,10 +26,25 @@ pub(crate) struct Progress {
     verbose: bool,
     /// Where histories go, if they are kept.
     history: Option<PathBuf>,
+    goal: Option<Pursuit>,
+}
+
+/// Rounds that go on until a goal is reached.
+struct Pursuit {
+    goal: Goal,
+    since: Instant,
+    records: Vec<Record>,
+    decision: Decision,
 }
 
 impl Progress {
-    pub(crate) fn new(folder: Folder, plan: &Plan, strategies: &[&str], output: &OutputArgs) -> Self {
+    pub(crate) fn new(
+        folder: Folder,
+        plan: &Plan,
+        strategies: &[&str],
+        goal: Option<Goal>,
+        output: &OutputArgs,
+    ) -> Self {
         let trials = plan.trials(strategies.len()) as u64;
         let screen = MultiProgress::new();
         let live = output.watch.then(|| Live::new(&screen, plan, strategies));
@@ -39,7 +56,14 @@ impl Progress {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {eta} left  {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let history = output.history.then(|| folder.path().join("history"));
-        Self { folder, bar, last: String::new(), live, verbose: output.verbose, history }
+        let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
+        let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
+        Self { folder, bar, last: String::new(), live, verbose: output.verbose, history, goal }
+    }
+
+    /// How the pursuit of a goal ended, if there was one and it came to an end.
+    pub(crate) fn decision(&self) -> Option<&Decision> {
+        self.goal.as_ref().map(|pursuit| &pursuit.decision).filter(|decision| **decision != Decision::GoOn)
     }
 
     pub(crate) fn finish(&self) {
@@ -104,6 +128,20 @@ impl Watch for Progress {
         if let Some(trial) = trial {
             self.keep_history(&record, &trial)?;
         }
-        self.folder.append(&record, &latency)
+        self.folder.append(&record, &latency)?;
+        if let Some(pursuit) = &mut self.goal {
+            pursuit.records.push(record);
+        }
+        Ok(())
+    }
+
+    fn wants_more(&mut self) -> bool {
+        let Some(pursuit) = &mut self.goal else { return true };
+        let precision = Precision::of(&pursuit.records);
+        pursuit.decision = pursuit.goal.decide(&precision, pursuit.since.elapsed());
+        if let Some(worst) = precision.worst.filter(|worst| worst.error.is_finite()) {
+            self.last = format!("  ({worst})");
+        }
+        pursuit.decision == Decision::GoOn
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         add(touches, Some(esc(warning)));
     }
     add(&[Rates, Losses, Latency], ended_early(view));
+    add(&[Rates], imprecise(view));
     add(&[Rates, Losses, Latency], several_transports(view));
     add(&[Rates, Latency], shared_cpus(view));
     add(&[Rates, Latency], several_drivers(view));
@@ -164,6 +165,10 @@ fn client_cpus(view: &View) -> Option<f64> {
 
 fn ended_early(view: &View) -> Option<String> {
     let machine = &view.run.machine;
+    if machine.get("until_outcome").is_some() {
+        // The number of rounds was the most there could be.
+        return None;
+    }
     let rounds: usize = machine.get("rounds")?.parse().ok()?;
     let count = |fact: &str| machine.get(fact).map_or(0, |list| list.split(',').count());
     let strategies = machine.0.iter().filter(|fact| fact.fact.starts_with("strategy.")).count();
@@ -174,6 +179,12 @@ fn ended_early(view: &View) -> Option<String> {
     (got < wanted).then(|| {
         format!("<b>The run ended early:</b> {got} of {wanted} trials were made, so some figures rest on fewer trials than others and some are missing.")
     })
+}
+
+fn imprecise(view: &View) -> Option<String> {
+    let outcome = view.run.machine.get("until_outcome").filter(|outcome| outcome.starts_with("not reached"))?;
+    let until = view.run.machine.get("until").unwrap_or_default();
+    Some(format!("<b>Not as precise as asked for</b> ({}): {}.", esc(until), esc(outcome)))
 }
 
 fn several_transports(view: &View) -> Option<String> {

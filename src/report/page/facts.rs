@@ -66,8 +66,13 @@ pub(super) fn in_words(view: &View) -> String {
             words::count(offered)
         ),
     };
+    let until = match (machine.get("until"), machine.get("until_outcome")) {
+        (Some(until), Some(outcome)) => format!(" Rounds were to go on until {until}: {outcome}."),
+        (Some(until), None) => format!(" Rounds were to go on until {until}, and were interrupted."),
+        (None, _) => String::new(),
+    };
     esc(&format!(
-        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.",
+        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}",
         get("server"),
         view.transports().join(" and "),
         get("cpu"),
