@@ -20,6 +20,7 @@ impl Machine {
         machine.add_server(server)?;
         machine.add_host();
         machine.add_build();
+        machine.add("clock_ns_per_read", format!("{:.0}", race::clock_cost_ns()));
         machine.add("recording_ns_per_update", format!("{:.0}", race::recording_cost_ns()?));
         machine.add_plan(plan, strategies);
         Ok(machine)

@@ -279,6 +279,16 @@ pub fn recording_cost_ns() -> Result<f64> {
     Ok(heat.span_ns() as f64 / heat.lanes[0].events.len().max(1) as f64)
 }
 
+/// What one reading of the clock costs, in nanoseconds: the larger part of [`recording_cost_ns`].
+pub fn clock_cost_ns() -> f64 {
+    const READINGS: u32 = 200_000;
+    let start = Instant::now();
+    for _ in 1..READINGS {
+        std::hint::black_box(Instant::now());
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(READINGS)
+}
+
 fn thread_cpu_ns() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64

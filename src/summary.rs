@@ -2,6 +2,8 @@
 //!
 //! Everything here is derived from a [`Run`] as it was read; nothing is measured, and no clock is asked.
 
+mod limit;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -9,6 +11,9 @@ use serde::Serialize;
 use crate::record::{Clock, Record, Run};
 use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
+
+use limit::Cpus;
+pub use limit::Limit;
 
 /// All trials of one strategy at one thread count and key count.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,6 +80,8 @@ pub struct CellSummary {
     pub client_cpus: f64,
     /// CPUs' worth of server process busy over the span, median.
     pub server_cpus: f64,
+    /// Who had no CPU time left; `None` if nobody, or if that is not known.
+    pub limit: Option<Limit>,
     /// Server CPU microseconds per surviving update.
     pub server_cpu_us_per_surviving: Option<f64>,
     /// Microseconds inside server commands per acknowledged update.
@@ -124,10 +131,14 @@ impl Summary {
             let trial = cell.entry(bucket.clock).or_default().entry(bucket.round).or_default();
             *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
         }
+        let cpus = Cpus::of(&run.machine);
         let cells: Vec<CellSummary> = groups
             .into_iter()
             .map(|((_, name, keys, threads), records)| {
-                CellSummary::of(&records, &latencies.remove(&(name, keys, threads)).unwrap_or_default())
+                let latencies = latencies.remove(&(name, keys, threads)).unwrap_or_default();
+                let mut cell = CellSummary::of(&records, &latencies);
+                cell.limit = cpus.limit(threads, cell.client_cpus, cell.server_cpus);
+                cell
             })
             .collect();
         let broken = run.records.iter().filter(|record| record.is_broken_promise());
@@ -270,6 +281,7 @@ impl CellSummary {
             client_cpus: spread(&|r| Some(r.client_cpu_ns? as f64 / r.span_ns.filter(|&ns| ns > 0)? as f64)).median,
             server_cpus: spread(&|r| Some(r.server_cpu_us? as f64 * 1e3 / r.span_ns.filter(|&ns| ns > 0)? as f64))
                 .median,
+            limit: None,
             server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
             server_us_per_update: per_acked(sum(&|r| r.server_usec)),
             calls_per_update: per_acked(sum(&|r| r.server_calls)),

@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 /// Facts that may differ between any two runs and say nothing about their speed, or are what is being compared.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
     "format",
     "server_address",
     "server.tcp_port",
@@ -26,6 +26,7 @@ const OWN: [&str; 15] = [
     "seed",
     "load_before",
     "recording_ns_per_update",
+    "clock_ns_per_read",
     "until",
     "until_outcome",
     "warning",

@@ -27,7 +27,8 @@ pub(super) struct Cell {
     pub(super) driver: String,
     pub(super) transport: String,
     pub(super) skew: String,
-    pub(super) pace: String,
+    /// What was offered; `None` in a closed loop.
+    pub(super) offered_per_s: Option<u64>,
     pub(super) threads: usize,
     pub(super) keys: usize,
     pub(super) surviving: Figure,
@@ -70,7 +71,7 @@ impl Cell {
             driver: first.driver.clone(),
             transport: first.transport.clone(),
             skew: first.skew.clone(),
-            pace: first.offered_per_s.map_or("closed loop".to_owned(), |per_s| format!("{per_s}/s offered")),
+            offered_per_s: first.offered_per_s,
             threads: first.threads,
             keys: first.keys,
             surviving: Figure::Rounds(judged.iter().filter_map(rate).collect()),
@@ -96,7 +97,7 @@ impl Cell {
             driver: CRITERION.to_owned(),
             transport: transport.to_owned(),
             skew: "even".to_owned(),
-            pace: "closed loop".to_owned(),
+            offered_per_s: None,
             threads: estimate.threads,
             keys: 1,
             surviving: if told { Figure::Estimate(surviving) } else { Figure::Rounds(BTreeMap::new()) },
@@ -138,18 +139,20 @@ impl Cell {
     }
 
     /// What it is measured under, but for strategy and load.
-    fn setting(&self) -> [(&'static str, &str); 4] {
-        [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew), ("pace", &self.pace)]
+    fn setting(&self) -> [(&'static str, &str); 3] {
+        [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew)]
     }
 
     fn is_same(&self, other: &Self) -> bool {
         self.is_same_load(other) && self.setting() == other.setting()
     }
 
-    /// Criterion's estimates and the rounds of a run are two ways of measuring, and never of one load.
+    /// Criterion's estimates and the rounds of a run are two ways of measuring, and never of one load; neither is a rate
+    /// that was offered the same as another, or as what a closed loop does by itself.
     fn is_same_load(&self, other: &Self) -> bool {
         let is_bench = |cell: &Self| cell.driver == CRITERION;
         is_bench(self) == is_bench(other)
+            && self.offered_per_s == other.offered_per_s
             && (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
     }
 }

@@ -57,6 +57,8 @@ struct Page<'a> {
     groups: Vec<bars::Group>,
     /// The rate that was offered, in an open loop.
     offered: Option<String>,
+    /// What measuring adds to every time.
+    overhead: Option<String>,
     percentiles: String,
     percentile_names: [(f64, &'static str); 5],
     latency_ticks: String,
@@ -150,6 +152,7 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         predicts: view.is_predictable() && view.threads.len() > 1,
         groups: bars::groups(view),
         offered: words::offered(summary).map(words::count),
+        overhead: facts::overhead(&run.machine),
         percentiles: latency::percentiles(view),
         percentile_names: latency::PERCENTILES,
         latency_ticks: latency::ticks(view),

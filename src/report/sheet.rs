@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::record::{Clock, csv_bytes};
-use crate::summary::{CellSummary, Summary};
+use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 
 /// A cell's row. The unit is in the column's name; empty is not zero.
@@ -46,6 +46,9 @@ struct Row<'a> {
     tries_per_update: Option<f64>,
     overlap: Option<f64>,
     jain: Option<f64>,
+    client_cpus: Option<f64>,
+    server_cpus: Option<f64>,
+    limit: Option<Limit>,
     note: Option<&'a str>,
     error: Option<&'a str>,
 }
@@ -99,6 +102,9 @@ fn row(cell: &CellSummary) -> Row<'_> {
         tries_per_update: told(cell.tries_per_update),
         overlap: told(cell.overlap),
         jain: told(cell.jain),
+        client_cpus: told(cell.client_cpus),
+        server_cpus: told(cell.server_cpus),
+        limit: cell.limit,
         note: cell.note.as_deref(),
         error: cell.error.as_deref(),
     }

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use crate::report::words;
-use crate::summary::{CellSummary, Summary};
+use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 
 /// The table of every cell: strategy by threads, throughput never without its verdict.
@@ -20,9 +20,15 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
         header.insert(2, "keys");
     }
     table.set_header(header);
+    let marks = summary.cells.iter().any(limited);
     for (i, cell) in summary.cells.iter().enumerate() {
         let is_first = i == 0 || summary.cells[i - 1].strategy != cell.strategy;
-        table.add_row(row(cell, is_first, several_keys, coloured));
+        let mark = match (marks, limited(cell)) {
+            (true, true) => "*",
+            (true, false) => " ",
+            (false, _) => "",
+        };
+        table.add_row(row(cell, is_first, several_keys, mark, coloured));
     }
     for column in 1..=6 + usize::from(several_keys) {
         if let Some(column) = table.column_mut(column) {
@@ -36,6 +42,9 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
         if coloured { table.force_no_tty().enforce_styling().to_string() } else { table.force_no_tty().to_string() };
     let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     text += &pace(summary);
+    if marks {
+        text += "* The clients' CPUs had no time left: on more of them, this could be faster.\n";
+    }
     text
 }
 
@@ -54,7 +63,12 @@ fn pace(summary: &Summary) -> String {
     text
 }
 
-fn row(cell: &CellSummary, is_first: bool, several_keys: bool, coloured: bool) -> Vec<Cell> {
+/// Whether a cell's rate is to be read as a lower bound.
+fn limited(cell: &CellSummary) -> bool {
+    cell.trials > 0 && cell.limit.is_some_and(Limit::is_of_clients)
+}
+
+fn row(cell: &CellSummary, is_first: bool, several_keys: bool, mark: &str, coloured: bool) -> Vec<Cell> {
     let name = if is_first { cell.strategy.clone() } else { String::new() };
     let mut row = vec![Cell::new(name), Cell::new(cell.threads)];
     if several_keys {
@@ -71,7 +85,7 @@ fn row(cell: &CellSummary, is_first: bool, several_keys: bool, coloured: bool) -
         None => [cell.latency_ns[0], cell.latency_ns[2]],
     };
     row.extend([
-        Cell::new(words::rate(cell.acked_per_s.median)),
+        Cell::new(format!("{}{mark}", words::rate(cell.acked_per_s.median))),
         Cell::new(words::rate(cell.surviving_per_s.median)),
         Cell::new(words::lost(cell)),
         Cell::new(time(times[0])),

@@ -48,7 +48,12 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
         }
     }
     assert_eq!(run.machine.get("seed"), Some("7"));
-    assert!(Path::new(&out).join("index.html").exists());
+    let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+    let [recording, clock] =
+        ["recording_ns_per_update", "clock_ns_per_read"].map(|fact| run.machine.get(fact).unwrap());
+    assert!(
+        page.contains(&format!("Measuring adds {recording} ns to every update, {clock} ns of them for the clock."))
+    );
     let table = text(&output.stdout);
     assert!(table.contains("Closed loop"), "{table}");
     assert!(table.contains("get-set") && table.contains("index.html") && !table.contains('\u{1b}'), "{table}");

@@ -395,3 +395,16 @@ fn completions_and_the_man_page_know_every_flag() {
     let man = text(&report(&["man"]).stdout);
     assert!(man.contains(".TH report") && man.contains("\\-\\-quiet"), "{man}");
 }
+
+#[test]
+fn an_offered_rate_is_never_compared_with_what_a_closed_loop_does() {
+    let before = run(1, 5, QUIET, same);
+    let mut after = before.clone();
+    after.records.iter_mut().for_each(|record| record.offered_per_s = Some(2_000));
+    let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
+    assert_eq!((compared.compared(), compared.cells.len()), (0, 2 * STRATEGIES.len() * 5));
+    assert_eq!(
+        Comparison::of(("after", &after), ("after", &after), Options::default()).compared(),
+        STRATEGIES.len() * 5
+    );
+}

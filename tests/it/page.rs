@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::sample::{self, Shape, USUAL};
 use redis_lost_updates::record::{Record, Run};
-use redis_lost_updates::report::render;
-use redis_lost_updates::summary::Summary;
+use redis_lost_updates::report::{render, sheet, table};
+use redis_lost_updates::summary::{Limit, Summary};
 use redis_lost_updates::verdict::Promise;
 
 fn page(run: &Run) -> String {
@@ -71,6 +71,23 @@ fn warnings_stand_beside_the_charts_they_touch() {
     assert!(section("losses").contains("Hardly a race"));
     assert!(section("rates").contains("The clients were the limit"));
     assert!(section("what").contains("may evict keys"));
+}
+
+#[test]
+fn where_the_clients_are_the_limit_every_row_says_so() {
+    let run = sample::run(USUAL);
+    let summary = Summary::of(&run);
+    let cell = |threads| summary.cells.iter().find(|c| c.strategy == "incr" && c.threads == threads).unwrap();
+    // One CPU for the clients: 0.95 of it used by 16 threads, and 0.6 by 8, with 0.46 of the server beside them.
+    assert_eq!((cell(16).limit, cell(8).limit), (Some(Limit::Clients), Some(Limit::SharedCpus)));
+    let table = table(&summary, false);
+    let row = table.lines().find(|line| line.starts_with("incr ")).unwrap();
+    assert!(row.contains('*') && table.contains("\n* The clients' CPUs had no time left"), "{table}");
+    let sheet = String::from_utf8(sheet(&summary).unwrap()).unwrap();
+    assert!(sheet.lines().next().unwrap().contains(",client_cpus,server_cpus,limit,"), "{sheet}");
+    assert!(sheet.contains(",clients,") && sheet.contains(",shared-cpus,"));
+    let html = page(&run);
+    assert!(html.contains("<b>The CPUs were the limit:</b>") && html.contains("<td>clients</td>"));
 }
 
 #[test]

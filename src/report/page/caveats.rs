@@ -3,7 +3,7 @@
 use super::markup::{esc, list};
 use super::view::{View, name, threads};
 use crate::report::words;
-use crate::summary::CellSummary;
+use crate::summary::{CellSummary, Limit};
 
 /// A kind of figure that a caveat touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +23,6 @@ pub(super) struct Caveat {
 
 /// Below this part of the span with every client at it, a race was hardly one.
 const LOW_OVERLAP: f64 = 0.5;
-/// Above this part of their CPUs, the clients rather than the server set the pace.
-const SATURATED: f64 = 0.9;
 /// Above this half-width relative to the median, an interval is worth a word.
 const WIDE: f64 = 0.3;
 
@@ -63,15 +61,24 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
             format!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {which}. What was lost or kept there says little about that many clients at once.")
         }),
     );
-    add(
-        &[Rates, Latency],
-        client_cpus(view).and_then(|cpus| {
-            let busy = |c: &CellSummary| c.client_cpus > cpus * SATURATED;
-            cells(view, busy, |c| (c.client_cpus, format!("{:.0} %", c.client_cpus / cpus * 100.0))).map(|which| {
-                format!("<b>The clients were the limit,</b> not the server: their CPUs were busy in {which}. On more CPUs these could be faster.")
-            })
-        }),
-    );
+    for (limit, text) in [
+        (
+            Limit::Clients,
+            "<b>The clients were the limit,</b> not the server: their CPUs were busy in WHICH. On more CPUs these could be faster.",
+        ),
+        (
+            Limit::SharedCpus,
+            "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in WHICH. On more CPUs these could be faster.",
+        ),
+    ] {
+        let said = |c: &CellSummary| {
+            (c.client_cpus + c.server_cpus, format!("clients {}, server {}", cpus(c.client_cpus), cpus(c.server_cpus)))
+        };
+        add(
+            &[Rates, Latency],
+            cells(view, |c| c.limit == Some(limit), said).map(|which| text.replace("WHICH", &which)),
+        );
+    }
     add(
         &[Rates, Latency],
         cells(view, |c| c.modes.is_some(), |c| {
@@ -157,10 +164,9 @@ fn cells(
     (!texts.is_empty()).then(|| list(&texts))
 }
 
-/// How many CPUs the clients had, if they had CPUs of their own.
-fn client_cpus(view: &View) -> Option<f64> {
-    let cpus = view.run.machine.get("cpus_of_clients").filter(|cpus| !cpus.is_empty())?;
-    Some(cpus.split('+').count() as f64)
+/// `0.95 CPUs`.
+fn cpus(worth: f64) -> String {
+    format!("{worth:.2} CPUs")
 }
 
 fn ended_early(view: &View) -> Option<String> {

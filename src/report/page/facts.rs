@@ -83,6 +83,14 @@ pub(super) fn in_words(view: &View) -> String {
     ))
 }
 
+/// What this harness adds to every latency, as measured before the run.
+pub(super) fn overhead(machine: &Machine) -> Option<String> {
+    let recording = machine.get("recording_ns_per_update")?;
+    let clock =
+        machine.get("clock_ns_per_read").map_or_else(String::new, |ns| format!(", {ns} ns of them for the clock"));
+    Some(format!("Measuring adds {recording} ns to every update{clock}."))
+}
+
 /// How to do it again: (what it is for, the line to type).
 pub(super) fn recipe(machine: &Machine) -> Vec<(String, String)> {
     let mut steps = Vec::new();

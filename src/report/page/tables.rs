@@ -175,6 +175,7 @@ pub(super) fn costs(view: &View) -> Table {
         head("bytes", "Bytes to and from the server for each acknowledged update.", true),
         head("server CPUs", "CPUs' worth of work in the server: near 1 it is the limit.", true),
         head("client CPUs", "CPUs' worth of work in all client threads.", true),
+        head("limit", "Who had no CPU time left: if the clients, the server could do more.", false),
     ];
     let mut rows = Vec::new();
     for (t, k) in view.loads() {
@@ -201,6 +202,7 @@ pub(super) fn costs(view: &View) -> Table {
                 number(bytes, barred(bytes, most_bytes, &words::rate(bytes))),
                 number(cell.server_cpus, short(cell.server_cpus)),
                 number(cell.client_cpus, short(cell.client_cpus)),
+                cell.limit.map_or_else(|| word("", String::new()), |limit| word(&limit.to_string(), limit.to_string())),
             ];
             rows.push(Row { classes: format!("{} {}", scope(t, k), member.class), cells });
         }

@@ -1,0 +1,118 @@
+//! What a cell ran into: the CPUs of its clients, the server, or neither.
+//!
+//! A load generator that is itself the limit measures itself. CPU time over span says who was busy: of the clients their
+//! racing threads only, of the server its whole process, which executes commands on one thread.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::record::Machine;
+
+/// From this part of the CPU time that there was, somebody was busy all the time that mattered.
+const SATURATED: f64 = 0.9;
+
+/// Who had no CPU time left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// The clients: with more CPUs for them the figure could be higher, so it is a lower bound.
+    Clients,
+    /// The server: the figure is its own.
+    Server,
+    /// Both.
+    Both,
+    /// The CPUs that clients and server shared, together: more of them would help one or the other.
+    SharedCpus,
+}
+
+impl Limit {
+    /// Whether the figure says as much of the clients as of the server.
+    pub fn is_of_clients(self) -> bool {
+        matches!(self, Self::Clients | Self::SharedCpus)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Clients => "clients",
+            Self::Server => "server",
+            Self::Both => "both",
+            Self::SharedCpus => "shared CPUs",
+        })
+    }
+}
+
+/// The CPUs that a run's clients had.
+pub(super) struct Cpus {
+    clients: Option<usize>,
+    /// The server ran on them too.
+    are_shared: bool,
+}
+
+impl Cpus {
+    pub(super) fn of(machine: &Machine) -> Self {
+        let set = |text: &str| text.split('+').map(str::to_owned).collect::<BTreeSet<String>>();
+        let clients = machine.get("cpus_of_clients").filter(|cpus| !cpus.is_empty()).map(set);
+        let is = |fact: &str| machine.get(fact) == Some("yes");
+        let server =
+            machine.get("placement").and_then(|placement| placement.strip_prefix("server=")?.split(',').next());
+        let are_shared = match (server, &clients) {
+            (Some(server), Some(clients)) => !set(server).is_disjoint(clients),
+            // Nobody was assigned a CPU: ours runs where we do, another one who knows where.
+            (None, _) => is("server_is_private") || is("server_is_composed"),
+            (Some(_), None) => false,
+        };
+        Self { clients: clients.map(|set| set.len()), are_shared }
+    }
+
+    /// What a cell of so many threads ran into, by the CPUs' worth of work of its clients and its server.
+    pub(super) fn limit(&self, threads: usize, clients: f64, server: f64) -> Option<Limit> {
+        let there = self.clients? as f64;
+        // A thread alone is on one CPU at a time, however many there are.
+        let busy = clients > there.min(threads as f64) * SATURATED;
+        match (busy, server > SATURATED) {
+            (true, true) => Some(Limit::Both),
+            (true, false) => Some(Limit::Clients),
+            (false, true) => Some(Limit::Server),
+            (false, false) => (self.are_shared && clients + server > there * SATURATED).then_some(Limit::SharedCpus),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cpus(placement: &str, clients: &str, private: &str) -> Cpus {
+        let mut machine = Machine::default();
+        let facts = [("placement", placement), ("cpus_of_clients", clients), ("server_is_private", private)];
+        facts.iter().for_each(|(fact, value)| machine.add(fact, *value));
+        Cpus::of(&machine)
+    }
+
+    #[test]
+    fn the_limit_is_who_had_no_cpu_time_left() {
+        let apart = cpus("server=1,client=0", "0", "yes");
+        assert_eq!(apart.limit(16, 0.95, 0.5), Some(Limit::Clients));
+        assert_eq!(apart.limit(16, 0.5, 0.95), Some(Limit::Server));
+        assert_eq!(apart.limit(16, 0.95, 0.95), Some(Limit::Both));
+        assert_eq!(apart.limit(16, 0.6, 0.6), None, "a round trip is mostly waiting");
+        let many = cpus("server=4,client=0+1+2+3", "0+1+2+3", "yes");
+        assert_eq!(many.limit(1, 0.95, 0.5), Some(Limit::Clients), "one thread is never on two CPUs");
+        assert_eq!(many.limit(16, 0.95, 0.5), None);
+    }
+
+    #[test]
+    fn cpus_that_are_shared_are_full_together() {
+        let shared = cpus("none", "0+1", "yes");
+        assert_eq!(shared.limit(16, 1.2, 0.7), Some(Limit::SharedCpus));
+        assert_eq!(shared.limit(16, 0.8, 0.5), None);
+        assert_eq!(cpus("server=0,client=0", "0", "yes").limit(4, 0.5, 0.45), Some(Limit::SharedCpus));
+        // A server that is somewhere else is busy with its own CPUs.
+        assert_eq!(cpus("none", "0+1", "no").limit(16, 1.2, 0.7), None);
+        assert_eq!(Cpus::of(&Machine::default()).limit(16, 1.2, 0.7), None, "what is not known is not said");
+    }
+}
