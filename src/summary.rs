@@ -218,9 +218,11 @@ fn pooled(trials: &BTreeMap<u32, Counts>) -> Vec<(u64, u64)> {
 }
 
 impl CellSummary {
-    /// Whether a rate was offered and not reached: what was achieved then says how much the strategy can do.
+    /// Whether a rate was offered and not reached: what was achieved then says how much the strategy can do. A last update
+    /// that was sent in time and took long is no such thing, though it lowers the rate of a short trial.
     pub fn fell_behind(&self) -> bool {
-        self.offered_per_s.is_some_and(|offered| self.acked_per_s.median < offered as f64 * KEPT_UP)
+        let is_behind = self.backlog.is_some_and(|backlog| backlog > 0);
+        is_behind && self.offered_per_s.is_some_and(|offered| self.acked_per_s.median < offered as f64 * KEPT_UP)
     }
 
     /// Summarises the records of one cell (at least one).

@@ -87,7 +87,7 @@ fn where_the_clients_are_the_limit_every_row_says_so() {
     assert!(sheet.lines().next().unwrap().contains(",client_cpus,server_cpus,limit,"), "{sheet}");
     assert!(sheet.contains(",clients,") && sheet.contains(",shared-cpus,"));
     let html = page(&run);
-    assert!(html.contains("<b>The CPUs were the limit:</b>") && html.contains("<td>clients</td>"));
+    assert!(html.contains("<b>The CPUs were the limit:</b>") && html.contains("<b>0.95 (limit)</b>"));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::markup::{esc, num};
 use super::plot::{Dot, Line, Plot};
 use super::scale::Scale;
-use super::view::{View, fate, name, scope, since_send};
+use super::view::{View, fate, name, scope};
 use crate::report::words;
 use crate::summary::CellSummary;
 
@@ -99,8 +99,8 @@ pub(super) struct Row {
     pub(super) svg: String,
     /// Each percentile: what to sort by, what to read, and what the trials ranged over.
     pub(super) times: Vec<(u64, String, String)>,
-    /// The percentiles from the send, in an open loop.
-    pub(super) since_send: Option<String>,
+    /// 99 % from the send, in an open loop: what to sort by, and what to read.
+    pub(super) sent: Option<(u64, String)>,
 }
 
 /// The ticks of the scale that all distributions share, as an SVG for the head of their column.
@@ -150,7 +150,7 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
                 cell: i,
                 svg: distribution(cell, &scale),
                 times: times.collect(),
-                since_send: since_send(cell),
+                sent: cell.service_ns.and_then(|service| Some((service[2]?, words::time(service[2]?)))),
             });
         }
     }

@@ -4,7 +4,7 @@ use super::latency::{PERCENTILES, is_sound};
 use super::markup::esc;
 use super::view::{View, interval, is_broken, name, scope, since_send};
 use crate::report::words;
-use crate::summary::CellSummary;
+use crate::summary::{CellSummary, Limit};
 
 /// A table that can be sorted and copied.
 pub(super) struct Table {
@@ -173,9 +173,12 @@ pub(super) fn costs(view: &View) -> Table {
         head("server µs", "Microseconds of the server's CPU for each update that survived.", true),
         head("commands", "Commands the server executed for each acknowledged update.", true),
         head("bytes", "Bytes to and from the server for each acknowledged update.", true),
-        head("server CPUs", "CPUs' worth of work in the server: near 1 it is the limit.", true),
-        head("client CPUs", "CPUs' worth of work in all client threads.", true),
-        head("limit", "Who had no CPU time left: if the clients, the server could do more.", false),
+        head("server CPUs", "CPUs' worth of work in the server; bold if it had no CPU time left.", true),
+        head(
+            "client CPUs",
+            "CPUs' worth of work in all client threads; bold if they had no CPU time left: the server could then do more.",
+            true,
+        ),
     ];
     let mut rows = Vec::new();
     for (t, k) in view.loads() {
@@ -200,9 +203,8 @@ pub(super) fn costs(view: &View) -> Table {
                 cpu.map_or_else(|| word("", "unknown".to_owned()), |us| number(us, barred(us, most_cpu, &short(us)))),
                 number(cell.calls_per_update, barred(cell.calls_per_update, most_calls, &short(cell.calls_per_update))),
                 number(bytes, barred(bytes, most_bytes, &words::rate(bytes))),
-                number(cell.server_cpus, short(cell.server_cpus)),
-                number(cell.client_cpus, short(cell.client_cpus)),
-                cell.limit.map_or_else(|| word("", String::new()), |limit| word(&limit.to_string(), limit.to_string())),
+                number(cell.server_cpus, limited(cell.server_cpus, cell.limit.is_some_and(|l| l != Limit::Clients))),
+                number(cell.client_cpus, limited(cell.client_cpus, cell.limit.is_some_and(|l| l != Limit::Server))),
             ];
             rows.push(Row { classes: format!("{} {}", scope(t, k), member.class), cells });
         }
@@ -213,6 +215,11 @@ pub(super) fn costs(view: &View) -> Table {
 /// Three digits at most.
 fn short(value: f64) -> String {
     if value >= 100.0 { words::rate(value) } else { format!("{}", (value * 100.0).round() / 100.0) }
+}
+
+/// CPUs' worth of work, and whether that was all there was.
+fn limited(cpus: f64, is_limit: bool) -> String {
+    if is_limit { format!("<b>{} (limit)</b>", short(cpus)) } else { short(cpus) }
 }
 
 /// A figure over a bar of its part of the largest.

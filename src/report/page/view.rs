@@ -51,7 +51,9 @@ impl<'a> View<'a> {
     /// Whether the law of the race speaks of this run: GET and SET, on keys that are all alike.
     pub(super) fn is_predictable(&self) -> bool {
         let is_even = self.run.machine.get("skew").is_none_or(|skew| skew == "even");
-        is_even && self.cast.iter().any(|member| member.name == "get-set")
+        // It is of clients that never pause; at an offered rate they do.
+        let never_pauses = words::offered(self.summary).is_none();
+        is_even && never_pauses && self.cast.iter().any(|member| member.name == "get-set")
     }
 
     /// How the clients reached the server; several if the folder holds rows of several runs.
