@@ -26,6 +26,9 @@ use crate::workload::{Cell, Plan, Size, Workload};
 /// How much longer than planned a trial may take (the machine turned slow after its warm-up) before clients stop.
 const PATIENCE: u32 = 2;
 
+/// The most updates of one trial that is sized by time: with its check it stays under 1 GiB, however fast the strategy is.
+const MOST: u64 = 10_000_000;
+
 /// Updates by every client that warm its connection.
 const FEW: u64 = 10;
 
@@ -170,6 +173,7 @@ impl<'a> Crew<'a> {
                 || heat.lanes.iter().any(|lane| lane.trouble.is_some())
             {
                 let fits = (u128::from(updates) * target.as_nanos() / u128::from(span)) as u64;
+                let fits = fits.min(MOST / self.workload.threads as u64);
                 return Ok((fits / batch).max(1) * batch);
             }
             // Towards the size that is enough, but never more than tenfold at once: the first updates are slow ones.
