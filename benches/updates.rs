@@ -21,7 +21,7 @@ use redis_lost_updates::record::{Bucket, Clock, Folder, Machine, Record};
 use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::strategy::{ALL, Strategy};
 use redis_lost_updates::trial::Crew;
-use redis_lost_updates::workload::{Plan, Size, Skew, Workload};
+use redis_lost_updates::workload::{Driver, Plan, Size, Skew, Workload};
 
 const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 const SEED: u64 = 1;
@@ -153,6 +153,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
 
 fn machine(server: &Server) -> Result<Machine> {
     let plan = Plan {
+        driver: Driver::Threads,
         threads: THREADS.to_vec(),
         keys: vec![1],
         skew: Skew::Even,

@@ -36,6 +36,9 @@ const LAST: u64 = 400;
 const WHOLE_RUN: Duration = Duration::from_secs(2);
 const ONE_STRATEGY: Duration = Duration::from_millis(300);
 
+/// The most clients [`record_losses`] races: more of them only make the proof longer to find.
+const MOST: usize = 64;
+
 /// An update being lost, command by command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
@@ -52,17 +55,17 @@ pub struct Witness {
 /// # Errors
 /// The server does not answer or does not allow MONITOR, the strategy cannot be opened, or `stop` was raised.
 pub fn explain(server: &Server, strategy: &dyn Strategy, threads: usize, stop: &AtomicBool) -> Result<Option<Witness>> {
-    explain_within(server, strategy, threads, PATIENCE, stop)
+    explain_within(server, strategy, Workload::one_key(threads), PATIENCE, stop)
 }
 
-/// [`explain`] with a patience of one's own. A race that has begun within it may end a little later.
+/// [`explain`] with a load and a patience of one's own. A race that has begun within it may end a little later.
 ///
 /// # Errors
 /// As [`explain`].
 pub fn explain_within(
     server: &Server,
     strategy: &dyn Strategy,
-    threads: usize,
+    workload: Workload,
     patience: Duration,
     stop: &AtomicBool,
 ) -> Result<Option<Witness>> {
@@ -70,7 +73,7 @@ pub fn explain_within(
         return Err(Error::server(format!("strategy {} cannot run here: {why}", strategy.name())));
     }
     // Opening may take long (a replica to start): patience is for the races.
-    let mut crew = Crew::open(server, strategy, Workload::one_key(threads), 0, stop)?;
+    let mut crew = Crew::open(server, strategy, workload, 0, stop)?;
     let since = Instant::now();
     let mut updates = FIRST;
     let witness = loop {
@@ -78,7 +81,7 @@ pub fn explain_within(
         if left.is_zero() {
             break Ok(None);
         }
-        match watched(server, strategy, &mut crew, threads, updates, left) {
+        match watched(server, strategy, &mut crew, workload.threads, updates, left) {
             Ok(None) => updates = (updates * 2).min(LAST),
             found_or_failed => break found_or_failed,
         }
@@ -115,7 +118,7 @@ fn watched(
 }
 
 /// Writes `witness.csv` into a result folder: one witness for every strategy that lost something there, raced again at
-/// the fewest threads at which it did. Takes about two seconds at most, and what the last strategy needs to open (a
+/// the fewest threads at which it did (but at most 64), driven as it was. Takes about two seconds at most, and what the last strategy needs to open (a
 /// replica to start); what is not found in that time is left out.
 ///
 /// # Errors
@@ -129,12 +132,13 @@ pub fn record_losses(folder: &Path, server: &Server, strategies: &[&dyn Strategy
     for strategy in strategies {
         let losses =
             run.records.iter().filter(|r| r.strategy == strategy.name() && r.lost.is_some_and(|lost| lost > 0));
-        let Some(threads) = losses.map(|record| record.threads).min() else { continue };
+        let Some(least) = losses.min_by_key(|record| record.threads) else { continue };
+        let workload = Workload::one_key(least.threads.min(MOST)).driven_by(least.driver.parse()?);
         let patience = WHOLE_RUN.saturating_sub(since.elapsed()).min(ONE_STRATEGY);
         if patience.is_zero() || stop.load(Ordering::Relaxed) {
             break;
         }
-        match explain_within(server, *strategy, threads, patience, stop) {
+        match explain_within(server, *strategy, workload, patience, stop) {
             Ok(witness) => steps.extend(witness.into_iter().flat_map(|witness| witness.steps)),
             Err(error) => trouble = Err(error),
         }

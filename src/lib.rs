@@ -28,8 +28,10 @@
 //! |---|---|
 //! | [`error`] | the one error: a line that says what failed, on what, and what to do |
 //! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
+//! | [`resp`] | the wire format: requests out, replies in |
 //! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
+//! | [`conversation`] | a client as a state machine: replies in, requests out |
 //! | [`workload`] | what is to be measured, and in which order |
 //! | [`verdict`] | accounts, and the word for them |
 //! | [`history`] | exact: is this the history of a counter? With the proof |
@@ -38,6 +40,7 @@
 //! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
 //! | [`race`] | the timed section and nothing else |
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
+//! | [`event_loop`] | the timed section again, for thousands of clients on one thread |
 //! | [`strategy`] | the ways to add one, a file for each idea |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
 //! | `until` | rows -> whether more rounds are needed (feature `cli`) |
@@ -46,8 +49,10 @@
 
 #[cfg(feature = "cli")]
 pub mod compare;
+pub mod conversation;
 mod demo;
 pub mod error;
+pub mod event_loop;
 pub mod explain;
 pub mod history;
 pub mod interchange;
@@ -58,6 +63,7 @@ pub mod race;
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod resp;
 pub mod server;
 #[cfg(feature = "cli")]
 pub mod stats;

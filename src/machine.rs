@@ -6,7 +6,7 @@ use crate::race;
 use crate::record::Machine;
 use crate::server::{CpuSet, Server};
 use crate::strategy::Strategy;
-use crate::workload::{Plan, Size};
+use crate::workload::{Driver, Plan, Size};
 
 impl Machine {
     /// Everything a reader must know to believe a figure: the server and its settings, this machine, this build, the
@@ -77,6 +77,7 @@ impl Machine {
 
     fn add_plan(&mut self, plan: &Plan, strategies: &[&dyn Strategy]) {
         let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        self.add("driver", plan.driver.to_string());
         self.add("seed", plan.seed.to_string());
         self.add("rounds", plan.rounds.to_string());
         self.add("threads", list(&plan.threads));
@@ -96,7 +97,10 @@ impl Machine {
         for strategy in strategies {
             self.add(&format!("strategy.{}", strategy.name()), strategy.about());
             self.add(&format!("round_trips.{}", strategy.name()), strategy.round_trips());
-            let parameters = strategy.parameters();
+            let parameters = match (plan.driver, strategy.conversing()) {
+                (Driver::Events, Some(form)) => form.conversing_parameters(),
+                _ => strategy.parameters(),
+            };
             if !parameters.is_empty() {
                 self.add(&format!("parameters.{}", strategy.name()), parameters);
             }

@@ -23,7 +23,7 @@ use crate::update::{Event, Outcome, Update, Updater};
 use turns::{Turns, sharpen_sleep, start_of};
 
 /// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
-const GIVE_UP_AFTER: u32 = 3;
+pub(crate) const GIVE_UP_AFTER: u32 = 3;
 
 /// What one worker is to do.
 pub struct Work<'a> {
@@ -49,11 +49,12 @@ pub struct Limits<'a> {
 pub struct Lane {
     /// One event for every update attempted, in order.
     pub events: Vec<Event>,
-    /// When it passed the barrier, in nanoseconds since the race's zero; with a timetable, when that starts for all.
+    /// When it passed the barrier, or made its first request, in nanoseconds since the race's zero; with a timetable, when
+    /// that starts for all.
     pub start_ns: u64,
     /// When its last update was done; with a timetable, not before that is over, unless the client had to stop.
     pub end_ns: u64,
-    /// CPU time its thread used in between.
+    /// CPU time its thread used in between; an event loop's one thread is counted in the first lane.
     pub cpu_ns: u64,
     /// The first error or refusal it met.
     pub trouble: Option<String>,
@@ -167,13 +168,14 @@ fn race_paced(
 }
 
 /// Room for every event, its pages already the process's own.
-fn touched(updates: u64) -> Vec<Event> {
+pub(crate) fn touched(updates: u64) -> Vec<Event> {
     let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
     events.clear();
     events
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said, in one line.
+pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("no message").lines().next().unwrap_or_default().to_owned()
 }
@@ -243,7 +245,7 @@ fn run(
 }
 
 /// The outcome as the history keeps it; the first trouble's own words are kept beside it.
-fn keep(result: Result<Update, BoxError>, trouble: &mut Option<String>) -> (Outcome, u32) {
+pub(crate) fn keep(result: Result<Update, BoxError>, trouble: &mut Option<String>) -> (Outcome, u32) {
     match result {
         Ok(Update::Applied { value: Some(value), tries }) => (Outcome::Acked(value), tries),
         Ok(Update::Applied { value: None, tries }) => (Outcome::AckedBlind, tries),
@@ -289,7 +291,8 @@ pub fn clock_cost_ns() -> f64 {
     start.elapsed().as_nanos() as f64 / f64::from(READINGS)
 }
 
-fn thread_cpu_ns() -> u64 {
+/// CPU time of this thread so far.
+pub(crate) fn thread_cpu_ns() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }

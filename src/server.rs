@@ -9,6 +9,7 @@ mod facts;
 mod placement;
 mod private;
 mod resolve;
+mod socket;
 mod wheel;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use facts::ServerFacts;
 pub use placement::{CpuSet, Placement};
 pub use private::Private;
 pub use resolve::Wanted;
+pub(crate) use socket::Socket;
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);

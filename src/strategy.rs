@@ -25,18 +25,22 @@ mod lua_tonumber_large;
 mod multiplexed;
 mod mutex;
 mod mutex_two_processes;
+mod one_command;
 mod pipeline_unread;
 mod pipelined;
 mod pooled;
 mod sharded;
 mod watch;
 mod watch_after_get;
+mod watch_conversation;
 mod watch_ignore_nil;
 mod watch_shared;
 
 use redis::{Cmd, Connection, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult};
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Error, Result};
+use crate::resp::pack;
 use crate::server::Server;
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
@@ -69,6 +73,11 @@ pub trait Strategy: Sync {
     /// # Errors
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
+
+    /// Its clients in the form that one thread can hold thousands of, if it has one.
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        None
+    }
 
     /// Why this server cannot run it at all, if it cannot: a command it lacks, a setting it may not have.
     ///
@@ -109,6 +118,30 @@ pub trait Strategy: Sync {
     fn counted_by(&self) -> &[&str] {
         &[]
     }
+}
+
+/// A strategy whose clients an event loop can drive too: the same commands, and the same word for what they meant.
+pub trait Conversing: Strategy {
+    /// One client for each of `clients` clients. What they need on the server (a script) is put there here. Never timed.
+    ///
+    /// # Errors
+    /// The server refuses what they need.
+    fn conversations(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>>;
+
+    /// Its parameters in this form, where they are others than [`Strategy::parameters`].
+    fn conversing_parameters(&self) -> String {
+        self.parameters()
+    }
+
+    /// Whether they all share one connection, on which replies come in the order of the requests; else each has its own.
+    fn share_a_connection(&self) -> bool {
+        false
+    }
+}
+
+/// The names of those an event loop can drive.
+pub fn conversing() -> Vec<&'static str> {
+    ALL.iter().filter(|strategy| strategy.conversing().is_some()).map(|strategy| strategy.name()).collect()
 }
 
 /// Every strategy of this crate, in the order they are listed: exact ones by family, then the lossy ones.
@@ -211,33 +244,6 @@ fn refused_or_unknown(error: RedisError, tries: u32) -> Result<Update, BoxError>
     }
 }
 
-/// Appends one command to `packed`, as the server reads it. Allocates nothing once `packed` has its size.
-fn pack(packed: &mut Vec<u8>, words: &[&[u8]]) {
-    length(packed, b'*', words.len());
-    for word in words {
-        length(packed, b'$', word.len());
-        packed.extend_from_slice(word);
-        packed.extend_from_slice(b"\r\n");
-    }
-}
-
-/// Appends a length line such as `$42`.
-fn length(packed: &mut Vec<u8>, kind: u8, mut length: usize) {
-    let mut digits = [0; 20];
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        digits[from] = b'0' + (length % 10) as u8;
-        length /= 10;
-        if length == 0 {
-            break;
-        }
-    }
-    packed.push(kind);
-    packed.extend_from_slice(&digits[from..]);
-    packed.extend_from_slice(b"\r\n");
-}
-
 /// Sends one command, packed into a buffer that is used again and again, and reads its reply; an error reply is an error.
 fn ask<T: FromRedisValue>(
     connection: &mut impl ConnectionLike,
@@ -282,6 +288,11 @@ pub(crate) fn get_then_set(connection: &mut impl ConnectionLike, key: &str) -> R
 fn load(server: &Server, code: &str) -> Result<String> {
     let hash = redis::Script::new(code).load(&mut server.connect()?);
     hash.map_err(|e| server.refuses(&e))
+}
+
+/// The same conversation for each client.
+fn boxed<C: Conversation + 'static>(clients: usize, one: impl Fn() -> C) -> Vec<Box<dyn Conversation>> {
+    (0..clients).map(|_| Box::new(one()) as Box<dyn Conversation>).collect()
 }
 
 /// One connection of its own for each worker, wrapped into an updater each.

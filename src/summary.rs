@@ -15,7 +15,7 @@ use crate::verdict::{Promise, Verdict};
 use limit::Cpus;
 pub use limit::Limit;
 
-/// All trials of one strategy at one thread count and key count.
+/// All trials of one strategy at one thread count and key count, by one driver.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellSummary {
     /// The strategy's name.
@@ -120,9 +120,10 @@ impl Summary {
     pub fn of(run: &Run) -> Self {
         let order: Vec<&str> = run.machine.0.iter().filter_map(|fact| fact.fact.strip_prefix("strategy.")).collect();
         let place = |name: &str| order.iter().position(|&known| known == name).unwrap_or(order.len());
-        let mut groups: BTreeMap<(usize, &str, usize, usize), Vec<&Record>> = BTreeMap::new();
+        let mut groups: BTreeMap<(usize, &str, usize, usize, &str), Vec<&Record>> = BTreeMap::new();
         for record in &run.records {
-            let key = (place(&record.strategy), record.strategy.as_str(), record.keys, record.threads);
+            let (name, driver) = (record.strategy.as_str(), record.driver.as_str());
+            let key = (place(name), name, record.keys, record.threads, driver);
             groups.entry(key).or_default().push(record);
         }
         let mut latencies: BTreeMap<(&str, usize, usize), Latencies> = BTreeMap::new();
@@ -131,13 +132,19 @@ impl Summary {
             let trial = cell.entry(bucket.clock).or_default().entry(bucket.round).or_default();
             *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
         }
+        // Buckets do not say by which driver: where two drove one load, whose they are cannot be told.
+        let mut loads: Vec<_> = groups.keys().map(|&(_, name, keys, threads, _)| (name, keys, threads)).collect();
+        loads.sort_unstable();
+        loads.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).for_each(|same| drop(latencies.remove(&same[0])));
         let cpus = Cpus::of(&run.machine);
         let cells: Vec<CellSummary> = groups
             .into_iter()
-            .map(|((_, name, keys, threads), records)| {
+            .map(|((_, name, keys, threads, driver), records)| {
                 let latencies = latencies.remove(&(name, keys, threads)).unwrap_or_default();
                 let mut cell = CellSummary::of(&records, &latencies);
-                cell.limit = cpus.limit(threads, cell.client_cpus, cell.server_cpus);
+                // An event loop is one thread, however many its clients.
+                let drivers = if driver == "events" { 1 } else { threads };
+                cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus);
                 cell
             })
             .collect();
@@ -313,12 +320,42 @@ fn modes(values: &[f64]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Bucket;
 
     #[test]
     fn two_modes_are_two_groups_far_apart() {
         assert_eq!(modes(&[10.0, 11.0, 100.0, 104.0, 102.0]), Some((10.5, 102.0)));
         assert_eq!(modes(&[10.0, 11.0, 12.0, 13.0, 14.0]), None);
         assert_eq!(modes(&[10.0, 100.0]), None);
+    }
+
+    #[test]
+    fn two_drivers_of_one_load_are_two_cells_and_share_no_latencies() {
+        let row = |driver: &str, acked| Record {
+            round: 1,
+            driver: driver.to_owned(),
+            acked: Some(acked),
+            lost: Some(0),
+            span_ns: Some(1_000_000_000),
+            verdict: Some(Verdict::Exact),
+            ..Record::blank("incr", Promise::Exact, "tcp", 4, 1, "even".to_owned())
+        };
+        let bucket = Bucket {
+            round: 1,
+            strategy: "incr".to_owned(),
+            threads: 4,
+            keys: 1,
+            clock: Clock::Service,
+            up_to_ns: 9,
+            count: 5,
+        };
+        let mut run = Run { records: vec![row("threads", 10), row("events", 30)], ..Run::default() };
+        run.latency.push(bucket);
+        let cells = Summary::of(&run).cells;
+        let seen: Vec<_> = cells.iter().map(|c| (c.driver.as_str(), c.acked, c.latency_ns[0])).collect();
+        assert_eq!(seen, [("events", 30, None), ("threads", 10, None)]);
+        run.records.truncate(1);
+        assert_eq!(Summary::of(&run).cells[0].latency_ns[0], Some(9));
     }
 
     #[test]

@@ -1,27 +1,29 @@
 //! One measured race from opening to verdict: [`Crew`] and its [`Trial`]s, and [`measure`], which walks a whole plan.
 //!
-//! A crew is the open updaters, a pool of exactly as many threads, and counters under a random prefix of its own. A
-//! trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and the report
-//! command share it.
+//! A crew is the open clients, what drives them (a thread each, or one event loop), and counters under a random prefix of
+//! its own. A trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and
+//! the report command share it.
 
+mod clients;
 mod latency;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rayon::ThreadPool;
 use redis::Connection;
 
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
-use crate::race::{self, Heat, Limits, Work};
+use crate::race::{Heat, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
 use crate::strategy::Strategy;
-use crate::update::{Event, Updater};
+use crate::update::Event;
 use crate::verdict::{Verdict, judge};
-use crate::workload::{Cell, Plan, Size, Workload};
+use crate::workload::{Cell, Driver, Plan, Size, Workload};
+
+use clients::{Clients, NO_FORM};
 
 /// How much longer than planned a trial may take (the machine turned slow after its warm-up) before clients stop.
 const PATIENCE: u32 = 2;
@@ -37,8 +39,7 @@ pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
     server: &'a Server,
     workload: Workload,
-    updaters: Vec<Box<dyn Updater>>,
-    pool: ThreadPool,
+    clients: Clients,
     keys: Vec<String>,
     sequences: Vec<Vec<u16>>,
     db: Connection,
@@ -65,10 +66,10 @@ pub struct Trial {
 }
 
 impl<'a> Crew<'a> {
-    /// Opens the strategy's updaters and their threads. `stop` ends every race early once it is raised.
+    /// Opens the strategy's clients and what drives them. `stop` ends every race early once it is raised.
     ///
     /// # Errors
-    /// A connection or a thread cannot be had; the message names the strategy.
+    /// A connection or a thread cannot be had, or the strategy has no form for this driver.
     pub fn open(
         server: &'a Server,
         strategy: &'a dyn Strategy,
@@ -76,24 +77,16 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        let updaters = strategy.open(server, workload.threads)?;
-        if updaters.len() != workload.threads {
-            let (name, got) = (strategy.name(), updaters.len());
-            return Err(Error::broken(format!(
-                "strategy {name} opened {got} updaters for {} threads",
-                workload.threads
-            )));
-        }
+        let clients = Clients::open(server, strategy, &workload)?;
         let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
         Ok(Self {
-            pool: race::pool(workload.threads)?,
             keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
             sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed)).collect(),
             db: server.connect()?,
             strategy,
             server,
             workload,
-            updaters,
+            clients,
             stop,
         })
     }
@@ -145,15 +138,14 @@ impl<'a> Crew<'a> {
         let work: Vec<Work<'_>> =
             self.sequences.iter().map(|sequence| Work { keys: &self.keys, sequence, updates }).collect();
         let limits = Limits { stop: self.stop, deadline };
-        let heat = race::race(&self.pool, &mut self.updaters, &work, limits);
-        heat.map_err(|e| named(self.strategy, &self.workload, &e))
+        self.clients.race(&work, limits).map_err(|e| named(self.strategy, &self.workload, &e))
     }
 
     fn race_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Heat> {
         let work = |(worker, sequence)| Work { keys: &self.keys, sequence, updates: timetable.updates_of(worker) };
         let work: Vec<Work<'_>> = self.sequences.iter().map(Vec::as_slice).enumerate().map(work).collect();
         let limits = Limits { stop: self.stop, deadline };
-        let heat = race::race_on_schedule(&self.pool, &mut self.updaters, &work, timetable, limits);
+        let heat = self.clients.race_on_schedule(&work, timetable, limits);
         heat.map_err(|e| named(self.strategy, &self.workload, &e))
     }
 
@@ -162,7 +154,7 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// As [`Crew::trial`].
     pub fn warm_up(&mut self, target: Duration) -> Result<u64> {
-        let batch = self.updaters.iter().map(|updater| updater.batch()).max().unwrap_or(1) as u64;
+        let batch = self.clients.batch() as u64;
         let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
         let mut updates = batch;
         loop {
@@ -281,7 +273,7 @@ fn named(strategy: &dyn Strategy, workload: &Workload, error: &Error) -> Error {
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
     let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
     let blank = Record::blank(strategy.name(), strategy.promise(), &transport, workload.threads, workload.keys, skew);
-    Record { offered_per_s: workload.pace.offered_per_s(), ..blank }
+    Record { driver: workload.driver.to_string(), offered_per_s: workload.pace.offered_per_s(), ..blank }
 }
 
 fn one_line(text: &str) -> String {
@@ -320,8 +312,14 @@ pub fn measure(
     watch: &mut dyn Watch,
 ) -> Result<()> {
     plan.validate()?;
-    let unavailable: Vec<Option<String>> =
-        strategies.iter().map(|strategy| strategy.unavailable(server)).collect::<Result<_>>()?;
+    check_room(plan, server, strategies)?;
+    let unavailable: Vec<Option<String>> = strategies
+        .iter()
+        .map(|strategy| match (plan.driver, strategy.conversing()) {
+            (Driver::Events, None) => Ok(Some(NO_FORM.to_owned())),
+            _ => strategy.unavailable(server),
+        })
+        .collect::<Result<_>>()?;
     let mut done = 0;
     for round in 1..=plan.rounds {
         for cell in plan.round(round, strategies.len()) {
@@ -344,6 +342,21 @@ pub fn measure(
         }
     }
     Ok(())
+}
+
+/// Checks that the plan's clients can all connect: thousands are more than some servers and some systems let in, and that
+/// is better said before the run than in every row. [`measure`] begins with it.
+///
+/// # Errors
+/// They cannot: one line that says what stands in the way, and what to do.
+pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
+    let forms = strategies.iter().filter_map(|strategy| strategy.conversing());
+    let have_sockets_of_their_own = forms.filter(|form| !form.share_a_connection()).count() > 0;
+    let most = plan.threads.iter().copied().max().unwrap_or(0);
+    match plan.driver {
+        Driver::Events if have_sockets_of_their_own => server.has_room_for(most),
+        _ => Ok(()),
+    }
 }
 
 fn measure_cell(

@@ -12,6 +12,54 @@ use crate::update::Event;
 /// The highest number of threads one race may have: beyond it the threads driver measures the scheduler.
 pub const MAX_THREADS: usize = 1024;
 
+/// The highest number of clients one event loop may have: TCP has some 28,000 ports for them by default.
+pub const MAX_CLIENTS: usize = 20_000;
+
+/// What drives the clients. Figures of different drivers are not comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Driver {
+    /// A thread for every client, which blocks until its update is done.
+    #[default]
+    Threads,
+    /// One thread for all clients, which are state machines over one event loop.
+    Events,
+}
+
+/// What an event loop cannot do yet.
+pub(crate) const EVENTS_ARE_CLOSED: &str =
+    "driver events: it drives a closed loop only; leave out --rate, or say --driver threads";
+
+impl Driver {
+    /// The highest number of clients it may have at once.
+    pub fn most_clients(self) -> usize {
+        match self {
+            Self::Threads => MAX_THREADS,
+            Self::Events => MAX_CLIENTS,
+        }
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Threads => "threads",
+            Self::Events => "events",
+        })
+    }
+}
+
+impl FromStr for Driver {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "threads" => Ok(Self::Threads),
+            "events" => Ok(Self::Events),
+            _ => Err(Error::usage(format!("driver '{text}': say threads or events"))),
+        }
+    }
+}
+
 /// How large one trial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -66,12 +114,20 @@ pub struct Workload {
     pub skew: Skew,
     /// What decides when the next update is sent.
     pub pace: Pace,
+    /// What drives the clients.
+    pub driver: Driver,
 }
 
 impl Workload {
-    /// `threads` clients on one counter, in a closed loop.
+    /// `threads` clients on one counter in a closed loop, a thread each.
     pub fn one_key(threads: usize) -> Self {
-        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed }
+        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: Driver::Threads }
+    }
+
+    /// The same load by another driver.
+    #[must_use]
+    pub fn driven_by(self, driver: Driver) -> Self {
+        Self { driver, ..self }
     }
 
     /// The timetable of a trial of this size; `None` in a closed loop.
@@ -107,7 +163,8 @@ impl Workload {
             })
             .collect();
         let total = cumulative[self.keys - 1];
-        let draws = (self.keys * 16).clamp(1 << 12, 1 << 18);
+        // All clients' tables together stay below 64 MiB, however many they are.
+        let draws = (self.keys * 16).clamp(1 << 12, 1 << 18).min((1 << 25) / self.threads.max(1));
         (0..draws)
             .map(|_| {
                 let at = rng.f64() * total;
@@ -128,6 +185,8 @@ pub struct Plan {
     pub skew: Skew,
     /// Closed loop, or the rate that is offered.
     pub pace: Pace,
+    /// What drives the clients.
+    pub driver: Driver,
     /// How large each trial is.
     pub size: Size,
     /// Passes over all cells; each in an order of its own.
@@ -151,14 +210,19 @@ impl Plan {
     /// # Errors
     /// A usage error that says which figure is out of which range.
     pub fn validate(&self) -> Result<()> {
-        if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > MAX_THREADS) {
-            return Err(Error::usage(format!("threads: give one or more numbers from 1 to {MAX_THREADS}")));
+        let most = self.driver.most_clients();
+        if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > most) {
+            let more = if self.driver == Driver::Threads { ", or up to 20000 with --driver events" } else { "" };
+            return Err(Error::usage(format!("threads: give one or more numbers from 1 to {most}{more}")));
         }
         if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
             return Err(Error::usage(format!("keys: give one or more numbers from 1 to {}", Event::MAX_KEYS)));
         }
         if self.rounds == 0 {
             return Err(Error::usage("rounds: at least 1"));
+        }
+        if self.driver == Driver::Events && self.pace != Pace::Closed {
+            return Err(Error::usage(EVENTS_ARE_CLOSED));
         }
         for workload in self.workloads() {
             workload.timetable(self.size)?;
@@ -187,7 +251,7 @@ impl Plan {
 
     /// Every load, key counts within thread counts.
     fn workloads(&self) -> impl Iterator<Item = Workload> {
-        let load = |threads, keys| Workload { threads, keys, skew: self.skew, pace: self.pace };
+        let load = |threads, keys| Workload { threads, keys, skew: self.skew, pace: self.pace, driver: self.driver };
         self.threads.iter().flat_map(move |&threads| self.keys.iter().map(move |&keys| load(threads, keys)))
     }
 
@@ -213,6 +277,7 @@ mod tests {
             keys: vec![1, 16],
             skew: Skew::Even,
             pace: Pace::Closed,
+            driver: Driver::Threads,
             size: Size::Updates(10),
             rounds: 3,
             seed: 7,
@@ -245,6 +310,8 @@ mod tests {
     fn what_cannot_be_measured_is_refused() {
         assert!(plan().validate().is_ok());
         assert!(Plan { threads: vec![0], ..plan() }.validate().is_err());
+        assert!(Plan { threads: vec![10_000], ..plan() }.validate().is_err());
+        assert!(Plan { threads: vec![10_000], driver: Driver::Events, ..plan() }.validate().is_ok());
         assert!(Plan { keys: vec![], ..plan() }.validate().is_err());
         assert!(Plan { size: Size::Updates(0), ..plan() }.validate().is_err());
         assert!(Plan { pace: Pace::Rate(0), ..plan() }.validate().is_err());

@@ -42,10 +42,21 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
         if coloured { table.force_no_tty().enforce_styling().to_string() } else { table.force_no_tty().to_string() };
     let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     text += &pace(summary);
+    text += drivers(summary);
     if marks {
         text += "* The clients' CPUs had no time left: on more of them, this could be faster.\n";
     }
     text
+}
+
+/// What drove the clients, where it was not a thread each: such figures are not to be mixed with others.
+fn drivers(summary: &Summary) -> &'static str {
+    let is_driven_by = |driver: &str| summary.cells.iter().any(|cell| cell.driver == driver);
+    match (is_driven_by("events"), is_driven_by("threads")) {
+        (true, false) => "Driven by one event loop for all clients, and not by a thread each.\n",
+        (true, true) => "Rows of two drivers, one event loop and a thread each: do not compare them.\n",
+        (false, _) => "",
+    }
 }
 
 /// What decided when updates were sent, and which cells could not follow.

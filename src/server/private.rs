@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 use crate::server::placement::CpuSet;
+use crate::workload::MAX_CLIENTS;
 
 /// Runs "$@" until standard input closes, then kills it and removes the folder.
 const KEEPER: &str = r#"dir=$1; shift
@@ -71,6 +72,8 @@ impl Private {
         command.arg("--unixsocket").arg(dir.path().join("socket")).args(["--unixsocketperm", "700"]);
         command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"]).arg(dir.path());
         // A replica beside it, should a strategy want one, is not to wait for others to join.
+        // Room for as many clients as a race may have; a server that may not have so many files takes as many as it may.
+        command.arg("--maxclients").arg((MAX_CLIENTS + 100).to_string());
         command.args(["--loglevel", "warning", "--repl-diskless-sync-delay", "0"]).args(extra);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = CpuSet::around(cpus, || command.spawn())

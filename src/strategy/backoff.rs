@@ -28,21 +28,30 @@ impl Backoff {
     /// Runs `attempt` until it tells a value, it fails, or patience ends. `None` from it means: beaten, nothing changed.
     pub(super) fn retry(&self, mut attempt: impl FnMut() -> RedisResult<Option<i64>>) -> Result<Update, BoxError> {
         let since = Instant::now();
-        let (mut tries, mut bound) = (0, self.first_us);
+        let mut tries = 0;
         loop {
             tries += 1;
             match attempt() {
                 Ok(Some(value)) => return Ok(Update::Applied { value: Some(value), tries }),
                 Err(error) => return refused_or_unknown(error, tries),
-                Ok(None) if since.elapsed() > PATIENCE => {
-                    let reason = format!("gave up after {} s and {tries} tries", PATIENCE.as_secs());
-                    return Ok(Update::Refused { tries, reason });
-                }
                 Ok(None) => {}
             }
-            std::thread::sleep(Duration::from_micros(fastrand::u64(0..=bound)));
-            bound = (bound * 2).min(self.most_us);
+            match self.after(tries, since.elapsed().as_nanos() as u64) {
+                Ok(wait) => std::thread::sleep(wait),
+                Err(given_up) => return Ok(given_up),
+            }
         }
+    }
+
+    /// How long to wait after try number `tries` was beaten, `elapsed_ns` nanoseconds into the update; the refusal, once
+    /// patience has ended.
+    pub(super) fn after(&self, tries: u32, elapsed_ns: u64) -> Result<Duration, Update> {
+        if u128::from(elapsed_ns) > PATIENCE.as_nanos() {
+            let reason = format!("gave up after {} s and {tries} tries", PATIENCE.as_secs());
+            return Err(Update::Refused { tries, reason });
+        }
+        let doubled = self.first_us.saturating_mul(1 << tries.saturating_sub(1).min(32));
+        Ok(Duration::from_micros(fastrand::u64(0..=doubled.min(self.most_us))))
     }
 }
 

@@ -8,10 +8,12 @@
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::bridge::Bridge;
-use crate::strategy::{Strategy, successor, told_or_refused};
+use crate::strategy::get_set::GetThenSet;
+use crate::strategy::{Conversing, Strategy, boxed, successor, told_or_refused};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -54,11 +56,25 @@ impl Strategy for GetSetMultiplexed {
         &["set"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let bridge = Bridge::start()?;
         let connection = bridge.multiplexed(server)?;
         Ok((0..workers)
             .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
             .collect())
+    }
+}
+
+impl Conversing for GetSetMultiplexed {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, GetThenSet::default))
+    }
+
+    fn share_a_connection(&self) -> bool {
+        true
     }
 }

@@ -4,9 +4,10 @@
 
 use redis::Connection;
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, incr, own_connections};
+use crate::strategy::{Conversing, Strategy, boxed, incr, one_command, own_connections};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -41,7 +42,17 @@ impl Strategy for Incr {
         &["incr"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, Own)
+    }
+}
+
+impl Conversing for Incr {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || one_command::OneCommand::new(1, one_command::incr)))
     }
 }

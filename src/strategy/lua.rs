@@ -10,11 +10,16 @@
 //! through Lua is rounded, and two updates are told the same value
 //! (<https://github.com/redis/redis/issues/3224>). `lua-tonumber-large` shows what comes of plain arithmetic.
 
+use std::sync::Arc;
+
 use redis::Connection;
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
+use crate::resp::Requests;
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, load, own_connections, told_or_refused};
+use crate::strategy::one_command::OneCommand;
+use crate::strategy::{Conversing, Strategy, ask, boxed, load, own_connections, told_or_refused};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -58,6 +63,17 @@ impl Updater for Scripted {
     }
 }
 
+/// The same for the event loop.
+fn conversations(server: &Server, clients: usize, code: &str) -> Result<Vec<Box<dyn Conversation>>> {
+    let hash: Arc<str> = load(server, code)?.into();
+    Ok(boxed(clients, || {
+        let hash = hash.clone();
+        OneCommand::new(1, move |key: &str, requests: &mut Requests| {
+            requests.ask(&[b"EVALSHA", hash.as_bytes(), b"1", key.as_bytes()]);
+        })
+    }))
+}
+
 impl Strategy for Incr {
     fn name(&self) -> &str {
         "lua-incr"
@@ -77,6 +93,10 @@ impl Strategy for Incr {
 
     fn counted_by(&self) -> &[&str] {
         &["incr"]
+    }
+
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
@@ -105,7 +125,23 @@ impl Strategy for GetSet {
         &["set"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Scripted::crew(server, workers, GET_SET)
+    }
+}
+
+impl Conversing for Incr {
+    fn conversations(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        conversations(server, clients, INCR)
+    }
+}
+
+impl Conversing for GetSet {
+    fn conversations(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        conversations(server, clients, GET_SET)
     }
 }

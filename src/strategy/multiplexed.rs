@@ -6,16 +6,18 @@
 //! commands under way still fail, later ones find a new connection.
 //!
 //! How our threads, which block, reach it is told in the file on the bridge. An application that is async itself spares
-//! the two thread switches an update costs here.
+//! the two thread switches an update costs here; so does our event loop, whose clients of `multiplexed-incr` share one
+//! socket of its own.
 
 use redis::Cmd;
 use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::RESPONSE_TIMEOUT;
 use crate::server::Server;
 use crate::strategy::bridge::Bridge;
-use crate::strategy::{Strategy, told_or_refused};
+use crate::strategy::{Conversing, Strategy, boxed, one_command, told_or_refused};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -73,6 +75,10 @@ impl Strategy for Multiplexed {
         &["incr"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let bridge = Bridge::start()?;
         Ok(Shared::crew(bridge.multiplexed(server)?, &bridge, workers))
@@ -108,5 +114,19 @@ impl Strategy for Manager {
         let bridge = Bridge::start()?;
         let config = ConnectionManagerConfig::new().set_number_of_retries(RECONNECTS);
         Ok(Shared::crew(bridge.manager(server, config)?, &bridge, workers))
+    }
+}
+
+impl Conversing for Multiplexed {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || one_command::OneCommand::new(1, one_command::incr)))
+    }
+
+    fn conversing_parameters(&self) -> String {
+        format!("sockets=1,response-timeout={}s", RESPONSE_TIMEOUT.as_secs())
+    }
+
+    fn share_a_connection(&self) -> bool {
+        true
     }
 }

@@ -10,9 +10,10 @@ use std::collections::HashMap;
 
 use redis::{Connection, ConnectionLike, ErrorKind, RedisError, from_redis_value};
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, own_connections, pack, refused_or_unknown};
+use crate::strategy::{Conversing, Strategy, boxed, one_command, own_connections, pack, refused_or_unknown};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -87,11 +88,21 @@ impl Strategy for Pipelined {
         &["incr"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Pipeline {
             connection,
             commands: HashMap::new(),
             packed: Vec::new(),
         })
+    }
+}
+
+impl Conversing for Pipelined {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || one_command::OneCommand::new(DEPTH, one_command::incr)))
     }
 }

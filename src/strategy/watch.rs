@@ -11,9 +11,11 @@
 
 use redis::{Connection, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, own_connections, pack, successor};
+use crate::strategy::watch_conversation::WatchConversation;
+use crate::strategy::{Conversing, Strategy, ask, boxed, own_connections, pack, successor};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -111,6 +113,10 @@ impl Strategy for Watch {
         &["set"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, Watching::new)
     }
@@ -141,7 +147,23 @@ impl Strategy for Pipelined {
         &["set"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| WatchingTogether(Watching::new(connection)))
+    }
+}
+
+impl Conversing for Watch {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || WatchConversation::new(false)))
+    }
+}
+
+impl Conversing for Pipelined {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || WatchConversation::new(true)))
     }
 }

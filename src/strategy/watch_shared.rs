@@ -10,11 +10,13 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
+use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::bridge::Bridge;
 use crate::strategy::watch::BACKOFF;
-use crate::strategy::{Strategy, successor};
+use crate::strategy::watch_conversation::WatchConversation;
+use crate::strategy::{Conversing, Strategy, boxed, successor};
 use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 
@@ -69,11 +71,25 @@ impl Strategy for WatchShared {
         &["set"]
     }
 
+    fn conversing(&self) -> Option<&dyn Conversing> {
+        Some(self)
+    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let bridge = Bridge::start()?;
         let connection = bridge.multiplexed(server)?;
         Ok((0..workers)
             .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
             .collect())
+    }
+}
+
+impl Conversing for WatchShared {
+    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+        Ok(boxed(clients, || WatchConversation::new(false)))
+    }
+
+    fn share_a_connection(&self) -> bool {
+        true
     }
 }

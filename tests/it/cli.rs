@@ -61,6 +61,45 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
 }
 
 #[test]
+fn the_driver_is_chosen_recorded_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run").display().to_string();
+    let output = report(&[
+        "--out",
+        &out,
+        "--driver",
+        "events",
+        "--threads",
+        "2,1500",
+        "--rounds",
+        "1",
+        "--updates",
+        "4",
+        "--strategies",
+        "get-set,incr",
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = Run::read(Path::new(&out)).unwrap();
+    assert_eq!(run.machine.get("driver"), Some("events"));
+    assert_eq!(run.records.len(), 4);
+    assert!(run.records.iter().all(|record| record.driver == "events" && record.verdict.is_some()));
+    let table = text(&output.stdout);
+    assert!(table.contains("one event loop"), "{table}");
+    let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+    assert!(page.contains("one event loop"));
+    // Of the default plan, what has no such form is skipped, and the row says why.
+    let out = dir.path().join("default").display().to_string();
+    let output = report(&["--out", &out, "--driver", "events", "--threads", "3", "--rounds", "1", "--updates", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = Run::read(Path::new(&out)).unwrap();
+    let has_form = redis_lost_updates::strategy::conversing();
+    for record in &run.records {
+        let skipped = record.note.as_deref().is_some_and(|note| note.starts_with("skipped: has no event-loop form"));
+        assert_eq!(skipped, !has_form.contains(&record.strategy.as_str()), "{record:?}");
+    }
+}
+
+#[test]
 fn json_is_one_document_and_nothing_else_on_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
@@ -93,9 +132,13 @@ fn a_page_is_a_function_of_its_rows() {
 #[test]
 fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
     let nowhere = tempfile::tempdir().unwrap().path().join("x").display().to_string();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["--redis-url", "redis://127.0.0.1:1"], "127.0.0.1:1"),
         (&["--threads", "0"], "1 to 1024"),
+        (&["--threads", "2000"], "--driver events"),
+        (&["--threads", "30000", "--driver", "events"], "1 to 20000"),
+        (&["--driver", "events", "--strategies", "incr,mutex"], "multiplexed-incr"),
+        (&["--driver", "events", "--strategies", "incr", "--rate", "500"], "closed loop"),
         (&["--strategies", "nope"], "get-set"),
         (&["render", "/nonexistent"], "/nonexistent"),
         (&["--server-bin", "/nonexistent/redis-server"], "/nonexistent/redis-server"),

@@ -7,6 +7,7 @@ use redis_lost_updates::explain::{Witness, explain, record_losses};
 use redis_lost_updates::record::{Folder, Machine, Record, Run, Step};
 use redis_lost_updates::strategy::find;
 use redis_lost_updates::verdict::Promise;
+use redis_lost_updates::workload::Workload;
 
 use crate::server::private;
 
@@ -49,8 +50,8 @@ fn get_set_at_two_threads_is_explained() {
 fn what_loses_nothing_has_no_witness() {
     let server = private();
     let strategies = find(&["incr"]).unwrap();
-    let patience = std::time::Duration::from_millis(100);
-    let witness = redis_lost_updates::explain::explain_within(&server, strategies[0], 2, patience, &NEVER).unwrap();
+    let (patience, two) = (std::time::Duration::from_millis(100), Workload::one_key(2));
+    let witness = redis_lost_updates::explain::explain_within(&server, strategies[0], two, patience, &NEVER).unwrap();
     assert_eq!(witness, None);
 }
 

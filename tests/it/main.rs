@@ -5,6 +5,7 @@
 mod cli;
 mod compare;
 mod compose;
+mod events;
 mod explain;
 mod history;
 mod interchange;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 /// The order of rooms: a file may import only from rooms named before its own.
 const ORDER: &[&str] = &[
     "error",
+    "resp",
     "stats",
     "update",
     "pace",
+    "conversation",
     "workload",
     "verdict",
     "history",
@@ -17,6 +19,7 @@ const ORDER: &[&str] = &[
     "until",
     "race",
     "server",
+    "event_loop",
     "strategy",
     "machine",
     "demo",

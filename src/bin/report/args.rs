@@ -10,7 +10,7 @@ use redis_lost_updates::server::compose::Service;
 use redis_lost_updates::server::{Placement, Wanted};
 use redis_lost_updates::strategy;
 use redis_lost_updates::until::{FEWEST, Goal};
-use redis_lost_updates::workload::{Plan, Size, Skew};
+use redis_lost_updates::workload::{Driver, Plan, Size, Skew};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 ///
@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Predict {
         /// Thread counts
         #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "2,4,8,16",
-              value_parser = clap::value_parser!(u16).range(1..=4096))]
+              value_parser = clap::value_parser!(u16).range(1..=20_000))]
         threads: Vec<u16>,
         /// Counters that the updates are spread over evenly
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16384))]
@@ -137,9 +137,12 @@ pub(crate) struct PlanArgs {
     /// Race every strategy there is, in as long as that takes at the default trial time
     #[arg(long, conflicts_with_all = ["strategies", "quick"])]
     full: bool,
-    /// Thread counts [default: 1,2,4,8,16]
+    /// Thread counts, which are client counts with --driver events [default: 1,2,4,8,16]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     threads: Vec<usize>,
+    /// What drives the clients: threads (a thread each, up to 1024) or events (one event loop for all, up to 20000)
+    #[arg(long, value_name = "threads|events", default_value = "threads")]
+    driver: Driver,
     /// Key counts: how many counters the updates are spread over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
@@ -269,6 +272,7 @@ impl PlanArgs {
             keys: self.keys.clone(),
             skew: self.skew,
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
+            driver: self.driver,
             size: Size::Updates(1),
             rounds: self.rounds.filter(|_| self.until.is_none()).unwrap_or(if self.quick { 2 } else { 5 }),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
@@ -291,6 +295,7 @@ impl PlanArgs {
             }
         }
         plan.validate()?;
+        self.asks_only_what_there_is()?;
         Ok(plan)
     }
 
@@ -305,6 +310,23 @@ const UNTIL_ROUNDS: u32 = 100;
 
 /// The longest that `--until` measures.
 const UNTIL_TIME: Duration = Duration::from_secs(600);
+
+impl PlanArgs {
+    /// A strategy that was asked for by name is not skipped in silence.
+    fn asks_only_what_there_is(&self) -> Result<()> {
+        let known = strategy::conversing();
+        let lacks_a_form = |name: &&String| {
+            strategy::find(&[name]).is_ok_and(|found| found.len() == 1) && !known.contains(&name.as_str())
+        };
+        match self.strategies.iter().find(lacks_a_form) {
+            Some(name) if self.driver == Driver::Events => Err(Error::usage(format!(
+                "strategy {name} has no event-loop form; those that have one: {}",
+                known.join(", ")
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Every trial's time with `--full`: as long as a default trial.
 const FULL_TRIAL: Duration = Duration::from_millis(150);

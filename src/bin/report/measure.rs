@@ -27,6 +27,7 @@ pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
     }
     let mut said = Said::new(cli.output.quiet);
     let server = cli.server.wanted().resolve(&STOP, &mut |line| said.note(line))?;
+    trial::check_room(&plan, &server, &strategies)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());
     machine.add("command", command_line());

@@ -72,9 +72,10 @@ pub(super) fn in_words(view: &View) -> String {
         (None, _) => String::new(),
     };
     esc(&format!(
-        "{} {version}, {whose}, reached over {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}",
+        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}",
         get("server"),
         view.transports().join(" and "),
+        driven(view),
         get("cpu"),
         get("kernel"),
         get("arch"),
@@ -89,6 +90,15 @@ pub(super) fn overhead(machine: &Machine) -> Option<String> {
     let clock =
         machine.get("clock_ns_per_read").map_or_else(String::new, |ns| format!(", {ns} ns of them for the clock"));
     Some(format!("Measuring adds {recording} ns to every update{clock}."))
+}
+
+/// What drove the clients.
+fn driven(view: &View) -> &'static str {
+    match view.cast.first().map(|member| member.driver.as_str()) {
+        _ if view.has_mixed_drivers() => "clients that are driven in different ways",
+        Some("events") => "one event loop for all clients",
+        _ => "a thread for each client",
+    }
 }
 
 /// How to do it again: (what it is for, the line to type).

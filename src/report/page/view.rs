@@ -45,7 +45,8 @@ impl<'a> View<'a> {
 
     /// Whether clients are not all driven the same way, which a ranking must say.
     pub(super) fn has_mixed_drivers(&self) -> bool {
-        self.cast.iter().any(|member| member.driver != self.cast[0].driver)
+        let cells = &self.summary.cells;
+        cells.iter().any(|cell| cell.driver != cells[0].driver)
     }
 
     /// Whether the law of the race speaks of this run: GET and SET, on keys that are all alike.

@@ -1,0 +1,45 @@
+//! One client as a state machine: what it asks next, given what it was answered. It knows replies, not sockets.
+//!
+//! An [`Updater`](crate::update::Updater) blocks its thread until an update is done. A [`Conversation`] is the same
+//! client turned inside out, so that one thread can hold thousands of them: it appends requests, is handed their
+//! replies one by one, and says when its update is done. It has no clock and no socket, so a test plays the server.
+
+use std::time::Duration;
+
+use crate::error::BoxError;
+use crate::resp::{Reply, Requests};
+use crate::update::Update;
+
+/// One client's updates, one hand-over at a time.
+pub trait Conversation: Send {
+    /// How many updates it likes to be handed at once (a pipeline).
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// Begins an update of each counter in `keys`, at most [`Conversation::batch`] of them: appends the first requests.
+    ///
+    /// Called only when nothing is under way. Whatever was under way when a connection was lost is forgotten.
+    fn begin(&mut self, keys: &[&str], requests: &mut Requests);
+
+    /// Takes the next reply, `elapsed_ns` nanoseconds after the hand-over. Pushes an outcome onto `done` for every
+    /// update that now has one, in the order of its keys, and appends whatever is to be asked next.
+    fn reply(&mut self, reply: Reply<'_>, elapsed_ns: u64, requests: &mut Requests, done: &mut Vec<Update>) -> Turn;
+
+    /// The wait it asked for by [`Turn::Later`] is over: appends the requests of the next try.
+    fn again(&mut self, _requests: &mut Requests) {}
+}
+
+/// What comes next.
+#[must_use]
+#[derive(Debug)]
+pub enum Turn {
+    /// Another reply.
+    Reply,
+    /// A wait of this long, and then [`Conversation::again`]: somebody else was faster, and nothing has changed.
+    Later(Duration),
+    /// The next update: each of this hand-over has its outcome.
+    Done,
+    /// Nothing: it cannot be told what became of the updates without an outcome. They are *unknown*.
+    Failed(BoxError),
+}

@@ -1,0 +1,342 @@
+//! The timed section for thousands of clients: one thread, one event loop, every client a state machine.
+//!
+//! A thread for every client costs two switches an update and ends at some hundred clients. Here one thread waits for
+//! all sockets at once (epoll, edge-triggered: a read that comes back short has emptied the socket), hands every reply
+//! to the client that waits for it, and sends what that one asks next. Everything that one read brought is handled before
+//! anything is sent: clients that share a socket so share the system calls too.
+//!
+//! What comes out is what [`crate::race`] gives: a lane of events for every client, made before the start. A client's lane
+//! starts when its first request is made; all first requests go out in one burst, so the overlap says how long that
+//! took. The clock is read once for every read: the end of an update is when the read that brought its last reply
+//! returned, and the next one begins there.
+
+mod alarm;
+mod line;
+mod racer;
+
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use crate::conversation::{Conversation, Turn};
+use crate::error::{Error, Result};
+use crate::race::{Heat, Limits, Work, said, thread_cpu_ns};
+use crate::resp::{Reply, Requests};
+use crate::server::{RESPONSE_TIMEOUT, Server};
+
+use alarm::Alarm;
+use line::Line;
+use racer::Racer;
+
+/// How often the loop looks up although nothing came: for a raised stop, and for replies that are overdue.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Sockets looked at between two waits, at most.
+const EVENTS: usize = 1_024;
+
+/// The alarm's token; the others are the numbers of lines.
+const ALARM: Token = Token(usize::MAX - 1);
+
+/// Clients and their sockets, opened and watched.
+pub struct EventLoop {
+    poll: Poll,
+    alarm: Alarm,
+    lines: Vec<Line>,
+    clients: Vec<Box<dyn Conversation>>,
+    /// Clients on one line: one, or all of them.
+    sharers: usize,
+}
+
+impl EventLoop {
+    /// Connects the clients: all over one socket if they are to `share`, else each over its own.
+    ///
+    /// # Errors
+    /// A connection cannot be had, or this process may not have so many.
+    pub fn open(server: &Server, clients: Vec<Box<dyn Conversation>>, share: bool) -> Result<Self> {
+        let sharers = if share { clients.len().max(1) } else { 1 };
+        let sockets = server.sockets(clients.len().div_ceil(sharers))?;
+        let watch = || {
+            let poll = Poll::new()?;
+            let alarm = Alarm::new(poll.registry(), ALARM)?;
+            let watched = |(number, socket)| Line::watched(socket, poll.registry(), Token(number));
+            let lines: std::io::Result<Vec<Line>> = sockets.into_iter().enumerate().map(watched).collect();
+            Ok((poll, alarm, lines?))
+        };
+        let cannot = |e: std::io::Error| Error::broken(format!("cannot watch the clients' sockets: {e}"));
+        let (poll, alarm, lines) = watch().map_err(cannot)?;
+        Ok(Self { poll, alarm, lines, clients, sharers })
+    }
+
+    /// How many updates a client likes to be handed at once.
+    pub fn batch(&self) -> usize {
+        self.clients.iter().map(|client| client.batch()).max().unwrap_or(1)
+    }
+
+    /// Races every client on this thread, and gives back what each did. The CPU time of the one thread stands in the
+    /// first lane.
+    ///
+    /// # Errors
+    /// A client panicked: the message names it and what it said. The others finish first. Or the system cannot wait for
+    /// the sockets.
+    pub fn race(&mut self, work: &[Work<'_>], limits: Limits<'_>) -> Result<Heat> {
+        assert_eq!(work.len(), self.clients.len(), "work for every client");
+        self.alarm.clear();
+        let racers: Vec<Racer<'_>> = work.iter().map(Racer::new).collect();
+        let cpu_before = thread_cpu_ns();
+        let mut race = Race {
+            running: racers.len(),
+            racers,
+            house: self,
+            limits,
+            zero: Instant::now(),
+            requests: Requests::default(),
+            keys: Vec::new(),
+            panic: None,
+        };
+        race.start();
+        race.run().map_err(|e| Error::broken(format!("cannot wait for the clients' sockets: {e}")))?;
+        let (panic, racers) = (race.panic, race.racers);
+        let mut heat = Heat { lanes: racers.into_iter().map(|racer| racer.lane).collect() };
+        if let Some(lane) = heat.lanes.first_mut() {
+            lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
+        }
+        panic.map_or(Ok(heat), |said| Err(Error::broken(said)))
+    }
+}
+
+/// One race under way.
+struct Race<'a, 'w> {
+    house: &'a mut EventLoop,
+    racers: Vec<Racer<'w>>,
+    limits: Limits<'a>,
+    zero: Instant,
+    /// Clients that are not done yet; each of them has a hand-over under way.
+    running: usize,
+    /// What is to be sent on the line at hand.
+    requests: Requests,
+    /// The counters of the hand-over that begins.
+    keys: Vec<&'w str>,
+    /// The first panic.
+    panic: Option<String>,
+}
+
+impl Race<'_, '_> {
+    fn now(&self) -> u64 {
+        self.zero.elapsed().as_nanos() as u64
+    }
+
+    /// The clients on a line.
+    fn members(&self, line: usize) -> Range<usize> {
+        let sharers = self.house.sharers;
+        line * sharers..((line + 1) * sharers).min(self.racers.len())
+    }
+
+    /// Everybody's first requests, in one burst.
+    fn start(&mut self) {
+        for line in 0..self.house.lines.len() {
+            let lost = self.house.lines[line].lost.clone();
+            for client in self.members(line) {
+                let now = self.now();
+                self.racers[client].start(now);
+                match &lost {
+                    None => self.begin(client, now),
+                    Some(why) => self.give_up(client, why, now),
+                }
+            }
+            self.send(line);
+        }
+    }
+
+    /// Waits and serves until every client is done.
+    fn run(&mut self) -> std::io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut buffer = Vec::new();
+        let mut now = self.now();
+        let mut looked_up = now;
+        while self.running > 0 {
+            let wait = self.house.alarm.wind(now)?.map_or(TICK, |wait| wait.min(TICK));
+            match self.house.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in events.iter().filter(|event| event.token() != ALARM) {
+                let line = event.token().0;
+                if event.is_writable() {
+                    self.send(line);
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.receive(line, event.is_read_closed(), &mut buffer);
+                }
+            }
+            now = self.now();
+            self.wake(now);
+            if now - looked_up > TICK.as_nanos() as u64 {
+                looked_up = now;
+                self.hang_up_on_the_silent(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in all that has come on a line, and sends what its clients ask next.
+    fn receive(&mut self, line: usize, closed: bool, buffer: &mut Vec<u8>) {
+        while self.house.lines[line].lost.is_none() {
+            let received = match self.house.lines[line].receive(buffer) {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(error) => return self.lose(line, &error.to_string()),
+            };
+            let now = self.now();
+            let mut from = 0;
+            loop {
+                match Reply::read(&buffer[from..received.filled]) {
+                    Ok(Some((reply, length))) => {
+                        from += length;
+                        let Some(client) = self.house.lines[line].expects.pop_front() else {
+                            return self.lose(line, "a reply came that nobody had asked for");
+                        };
+                        self.hear(client as usize, reply, now);
+                    }
+                    Ok(None) => break,
+                    Err(error) => return self.lose(line, &error.to_string()),
+                }
+            }
+            self.house.lines[line].keep(&buffer[from..received.filled]);
+            self.send(line);
+            // What follows a short read has an event of its own, but for an end that this event has told already.
+            if received.is_all && !closed {
+                return;
+            }
+        }
+    }
+
+    /// Hands a reply to its client.
+    fn hear(&mut self, client: usize, reply: Reply<'_>, now: u64) {
+        let racer = &mut self.racers[client];
+        racer.owed -= 1;
+        // One whose hand-over has ended early only lets the rest of its replies pass by.
+        if racer.ending.is_none() {
+            let elapsed = now - racer.lane.end_ns;
+            let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
+            let turn = catch_unwind(AssertUnwindSafe(|| machine.reply(reply, elapsed, requests, &mut racer.done)));
+            self.take(client, turn, now);
+        }
+        self.settle(client, now);
+    }
+
+    /// Begins a client's next hand-over.
+    fn begin(&mut self, client: usize, now: u64) {
+        let (racer, machine) = (&mut self.racers[client], &mut self.house.clients[client]);
+        racer.hand_over(machine.batch(), &mut self.keys);
+        let (keys, requests) = (&self.keys, &mut self.requests);
+        let begun = catch_unwind(AssertUnwindSafe(|| machine.begin(keys, requests)));
+        self.take(client, begun.map(|()| Turn::Reply), now);
+        self.settle(client, now);
+    }
+
+    /// Notes what a client asked, and what it is waiting for.
+    fn take(&mut self, client: usize, turn: std::thread::Result<Turn>, now: u64) {
+        let asked = std::mem::take(&mut self.requests.commands);
+        let racer = &mut self.racers[client];
+        if asked > 0 {
+            racer.owed += asked as u32;
+            racer.asked_ns = now;
+            let expects = &mut self.house.lines[client / self.house.sharers].expects;
+            expects.extend(std::iter::repeat_n(client as u32, asked));
+        }
+        match turn {
+            Ok(Turn::Reply) if racer.owed == 0 => {
+                racer.ending = Some(Err("it waits for a reply that it did not ask for".into()));
+            }
+            Ok(Turn::Reply) => {}
+            Ok(Turn::Later(wait)) => self.house.alarm.set(now + wait.as_nanos() as u64, client),
+            Ok(Turn::Done) => racer.ending = Some(Ok(())),
+            Ok(Turn::Failed(error)) => racer.ending = Some(Err(error)),
+            Err(panic) => {
+                let words = said(&*panic);
+                self.panic.get_or_insert_with(|| format!("worker {client} panicked: {words}"));
+                racer.stop_after_this();
+                racer.ending = Some(Err(words.into()));
+            }
+        }
+    }
+
+    /// Writes a hand-over down once it has ended and all its replies have come, and begins the next.
+    fn settle(&mut self, client: usize, now: u64) {
+        let racer = &mut self.racers[client];
+        if racer.owed > 0 {
+            return;
+        }
+        let Some(ending) = racer.ending.take() else { return };
+        racer.write_down(ending, now);
+        if racer.goes_on(self.limits) {
+            self.begin(client, now);
+        } else {
+            racer.is_finished = true;
+            self.running -= 1;
+        }
+    }
+
+    /// Begins the next try of everybody whose wait is over.
+    fn wake(&mut self, now: u64) {
+        while let Some(client) = self.house.alarm.due(now) {
+            if self.racers[client].is_finished {
+                continue;
+            }
+            let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
+            let turn = catch_unwind(AssertUnwindSafe(|| machine.again(requests)));
+            self.take(client, turn.map(|()| Turn::Reply), now);
+            self.settle(client, now);
+            self.send(client / self.house.sharers);
+        }
+    }
+
+    /// Sends what was made for a line, and what the system did not take before.
+    fn send(&mut self, line: usize) {
+        let sent = self.house.lines[line].send(&self.requests.bytes, self.house.poll.registry(), Token(line));
+        self.requests.clear();
+        if let Err(error) = sent {
+            self.lose(line, &error.to_string());
+        }
+    }
+
+    /// A line is gone: whatever was under way on it is unknown, and its clients are done.
+    fn lose(&mut self, line: usize, why: &str) {
+        self.requests.clear();
+        self.house.lines[line].close(why, self.house.poll.registry());
+        let now = self.now();
+        for client in self.members(line) {
+            let racer = &mut self.racers[client];
+            if !racer.is_finished {
+                racer.owed = 0;
+                racer.stop_after_this();
+                racer.ending.get_or_insert_with(|| Err(why.into()));
+                self.settle(client, now);
+            }
+        }
+    }
+
+    /// A client whose connection was lost in an earlier race: what it is asked first has no chance.
+    fn give_up(&mut self, client: usize, why: &str, now: u64) {
+        let racer = &mut self.racers[client];
+        racer.hand_over(1, &mut self.keys);
+        racer.stop_after_this();
+        racer.ending = Some(Err(why.into()));
+        self.settle(client, now);
+    }
+
+    /// Gives up on lines that owe a reply for too long, as a blocking client does.
+    fn hang_up_on_the_silent(&mut self, now: u64) {
+        let is_overdue = |racer: &Racer<'_>| {
+            racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64
+        };
+        for line in 0..self.house.lines.len() {
+            if self.racers[self.members(line)].iter().any(is_overdue) {
+                self.lose(line, &format!("no reply within {} s", RESPONSE_TIMEOUT.as_secs()));
+            }
+        }
+    }
+}

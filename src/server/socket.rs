@@ -1,0 +1,193 @@
+//! Bare sockets to the server, for those who speak its protocol themselves: the event loop's clients.
+//!
+//! They are as a strategy's connections are: TCP_NODELAY, logged in, and on the URL's database.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use mio::event::Source;
+use redis::{Connection, ConnectionAddr};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::error::{BoxError, Error, Result};
+use crate::resp::{Reply, Requests};
+use crate::server::{RESPONSE_TIMEOUT, Server};
+
+/// How long one connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Files that this process has open beside its clients' sockets, at most.
+const OTHER_FILES: u64 = 200;
+
+/// A socket that never blocks and can be watched by an event loop.
+pub(crate) trait Socket: Read + Write + Source + Send {}
+impl<T: Read + Write + Source + Send> Socket for T {}
+
+/// A socket as the system gives it, which blocks.
+trait Stream: Read + Write {
+    /// Gives up waiting for a reply after a while.
+    fn impatient(&self) -> std::io::Result<()>;
+    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>>;
+}
+
+impl Stream for TcpStream {
+    fn impatient(&self) -> std::io::Result<()> {
+        self.set_read_timeout(Some(RESPONSE_TIMEOUT))
+    }
+
+    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
+        self.set_nonblocking(true)?;
+        Ok(Box::new(mio::net::TcpStream::from_std(*self)))
+    }
+}
+
+impl Stream for UnixStream {
+    fn impatient(&self) -> std::io::Result<()> {
+        self.set_read_timeout(Some(RESPONSE_TIMEOUT))
+    }
+
+    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
+        self.set_nonblocking(true)?;
+        Ok(Box::new(mio::net::UnixStream::from_std(*self)))
+    }
+}
+
+impl Server {
+    /// `count` new connections. Each is made and answered before the next: thousands at once would overflow the server's
+    /// queue of unaccepted ones.
+    ///
+    /// # Errors
+    /// This process may not have so many files, the server has no room for so many clients, nothing answers there, or
+    /// it refuses us.
+    pub(crate) fn sockets(&self, count: usize) -> Result<Vec<Box<dyn Socket>>> {
+        allow_files(count)?;
+        let targets = self.targets().map_err(|e| self.unreachable(&e))?;
+        let hello = self.hello();
+        let mut sockets = Vec::with_capacity(count);
+        for made in 0..count {
+            let socket = self.open(&targets).and_then(|stream| greet(stream, &hello));
+            sockets.push(socket.map_err(|e| {
+                let after = if made > 0 { format!(" (after {made} of {count} connections)") } else { String::new() };
+                Error::server(format!("server {}: {e}{after}", self.address()))
+            })?);
+        }
+        Ok(sockets)
+    }
+
+    /// Checks that `clients` more clients could connect, before anything is measured.
+    ///
+    /// # Errors
+    /// This process may not have so many files, or the server has no room for them: one line that says what to do.
+    pub fn has_room_for(&self, clients: usize) -> Result<()> {
+        allow_files(clients)?;
+        let (most, now) = clients_of(&mut self.connect()?).map_err(|e| self.refuses(&e))?;
+        // One of ours reads the counter, one looks on; where the server does not say how many it takes, we find out.
+        if most > 0 && now + clients + 2 > most {
+            let address = self.address();
+            return Err(Error::server(format!(
+                "server {address} has no room for {clients} more clients: it takes {most} (maxclients) and has {now}; raise \
+                 its maxclients or ask for fewer with --threads"
+            )));
+        }
+        Ok(())
+    }
+
+    fn targets(&self) -> std::io::Result<Vec<SocketAddr>> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn open(&self, targets: &[SocketAddr]) -> Result<Box<dyn Stream>, BoxError> {
+        if let ConnectionAddr::Unix(path) = self.client.get_connection_info().addr() {
+            return Ok(Box::new(UnixStream::connect(path)?));
+        }
+        let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
+        for target in targets {
+            match TcpStream::connect_timeout(target, PATIENCE) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Box::new(stream));
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed.into())
+    }
+
+    /// Who we are, which database, and whether anybody is there.
+    fn hello(&self) -> Requests {
+        let settings = self.client.get_connection_info().redis_settings();
+        let mut hello = Requests::default();
+        match (settings.username(), settings.password()) {
+            (Some(user), Some(password)) => hello.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()]),
+            (None, Some(password)) => hello.ask(&[b"AUTH", password.as_bytes()]),
+            _ => {}
+        }
+        if settings.db() != 0 {
+            hello.ask(&[b"SELECT", settings.db().to_string().as_bytes()]);
+        }
+        hello.ask(&[b"PING"]);
+        hello
+    }
+
+    fn unreachable(&self, error: &std::io::Error) -> Error {
+        Error::server(format!("server {}: {error} (is a server running there?)", self.address()))
+    }
+}
+
+/// Sends `hello` and waits until each of its commands is answered.
+fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket>, BoxError> {
+    stream.impatient()?;
+    // A server that has no room says so and hangs up: what it said is worth more than our broken pipe.
+    let sent = stream.write_all(hello.bytes());
+    let (mut heard, mut answered) = (Vec::new(), 0);
+    while answered < hello.commands() {
+        match Reply::read(&heard)? {
+            Some((Reply::Error(why), _)) => return Err(why.into()),
+            Some((_, length)) => {
+                heard.drain(..length);
+                answered += 1;
+            }
+            None => {
+                let mut more = [0; 512];
+                match stream.read(&mut more)? {
+                    0 => return Err("the server hung up".into()),
+                    length => heard.extend_from_slice(&more[..length]),
+                }
+            }
+        }
+    }
+    sent?;
+    Ok(stream.unblocked()?)
+}
+
+/// Lets this process have a file open for each of `clients` clients.
+fn allow_files(clients: usize) -> Result<()> {
+    let (now, wanted) = (getrlimit(Resource::Nofile), clients as u64 + OTHER_FILES);
+    if now.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    // Beyond the hard limit only for those who may raise it.
+    let maximum = now.maximum.map(|maximum| maximum.max(wanted));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|_| {
+        let hard = now.maximum.unwrap_or_default();
+        Error::usage(format!(
+            "{clients} connections need {wanted} open files, and this process may have {hard} (ulimit -Hn): ask for \
+             fewer with --threads"
+        ))
+    })
+}
+
+/// How many clients the server takes (0 if it does not say) and has.
+fn clients_of(db: &mut Connection) -> redis::RedisResult<(usize, usize)> {
+    let info: String = redis::cmd("INFO").arg("clients").query(db)?;
+    let field = |name: &str| {
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    };
+    Ok((field("maxclients"), field("connected_clients")))
+}

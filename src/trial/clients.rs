@@ -1,0 +1,72 @@
+//! A crew's clients, driven one way or the other: a thread each, or all of them by one event loop.
+
+use rayon::ThreadPool;
+
+use crate::error::{Error, Result};
+use crate::event_loop::EventLoop;
+use crate::pace::Timetable;
+use crate::race::{self, Heat, Limits, Work};
+use crate::server::Server;
+use crate::strategy::Strategy;
+use crate::update::Updater;
+use crate::workload::{Driver, EVENTS_ARE_CLOSED, Workload};
+
+pub(super) enum Clients {
+    Threads { updaters: Vec<Box<dyn Updater>>, pool: ThreadPool },
+    Events(Box<EventLoop>),
+}
+
+impl Clients {
+    pub(super) fn open(server: &Server, strategy: &dyn Strategy, workload: &Workload) -> Result<Self> {
+        let (wanted, name) = (workload.threads, strategy.name());
+        let all = |got: usize, what: &str| match got == wanted {
+            true => Ok(()),
+            false => Err(Error::broken(format!("strategy {name} opened {got} {what} for {wanted} threads"))),
+        };
+        match workload.driver {
+            Driver::Threads => {
+                let updaters = strategy.open(server, wanted)?;
+                all(updaters.len(), "updaters")?;
+                Ok(Self::Threads { updaters, pool: race::pool(wanted)? })
+            }
+            Driver::Events => {
+                let form = strategy.conversing().ok_or_else(|| Error::usage(format!("strategy {name} {NO_FORM}")))?;
+                let conversations = form.conversations(server, wanted)?;
+                all(conversations.len(), "conversations")?;
+                let house = EventLoop::open(server, conversations, form.share_a_connection())?;
+                Ok(Self::Events(Box::new(house)))
+            }
+        }
+    }
+
+    pub(super) fn race(&mut self, work: &[Work<'_>], limits: Limits<'_>) -> Result<Heat> {
+        match self {
+            Self::Threads { updaters, pool } => race::race(pool, updaters, work, limits),
+            Self::Events(house) => house.race(work, limits),
+        }
+    }
+
+    /// The same as an open loop.
+    pub(super) fn race_on_schedule(
+        &mut self,
+        work: &[Work<'_>],
+        timetable: &Timetable,
+        limits: Limits<'_>,
+    ) -> Result<Heat> {
+        match self {
+            Self::Threads { updaters, pool } => race::race_on_schedule(pool, updaters, work, timetable, limits),
+            Self::Events(_) => Err(Error::usage(EVENTS_ARE_CLOSED)),
+        }
+    }
+
+    /// How many updates a client likes to be handed at once.
+    pub(super) fn batch(&self) -> usize {
+        match self {
+            Self::Threads { updaters, .. } => updaters.iter().map(|updater| updater.batch()).max().unwrap_or(1),
+            Self::Events(house) => house.batch(),
+        }
+    }
+}
+
+/// What keeps a strategy from being driven by an event loop.
+pub(super) const NO_FORM: &str = "has no event-loop form";
