@@ -46,8 +46,6 @@ struct Arguments {
 
 /// All readings of one group, in which alone figures are compared.
 pub(crate) struct Group {
-    /// `tcp` or `unix`.
-    pub(crate) transport: String,
     /// Connections of each contender.
     pub(crate) connections: usize,
     /// Commands in one round trip.
@@ -56,28 +54,21 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<(Contender, Vec<Reading>)>,
 }
 
+impl Group {
+    fn of(connections: usize, depth: usize) -> Self {
+        let rows = contender::all(depth).into_iter().map(|contender| (contender, Vec::new())).collect();
+        Self { connections, depth, rows }
+    }
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let time = Duration::from_millis(arguments.millis);
-    let mut groups = Vec::new();
-    let mut about = String::new();
+    let mut text = String::new();
     for transport in &arguments.transports {
-        let server = server(transport, arguments.server_bin.clone())?;
-        about = described(&server, &arguments)?;
-        let mut here: Vec<Group> = Vec::new();
-        for (&connections, depth) in arguments.connections.iter().flat_map(|c| [(c, 1), (c, 16)]) {
-            let rows = contender::all(depth).into_iter().map(|contender| (contender, Vec::new())).collect();
-            here.push(Group { transport: transport.clone(), connections, depth, rows });
-        }
-        for round in 1..=arguments.rounds {
-            eprintln!("{transport}: round {round} of {}", arguments.rounds);
-            for group in &mut here {
-                measure(&server, group, time, round)?;
-            }
-        }
-        groups.extend(here);
+        // On a thread of its own, which the server's door keeps on the clients' CPUs: the next server needs the others too.
+        let run = std::thread::scope(|scope| scope.spawn(|| race(transport, &arguments)).join());
+        text += &run.map_err(|_| Error::broken(format!("the race over {transport} panicked")))??;
     }
-    let text = format!("{about}\n{}", table::markdown(&groups));
     match &arguments.into {
         Some(path) => put_into(path, &text),
         None => {
@@ -85,6 +76,20 @@ fn main() -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// All rounds over one transport, as text.
+fn race(transport: &str, arguments: &Arguments) -> Result<String> {
+    let server = server(transport, arguments.server_bin.clone())?;
+    let groups = arguments.connections.iter().flat_map(|&connections| [(connections, 1), (connections, 16)]);
+    let mut groups: Vec<Group> = groups.map(|(connections, depth)| Group::of(connections, depth)).collect();
+    for round in 1..=arguments.rounds {
+        eprintln!("{transport}: round {round} of {}", arguments.rounds);
+        for group in &mut groups {
+            measure(&server, group, Duration::from_millis(arguments.millis), round)?;
+        }
+    }
+    Ok(format!("### {transport}\n\n{}\n{}", described(&server, arguments)?, table::markdown(&groups)))
 }
 
 fn server(transport: &str, binary: Option<PathBuf>) -> Result<Server> {

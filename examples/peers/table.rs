@@ -6,34 +6,52 @@ use crate::contender::{BASELINE, Contender, Reading};
 /// Busier than this, a side is the limit.
 const SATURATED: f64 = 0.9;
 
-/// One table a group.
+/// For each pipeline depth the ratios at a glance, and then every figure.
 pub(crate) fn markdown(groups: &[Group]) -> String {
-    groups.iter().map(of).collect()
+    let mut depths: Vec<usize> = groups.iter().map(|group| group.depth).collect();
+    depths.sort_unstable();
+    depths.dedup();
+    let of = |depth: &usize| groups.iter().filter(|group| group.depth == *depth).collect::<Vec<_>>();
+    depths.iter().map(|depth| ratios(&of(depth)) + &figures(&of(depth))).collect()
 }
 
-fn of(group: &Group) -> String {
-    let depth = if group.depth == 1 { String::new() } else { format!(", {} commands a round trip", group.depth) };
-    let clients = if group.connections == 1 { "1 client".to_owned() } else { format!("{} clients", group.connections) };
-    let mut out = format!(
-        "\n**{}, {clients}{depth}**\n\n| contender | updates/s | to {BASELINE} | client CPUs | server CPUs | the limit | lost |\n\
-         |---|--:|--:|--:|--:|---|--:|\n",
-        group.transport
-    );
-    let baseline = group.rows.iter().find(|(contender, _)| contender.name() == BASELINE).map(|(_, readings)| readings);
-    for (contender, readings) in &group.rows {
+/// Contenders down, connections across.
+fn ratios(groups: &[&Group]) -> String {
+    let depth = match groups[0].depth {
+        1 => "one command a round trip".to_owned(),
+        depth => format!("{depth} commands a round trip"),
+    };
+    let heads: Vec<String> = groups.iter().map(|group| format!(" {} ", group.connections)).collect();
+    let mut out = format!("Ratio to {BASELINE}, {depth}, by connections:\n\n| contender |{}|\n", heads.join("|"));
+    out += &format!("|---|{}\n", "--:|".repeat(groups.len()));
+    for (at, (contender, _)) in groups[0].rows.iter().enumerate() {
+        let cells: Vec<String> = groups.iter().map(|group| format!(" {} ", ratio(group, at))).collect();
+        out += &format!("| {} |{}|\n", bold(contender), cells.join("|"));
+    }
+    out + "\n"
+}
+
+/// Everything measured.
+fn figures(groups: &[&Group]) -> String {
+    let mut out = "<details><summary>Rates, CPUs and who was the limit</summary>\n\n\
+         | connections | contender | updates/s | client CPUs | server CPUs | the limit | lost |\n\
+         |--:|---|--:|--:|--:|---|--:|\n"
+        .to_owned();
+    for (group, (contender, readings)) in groups.iter().flat_map(|group| group.rows.iter().map(move |row| (group, row)))
+    {
         let column = |figure: fn(&Reading) -> f64| median(readings.iter().map(figure).collect());
         let (client, server) = (column(|r| r.client_cpus), column(|r| r.server_cpus));
         let lost: Option<u64> = readings.iter().map(|reading| reading.lost).sum();
         out += &format!(
             "| {} | {} | {} | {client:.2} | {server:.2} | {} | {} |\n",
+            group.connections,
             bold(contender),
             thousands(column(|r| r.per_s)),
-            baseline.map_or_else(|| "–".to_owned(), |baseline| ratio(readings, baseline)),
             limit(client, server),
             lost.map_or_else(|| "cannot tell".to_owned(), |lost| lost.to_string()),
         );
     }
-    out
+    out + "\n</details>\n\n"
 }
 
 fn bold(contender: &Contender) -> String {
@@ -44,8 +62,11 @@ fn bold(contender: &Contender) -> String {
 }
 
 /// `1.21 (1.17–1.24)`: the median of the rounds' own ratios, and their range.
-fn ratio(readings: &[Reading], baseline: &[Reading]) -> String {
-    let ratios: Vec<f64> = readings.iter().zip(baseline).map(|(own, base)| own.per_s / base.per_s).collect();
+fn ratio(group: &Group, at: usize) -> String {
+    let baseline = group.rows.iter().find(|(contender, _)| contender.name() == BASELINE);
+    let Some((_, baseline)) = baseline else { return "–".to_owned() };
+    let pairs = group.rows[at].1.iter().zip(baseline);
+    let ratios: Vec<f64> = pairs.map(|(own, base)| own.per_s / base.per_s).collect();
     let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), &r| (low.min(r), high.max(r)));
     format!("{:.2} ({low:.2}–{high:.2})", median(ratios))
 }

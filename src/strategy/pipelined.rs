@@ -4,11 +4,10 @@
 //! answers; a lost connection leaves the whole batch unknown. An update waits for its batch to fill up and to return:
 //! latency here is from hand-over to acknowledgement. Bulk loaders and counters behind a queue work so.
 //!
-//! Each counter's command is packed once and copied from then on; the replies are parsed by the redis crate.
+//! A command is packed once and copied for as long as the counter stays the same; the replies are parsed by the redis
+//! crate.
 
-use std::collections::HashMap;
-
-use redis::{Connection, ConnectionLike, ErrorKind, RedisError, from_redis_value};
+use redis::{Connection, ConnectionLike, ErrorKind, RedisError, Value, from_redis_value};
 
 use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
@@ -24,8 +23,9 @@ pub(super) struct Pipelined;
 
 struct Pipeline {
     connection: Connection,
-    /// The packed command of each counter.
-    commands: HashMap<String, Vec<u8>>,
+    /// The counter that `command` is for.
+    key: String,
+    command: Vec<u8>,
     packed: Vec<u8>,
 }
 
@@ -41,18 +41,19 @@ impl Updater for Pipeline {
     fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
         self.packed.clear();
         for &key in keys {
-            match self.commands.get(key) {
-                Some(command) => self.packed.extend_from_slice(command),
-                None => {
-                    let mut command = Vec::new();
-                    pack(&mut command, &[b"INCR", key.as_bytes()]);
-                    self.packed.extend_from_slice(&command);
-                    self.commands.insert(key.to_owned(), command);
-                }
+            if self.key != key {
+                key.clone_into(&mut self.key);
+                self.command.clear();
+                pack(&mut self.command, &[b"INCR", key.as_bytes()]);
             }
+            self.packed.extend_from_slice(&self.command);
         }
         let replies = self.connection.req_packed_commands(&self.packed, 0, keys.len())?;
         for reply in replies {
+            if let Value::Int(value) = reply {
+                done.push(Update::told(value));
+                continue;
+            }
             let told = reply.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
             done.push(told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))?);
         }
@@ -95,7 +96,8 @@ impl Strategy for Pipelined {
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Pipeline {
             connection,
-            commands: HashMap::new(),
+            key: String::new(),
+            command: Vec::new(),
             packed: Vec::new(),
         })
     }
