@@ -15,6 +15,8 @@ use redis_lost_updates::workload::{Driver, Workload};
 pub(crate) struct Reading {
     /// Updates per second: the tool's own figure, or ours by the clients' own clocks.
     pub(crate) per_s: f64,
+    /// Its ratio to the baseline around it.
+    pub(crate) ratio: Option<f64>,
     /// CPUs' worth of client busy.
     pub(crate) client_cpus: f64,
     /// CPUs' worth of server busy.
@@ -150,6 +152,7 @@ fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> 
     }
     let reading = Reading {
         per_s: spent.calls as f64 / wall,
+        ratio: None,
         client_cpus: (children_cpu_s() - cpu_before) / wall,
         server_cpus: spent.cpu_us as f64 / 1e6 / wall,
         lost: None,
@@ -172,6 +175,7 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     let span = trial.heat.span_ns().max(1) as f64 / 1e9;
     Ok(Reading {
         per_s: record.surviving_per_s().unwrap_or(0.0),
+        ratio: None,
         client_cpus: cpu / span,
         server_cpus: trial.spent.cpu_us as f64 / 1e6 / span,
         lost: record.lost,

@@ -2,7 +2,7 @@
 //!
 //! Races `redis-benchmark`, `valkey-benchmark` and `memtier_benchmark` (those on PATH) and our own strategies against one
 //! private server, on one hot key, with equal connections, transport and pipeline depth: every round runs every contender
-//! of a group in an order of its own, and ratios are taken within a round, so that a slow minute slows both sides. The
+//! of a group in an order of its own, with the baseline before and after each, so that a slow second slows both sides. The
 //! server is kept on one CPU and every client on the others. `BENCHMARKS.md` carries the table and says how to read it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -19,7 +19,7 @@ use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::record::write_whole;
 use redis_lost_updates::server::{Server, Wanted};
 
-use contender::{Contender, Reading};
+use contender::{BASELINE, Contender, Reading};
 
 /// Our strategies beside redis-benchmark, valkey-benchmark and memtier_benchmark, on one server
 #[derive(Parser)]
@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64])]
     connections: Vec<usize>,
     /// Time of every measurement, in milliseconds
-    #[arg(long, default_value_t = 700)]
+    #[arg(long, default_value_t = 500)]
     millis: u64,
     /// Of these transports
     #[arg(long, value_delimiter = ',', default_values_t = ["tcp".to_owned(), "unix".to_owned()])]
@@ -58,6 +58,25 @@ impl Group {
     fn of(connections: usize, depth: usize) -> Self {
         let rows = contender::all(depth).into_iter().map(|contender| (contender, Vec::new())).collect();
         Self { connections, depth, rows }
+    }
+
+    /// The place of the baseline, if it is here.
+    pub(crate) fn baseline(&self) -> Option<usize> {
+        self.rows.iter().position(|(contender, _)| contender.name() == BASELINE)
+    }
+
+    /// Measures the baseline once more, keeps the reading, and gives its rate.
+    fn read_baseline(&mut self, server: &Server, time: Duration) -> Result<Option<f64>> {
+        let Some(at) = self.baseline() else { return Ok(None) };
+        let reading = self.read(at, server, time)?;
+        self.rows[at].1.push(reading);
+        Ok(Some(reading.per_s))
+    }
+
+    fn read(&self, at: usize, server: &Server, time: Duration) -> Result<Reading> {
+        let (contender, readings) = &self.rows[at];
+        let last = readings.last().map(|reading| reading.per_s);
+        contender.read(server, self.connections, self.depth, time, last)
     }
 }
 
@@ -102,14 +121,18 @@ fn server(transport: &str, binary: Option<PathBuf>) -> Result<Server> {
     wanted.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))
 }
 
-/// Every contender of a group once, in this round's own order.
+/// Every contender of a group once, in this round's own order, and the baseline before and after each: a ratio is to the
+/// mean of these two, which lie as near in time as can be.
 fn measure(server: &Server, group: &mut Group, time: Duration, round: u32) -> Result<()> {
-    let mut order: Vec<usize> = (0..group.rows.len()).collect();
-    fastrand::Rng::with_seed(u64::from(round)).shuffle(&mut order);
-    for at in order {
-        let (contender, readings) = &mut group.rows[at];
-        let last = readings.last().map(|reading: &Reading| reading.per_s);
-        readings.push(contender.read(server, group.connections, group.depth, time, last)?);
+    let mut others: Vec<usize> = (0..group.rows.len()).filter(|&at| Some(at) != group.baseline()).collect();
+    fastrand::Rng::with_seed(u64::from(round)).shuffle(&mut others);
+    let mut before = group.read_baseline(server, time)?;
+    for at in others {
+        let reading = group.read(at, server, time)?;
+        let after = group.read_baseline(server, time)?;
+        let base = before.zip(after).map(|(before, after)| (before + after) / 2.0);
+        group.rows[at].1.push(Reading { ratio: base.map(|base| reading.per_s / base), ..reading });
+        before = after;
     }
     Ok(())
 }

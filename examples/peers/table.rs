@@ -61,12 +61,12 @@ fn bold(contender: &Contender) -> String {
     }
 }
 
-/// `1.21 (1.17–1.24)`: the median of the rounds' own ratios, and their range.
+/// `1.21 (1.17–1.24)`: the median of the rounds' ratios, and their range.
 fn ratio(group: &Group, at: usize) -> String {
-    let baseline = group.rows.iter().find(|(contender, _)| contender.name() == BASELINE);
-    let Some((_, baseline)) = baseline else { return "–".to_owned() };
-    let pairs = group.rows[at].1.iter().zip(baseline);
-    let ratios: Vec<f64> = pairs.map(|(own, base)| own.per_s / base.per_s).collect();
+    let ratios: Vec<f64> = group.rows[at].1.iter().filter_map(|reading| reading.ratio).collect();
+    if ratios.is_empty() {
+        return if group.baseline() == Some(at) { "1".to_owned() } else { "–".to_owned() };
+    }
     let (low, high) = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), &r| (low.min(r), high.max(r)));
     format!("{:.2} ({low:.2}–{high:.2})", median(ratios))
 }
