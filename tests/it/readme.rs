@@ -34,7 +34,7 @@ fn every_command_is_run_by_ci() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    for page in ["README.md", "METHODOLOGY.md", "results/README.md"] {
+    for page in ["README.md", "METHODOLOGY.md", "BENCHMARKS.md", "results/README.md"] {
         let text = std::fs::read_to_string(page).unwrap();
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let path = target.split('#').next().unwrap();
