@@ -63,7 +63,7 @@ fn history_of(updates: u64) -> Vec<Vec<Event>> {
 /// Judging a finished trial.
 fn judging(c: &mut Criterion) {
     let mut group = c.benchmark_group("harness/judge");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
     for updates in [1_000_000_u64, 10_000_000] {
         let lanes = history_of(updates);
         let lanes: Vec<&[Event]> = lanes.iter().map(Vec::as_slice).collect();
@@ -92,14 +92,18 @@ fn rendering(c: &mut Criterion) {
         });
     }
     let mut group = c.benchmark_group("harness/render");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(run.records.len() as u64));
     group.bench_function("100000 rows", |bencher| bencher.iter(|| report::render(&Summary::of(black_box(&run)), &run)));
     group.finish();
 }
 
 fn configured() -> Criterion {
-    Criterion::default().plotting_backend(PlottingBackend::Plotters).warm_up_time(Duration::from_millis(500))
+    Criterion::default()
+        .plotting_backend(PlottingBackend::Plotters)
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_secs(2))
+        .nresamples(10_000)
 }
 
 criterion_group! { name = harness; config = configured(); targets = recording, judging, rendering }
