@@ -135,7 +135,8 @@ fn value(text: &str) -> &str {
 /// How to read the ratios.
 fn legend(comparison: &Comparison) -> Vec<String> {
     let mut said = vec![format!(
-        "Ratios are second run by first, with 95 % intervals{}; throughput is what survived. A difference counts if its \
+        "Ratios are second run by first, with 95 % intervals{}; throughput is what survived, rates are geometric means \
+         over rounds. A difference counts if its \
          interval holds among so many cells (Holm) and is over {:.0} %.",
         match comparison.autocorrelation {
             0.0 => String::new(),

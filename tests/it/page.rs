@@ -48,6 +48,19 @@ fn the_answer_names_the_loss_and_the_fastest_that_lost_none() {
 }
 
 #[test]
+fn a_batch_is_no_measure_for_those_that_take_one_update_at_a_time() {
+    let mut run = sample::run(USUAL);
+    for fact in run.machine.0.iter_mut().filter(|fact| fact.fact == "round_trips.multiplexed-incr") {
+        fact.value = "1/16".to_owned();
+    }
+    let html = page(&run);
+    let answer = between(&html, "<div class=\"answer by-t t16 by-k k1\">", "</div>");
+    assert!(!answer.contains("lost none, <code>multiplexed-incr</code>"), "{answer}");
+    assert!(answer.contains("many updates to hand over at once: <code>multiplexed-incr</code>"), "{answer}");
+    assert!(html.contains("the fastest exact, in batches"));
+}
+
+#[test]
 fn no_lossy_strategy_is_ever_ranked() {
     let html = page(&sample::run(USUAL));
     for ranked in html.split("<ol>").skip(1).filter(|part| part.starts_with("<li class=\"s")) {

@@ -24,7 +24,7 @@ pub(super) fn answers(view: &View) -> Vec<Answer> {
 fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     let lossy = worst(view, at_threads, at_keys);
     let exact: Vec<&CellSummary> = view.summary.ranking(at_threads, at_keys);
-    let best = exact.iter().copied().find(|cell| cell.verdict == Some(Verdict::Exact) && cell.lost == 0);
+    let best = view.fastest(at_threads, at_keys);
     if lossy.is_none() && best.is_none() {
         return None;
     }
@@ -73,7 +73,8 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
             support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.strategy)));
         }
-        support.extend(rivals(cell, &exact));
+        support.extend(rivals(view, cell, &exact));
+        support.extend(batchers(view, cell, &exact));
     } else {
         sentence += if view.cast.iter().any(|member| member.promise == Promise::Exact) {
             "; no strategy that promises to lose none was seen to keep that promise here"
@@ -119,18 +120,30 @@ fn waited(cell: &CellSummary) -> Option<String> {
 }
 
 /// The exact strategies that the intervals cannot tell from the fastest.
-fn rivals(best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
+fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
     let overlaps = |cell: &&&CellSummary| {
         cell.strategy != best.strategy
+            && !view.is_batching(cell)
             && cell.surviving_per_s.high >= best.surviving_per_s.low
             && cell.verdict == Some(Verdict::Exact)
     };
-    let close: Vec<&&CellSummary> = exact.iter().filter(overlaps).collect();
-    let named: Vec<String> = close
-        .iter()
-        .map(|cell| {
-            format!("{} ({}/s, {})", name(&cell.strategy), words::rate(cell.surviving_per_s.median), fate(cell))
-        })
-        .collect();
-    (!named.is_empty()).then(|| format!("Within the noise of it: {}.", list(&named)))
+    let close = named(exact.iter().filter(overlaps));
+    (!close.is_empty()).then(|| format!("Within the noise of it: {}.", list(&close)))
+}
+
+/// The exact strategies that are faster, by handing over many updates at once.
+fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
+    let is_faster = |cell: &&&CellSummary| {
+        view.is_batching(cell) && !view.is_batching(best) && cell.surviving_per_s.median > best.surviving_per_s.median
+    };
+    let faster = named(exact.iter().filter(is_faster));
+    (!faster.is_empty()).then(|| format!("Where a client has many updates to hand over at once: {}.", list(&faster)))
+}
+
+/// Strategies with their rates and fates.
+fn named<'a>(cells: impl Iterator<Item = &'a &'a CellSummary>) -> Vec<String> {
+    let one = |cell: &&CellSummary| {
+        format!("{} ({}/s, {})", name(&cell.strategy), words::rate(cell.surviving_per_s.median), fate(cell))
+    };
+    cells.map(one).collect()
 }

@@ -4,7 +4,6 @@ use super::markup::num;
 use super::view::{View, fate, is_broken, name, scope};
 use crate::report::words;
 use crate::summary::CellSummary;
-use crate::verdict::Verdict;
 
 /// One chart of bars: the strategies of one kind at one load.
 pub(super) struct Group {
@@ -39,7 +38,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     let mut cells: Vec<_> = view.at(at_threads, at_keys).collect();
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
     let longest = cells.iter().map(|(_, cell, _)| cell.acked_per_s.high).fold(f64::MIN_POSITIVE, f64::max);
-    let best = view.summary.ranking(at_threads, at_keys).into_iter().find(|c| c.verdict == Some(Verdict::Exact));
+    let best = view.fastest(at_threads, at_keys);
     let race = cells.iter().map(|(_, cell, _)| *cell).find(|cell| cell.strategy == "get-set");
     let mut groups = [
         ("Exact, ranked by surviving updates per second", true),
@@ -52,6 +51,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
         let mut ratios = Vec::new();
         match best {
             Some(best) if best.strategy == cell.strategy => ratios.push("the fastest exact".to_owned()),
+            Some(best) if member.is_batching() => ratios.push(format!("{} the fastest exact, in batches", ratio(best))),
             Some(best) => ratios.push(format!("{} the fastest exact", ratio(best))),
             None => {}
         }

@@ -40,6 +40,11 @@ impl Member {
         self.promise == Promise::Lossy
     }
 
+    /// Whether it needs many updates at hand to share a round trip among: not what a request handler has.
+    pub(super) fn is_batching(&self) -> bool {
+        self.round_trips.as_deref().is_some_and(|trips| trips.starts_with("1/"))
+    }
+
     /// Whether it is one of the coloured.
     pub(super) fn is_lead(&self) -> bool {
         self.tone != "grey"

@@ -51,7 +51,7 @@ pub(super) fn in_words(view: &View) -> String {
     };
     let placed = match machine.get("placement") {
         Some("none") | None => "no CPUs assigned to either side".to_owned(),
-        Some(placement) => format!("CPUs assigned ({placement})"),
+        Some(placement) => on_which(placement),
     };
     let most = view.threads.last().map_or_else(String::new, |&t| threads(t));
     let size = match (machine.get("trial_ms"), machine.get("updates_per_thread")) {
@@ -82,6 +82,37 @@ pub(super) fn in_words(view: &View) -> String {
         view.summary.trials,
         view.summary.rounds,
     ))
+}
+
+/// The run in a few words, for the top of the page.
+pub(super) fn in_brief(view: &View) -> String {
+    let get = |fact: &str| view.run.machine.get(fact).filter(|value| !value.is_empty());
+    let mut said = vec![format!(
+        "{} {} over {}",
+        get("server").unwrap_or("a server"),
+        get("server_version").unwrap_or("of unknown version"),
+        view.transports().join(" and ")
+    )];
+    said.extend(get("cpu").map(|cpu| match get("cores") {
+        Some(cores) => format!("{cpu}, {cores} CPUs"),
+        None => cpu.to_owned(),
+    }));
+    said.extend(get("placement").filter(|&placement| placement != "none").map(on_which));
+    esc(&said.join("; "))
+}
+
+/// `server=1,client=0` in words.
+fn on_which(placement: &str) -> String {
+    let cpus = |side: &str| placement.split(',').find_map(|part| part.strip_prefix(side)?.strip_prefix('='));
+    let named = |cpus: &str| match cpus.split_once('+') {
+        None => format!("CPU {cpus}"),
+        Some(_) => format!("CPUs {}", cpus.replace('+', ", ")),
+    };
+    match (cpus("server"), cpus("client")) {
+        (Some("unknown") | None, Some(client)) => format!("all clients on {}, the server elsewhere", named(client)),
+        (Some(server), Some(client)) => format!("the server on {}, all clients on {}", named(server), named(client)),
+        _ => format!("CPUs assigned ({placement})"),
+    }
 }
 
 /// What this harness adds to every latency, as measured before the run.

@@ -54,7 +54,8 @@ pub(super) fn percentiles(view: &View) -> String {
                 alternative += &format!(" {text} within {};", cell.latency_ns[p].map_or_else(String::new, words::time));
             }
             let labelled = view.cast.len() <= 16 || member.is_lead();
-            let more = format!("{}, {}", words::time(last.value as u64), fate(cell));
+            let (_, percentile) = PERCENTILES[dots.len() - 1];
+            let more = format!("{percentile} within {}, {}", words::time(last.value as u64), fate(cell));
             lines.push(Line {
                 class: format!("kept {}", member.classes()),
                 label: labelled.then(|| (member.name.clone(), more)),

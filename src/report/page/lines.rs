@@ -49,7 +49,10 @@ fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> V
     let classes = member.classes();
     let x = |cell: &CellSummary| across(&view.threads, cell.threads);
     let surviving: Vec<Dot> = cells.iter().map(|(i, c)| dot(x(c), &c.surviving_per_s, *i)).collect();
-    let label = |more: String| labelled.then(|| (member.name.clone(), more));
+    // A line that ends early says where, or its figure would be taken for one of the last load.
+    let early =
+        if view.threads.last() == Some(&last.threads) { String::new() } else { format!(" at {}", last.threads) };
+    let label = |more: String| labelled.then(|| (member.name.clone(), more + &early));
     let mut lines = Vec::new();
     if cells.iter().any(|(_, cell)| cell.lost > 0) {
         lines.push(Line {
