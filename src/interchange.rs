@@ -25,6 +25,7 @@ mod read;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -79,6 +80,10 @@ impl Answer {
 /// The file cannot be read, or rows of it make no sense: each is named by its line, with the reason.
 pub fn check_file(path: &Path, initial: Option<i64>, last: Option<i64>) -> Result<Checked> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
+    // Some devices never end, and a history is read whole.
+    if file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
+        return Err(Error::file(path, "is a device: give a CSV file, or /dev/stdin behind a pipe"));
+    }
     check_reader(file, initial, last).map_err(|why| Error::file(path, why))
 }
 

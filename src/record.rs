@@ -447,7 +447,7 @@ impl Run {
     /// A file is missing or has a row that is not of its columns: the message names file and line. A last line cut
     /// short (a full disk) is left out.
     pub fn read(folder: &Path) -> Result<Self> {
-        if !folder.is_dir() {
+        if !folder.join(TRIALS).is_file() {
             return Err(Error::file(
                 folder,
                 "is no result folder: give one that holds trials.csv, such as results/example",

@@ -30,6 +30,9 @@ fn write_all(
     match answer {
         Answer::Valid => writeln!(out, "valid: {verdict}, {order}")?,
         Answer::Invalid => writeln!(out, "not valid: {verdict}, {order}")?,
+        Answer::CannotSay if history.is_silent() => {
+            writeln!(out, "cannot say: no update in it was told a value, and nothing says what the counter held after")?
+        }
         Answer::CannotSay => writeln!(out, "cannot say: {order}")?,
     }
     let (attempted, workers) = (count(ledger.attempted, "update"), count(history.lanes.len() as u64, "worker"));

@@ -71,9 +71,9 @@ impl Private {
         command.args(["--bind", "127.0.0.1", "--port"]).arg(port.to_string());
         command.arg("--unixsocket").arg(dir.path().join("socket")).args(["--unixsocketperm", "700"]);
         command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"]).arg(dir.path());
-        // A replica beside it, should a strategy want one, is not to wait for others to join.
         // Room for as many clients as a race may have; a server that may not have so many files takes as many as it may.
         command.arg("--maxclients").arg((MAX_CLIENTS + 100).to_string());
+        // A replica beside it, should a strategy want one, is not to wait for others to join.
         command.args(["--loglevel", "warning", "--repl-diskless-sync-delay", "0"]).args(extra);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = CpuSet::around(cpus, || command.spawn())

