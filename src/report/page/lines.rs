@@ -65,7 +65,7 @@ fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> V
         lines.push(Line {
             class: format!("acked {classes}"),
             dots: cells.iter().map(|(i, c)| Dot { cell: Some(*i), ..dot(x(c), &c.acked_per_s, *i) }).collect(),
-            label: label(format!("{acked}/s acked, {:.0} % lost", last.lost_fraction * 100.0)),
+            label: label(format!("{acked}/s acked, {} lost", words::lost(last))),
             marker: Some(member.marker),
             ..Line::default()
         });
