@@ -273,6 +273,18 @@ impl Comparison {
         broken.chain(whole).chain(cells).collect()
     }
 
+    /// How much slower a strategy as a whole must have become to fail a gate of `bound`, given how far its interval reaches:
+    /// the least and the most over all strategies, each with its name. `None` if no strategy was compared.
+    pub fn reach(&self, bound: f64) -> Option<[(f64, &str); 2]> {
+        let needed = |strategy: &StrategyComparison| {
+            let contrast = strategy.surviving.contrast;
+            1.0 - (1.0 - bound) * contrast.ratio / contrast.high
+        };
+        let mut all: Vec<(f64, &str)> = self.strategies.iter().map(|s| (needed(s), s.strategy.as_str())).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Some([*all.first()?, *all.last()?])
+    }
+
     /// How many cells both runs have and could be compared.
     pub fn compared(&self) -> usize {
         self.cells.iter().filter(|cell| cell.outcome != Outcome::NotComparable).count()

@@ -307,6 +307,8 @@ fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_m
     let code = |args: &[&str]| report(&[&["compare"], args].concat()).status.code();
     assert_eq!(code(&[&good, &again, "--fail-if-slower", "5%"]), Some(0));
     assert_eq!(code(&[&good, &slow, "--fail-if-slower", "5%"]), Some(1));
+    let open = text(&report(&["compare", &good, &again, "--fail-if-slower", "5%"]).stderr);
+    assert!(open.contains("it would take a slowdown"), "an open gate says what it could have stopped: {open}");
     assert_eq!(code(&[&good, &slow, "--fail-if-slower", "60%"]), Some(0));
     assert_eq!(code(&[&good, &slow]), Some(0), "without a gate nothing fails");
     assert_eq!(code(&[&good, &lossy, "--fail-if-slower", "60%"]), Some(1));
