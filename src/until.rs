@@ -90,7 +90,9 @@ impl fmt::Display for Worst {
         if self.keys > 1 {
             write!(f, " on {} keys", self.keys)?;
         }
-        if self.error.is_finite() {
+        if self.error > 1.0 && self.error.is_finite() {
+            f.write_str(" is at over ±100 %")
+        } else if self.error.is_finite() {
             write!(f, " is at ±{}", percent(self.error))
         } else {
             f.write_str(" has too few rounds to tell")

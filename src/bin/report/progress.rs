@@ -11,7 +11,7 @@ use redis_lost_updates::report::words;
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy::Strategy;
 use redis_lost_updates::trial::{Trial, Watch};
-use redis_lost_updates::until::{Decision, Goal, Precision};
+use redis_lost_updates::until::{Decision, Goal, Precision, percent};
 use redis_lost_updates::update::Event;
 use redis_lost_updates::workload::{Plan, Workload};
 
@@ -145,7 +145,7 @@ impl Watch for Progress {
         let precision = Precision::of(&pursuit.records);
         pursuit.decision = pursuit.goal.decide(&precision, pursuit.since.elapsed());
         if let Some(worst) = precision.worst.filter(|worst| worst.error.is_finite()) {
-            self.last = format!("  ({worst})");
+            self.last = format!("  want ±{}: {worst}", percent(pursuit.goal.within));
         }
         pursuit.decision == Decision::GoOn
     }

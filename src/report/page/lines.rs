@@ -199,10 +199,17 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
         });
     }
     if !clean.is_empty() {
-        let dots = view.threads.iter().map(|&t| Dot { x: x(t), value: 0.0, interval: None, cell: None });
-        let only = if clean.len() == 1 { clean[0].name.clone() } else { format!("{} others", clean.len()) };
+        let is_measured =
+            |t: &&usize| clean.iter().any(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.threads == **t));
+        let dots =
+            view.threads.iter().filter(is_measured).map(|&t| Dot { x: x(t), value: 0.0, interval: None, cell: None });
+        let only = if clean.len() == 1 {
+            clean[0].name.clone()
+        } else {
+            format!("{}{} strategies", if losing.is_empty() { "all " } else { "" }, clean.len())
+        };
         let bounds = clean.iter().flat_map(|m| view.curve(&m.name, at_keys)).map(|(_, c)| c.lost_interval.1);
-        let label = Some((only, format!("0 lost, each {}", words::at_most(bounds.fold(0.0, f64::max)))));
+        let label = Some((only, format!("0 lost, at worst {}", words::at_most(bounds.fold(0.0, f64::max)))));
         lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
     }
     let mut alternative = "Line chart of the lost part of acknowledged updates over threads.".to_owned();
