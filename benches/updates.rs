@@ -97,12 +97,13 @@ impl<'a> Cell<'a> {
 fn main() {
     let output = estimates::output_directory();
     let is_quick = std::env::args().any(|arg| arg == "--quick");
+    let measurement = if is_quick { QUICK_MEASUREMENT } else { MEASUREMENT };
     let mut criterion = Criterion::default()
         .plotting_backend(PlottingBackend::Plotters)
         .output_directory(&output)
         .sample_size(10)
-        .warm_up_time(if is_quick { QUICK_MEASUREMENT / 5 } else { MEASUREMENT / 5 })
-        .measurement_time(if is_quick { QUICK_MEASUREMENT } else { MEASUREMENT })
+        .warm_up_time(measurement / 5)
+        .measurement_time(measurement)
         // Of ten samples; criterion's 100,000 take longer than the measurement and move no digit that is shown.
         .nresamples(10_000)
         .configure_from_args();

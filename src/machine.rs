@@ -48,7 +48,7 @@ impl Machine {
         self.add("host", system.nodename().to_string_lossy());
         self.add("kernel", format!("{} {}", system.sysname().to_string_lossy(), system.release().to_string_lossy()));
         self.add("arch", std::env::consts::ARCH);
-        self.add("cpu", cpu_model());
+        self.add("cpu", Self::cpu_model());
         self.add("cores", cores().to_string());
         self.add("cpus_of_clients", CpuSet::allowed().to_string());
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -106,6 +106,18 @@ impl Machine {
             }
         }
     }
+
+    /// What this machine's CPU calls itself, or `unknown`.
+    pub fn cpu_model() -> String {
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
+        if let Some((_, model)) = model {
+            return model.trim().to_owned();
+        }
+        let sysctl = std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output();
+        let brand = sysctl.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+        brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    }
 }
 
 /// CPUs of the machine; the threads of this process may be kept on fewer by now.
@@ -115,15 +127,4 @@ fn cores() -> usize {
         0 => std::thread::available_parallelism().map_or(0, usize::from),
         cores => cores,
     }
-}
-
-fn cpu_model() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")).and_then(|rest| rest.split_once(':'));
-    if let Some((_, model)) = model {
-        return model.trim().to_owned();
-    }
-    let sysctl = std::process::Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]).output();
-    let brand = sysctl.ok().map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
-    brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -137,8 +137,8 @@ fn race_paced(
     assert_eq!(pool.current_num_threads(), updaters.len(), "one thread for every updater");
     assert_eq!(work.len(), updaters.len(), "work for every updater");
     let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
-    let work_count = seats.len();
-    let barrier = Barrier::new(work_count);
+    let clients = seats.len();
+    let barrier = Barrier::new(clients);
     let start = AtomicU64::new(0);
     let zero = Instant::now();
     let lanes: Vec<std::thread::Result<Lane>> = pool.broadcast(|thread| {
@@ -149,7 +149,7 @@ fn race_paced(
         let turns = timetable.map(|table| {
             sharpen_sleep();
             if is_leader {
-                start.store(start_of(zero, work_count), Ordering::Relaxed);
+                start.store(start_of(zero, clients), Ordering::Relaxed);
             }
             // Orders the store above before every load below.
             barrier.wait();

@@ -97,7 +97,7 @@ impl<'a> Crew<'a> {
     /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
     /// errors here: they are unknown outcomes in the trial.
     pub fn trial(&mut self, updates: u64, deadline: Duration) -> Result<Trial> {
-        self.judged(|crew| crew.race(updates, deadline), None)
+        self.judged(&|_| updates, None, deadline)
     }
 
     /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up go on
@@ -106,15 +106,21 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// As [`Crew::trial`].
     pub fn trial_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Trial> {
-        self.judged(|crew| crew.race_on_schedule(timetable, deadline), Some(*timetable))
+        self.judged(&|client| timetable.updates_of(client), Some(timetable), deadline)
     }
 
-    fn judged(&mut self, race: impl FnOnce(&mut Self) -> Result<Heat>, timetable: Option<Timetable>) -> Result<Trial> {
+    /// Resets, races as [`Crew::race`] does, reads back and judges.
+    fn judged(
+        &mut self,
+        updates: &dyn Fn(usize) -> u64,
+        timetable: Option<&Timetable>,
+        deadline: Duration,
+    ) -> Result<Trial> {
         for key in &self.keys {
             self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
         }
         let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
-        let heat = race(self)?;
+        let heat = self.race(updates, timetable, deadline)?;
         let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
         let mut found = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
@@ -130,23 +136,23 @@ impl<'a> Crew<'a> {
             spent: after.since(&before),
             applied: (!counted_by.is_empty()).then(|| after.succeeded(&before, counted_by)),
             heat,
-            timetable,
+            timetable: timetable.copied(),
         })
     }
 
-    fn race(&mut self, updates: u64, deadline: Duration) -> Result<Heat> {
+    /// Races `updates(client)` updates by each client: as fast as they are acknowledged, or by a timetable.
+    fn race(
+        &mut self,
+        updates: &dyn Fn(usize) -> u64,
+        timetable: Option<&Timetable>,
+        deadline: Duration,
+    ) -> Result<Heat> {
+        let sequences = self.sequences.iter().enumerate();
         let work: Vec<Work<'_>> =
-            self.sequences.iter().map(|sequence| Work { keys: &self.keys, sequence, updates }).collect();
-        let limits = Limits { stop: self.stop, deadline };
-        self.clients.race(&work, limits).map_err(|e| named(self.strategy, &self.workload, &e))
-    }
-
-    fn race_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Heat> {
-        let work = |(worker, sequence)| Work { keys: &self.keys, sequence, updates: timetable.updates_of(worker) };
-        let work: Vec<Work<'_>> = self.sequences.iter().map(Vec::as_slice).enumerate().map(work).collect();
-        let limits = Limits { stop: self.stop, deadline };
-        let heat = self.clients.race_on_schedule(&work, timetable, limits);
-        heat.map_err(|e| named(self.strategy, &self.workload, &e))
+            sequences.map(|(client, sequence)| Work { keys: &self.keys, sequence, updates: updates(client) }).collect();
+        self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
+            Error::broken(format!("strategy {}, {} threads: {e}", self.strategy.name(), self.workload.threads))
+        })
     }
 
     /// How many updates each client does in `target`, found by races of growing size that are judged but not kept.
@@ -158,7 +164,7 @@ impl<'a> Crew<'a> {
         let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
         let mut updates = batch;
         loop {
-            let heat = self.race(updates, target * PATIENCE)?;
+            let heat = self.race(&|_| updates, None, target * PATIENCE)?;
             let span = heat.span_ns().max(1);
             if span >= enough
                 || self.stop.load(Ordering::Relaxed)
@@ -180,12 +186,12 @@ impl<'a> Crew<'a> {
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
         if let Some(timetable) = self.workload.timetable(size)? {
             // Warms the connections; how many updates there will be, the timetable says.
-            self.race(FEW, Duration::from_secs(5))?;
+            self.race(&|_| FEW, None, Duration::from_secs(5))?;
             return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
         }
         match size {
             Size::Updates(updates) => {
-                self.race(updates.min(FEW), Duration::from_secs(5))?;
+                self.race(&|_| updates.min(FEW), None, Duration::from_secs(5))?;
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
@@ -264,10 +270,6 @@ impl Trial {
         let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
         if squares == 0.0 { 1.0 } else { sum * sum / (rates.len() as f64 * squares) }
     }
-}
-
-fn named(strategy: &dyn Strategy, workload: &Workload, error: &Error) -> Error {
-    Error::broken(format!("strategy {}, {} threads: {error}", strategy.name(), workload.threads))
 }
 
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {

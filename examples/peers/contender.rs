@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::server::{Counts, Server};
+use redis_lost_updates::server::{Counts, Server, Transport};
 use redis_lost_updates::strategy;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::{Driver, Workload};
+use rustix::time::{ClockId, clock_gettime};
 
 /// How fast it was, once.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +38,14 @@ pub(crate) enum Contender {
 
 /// What ratios are to.
 pub(crate) const BASELINE: &str = "redis-benchmark";
+const VALKEY: &str = "valkey-benchmark";
+const MEMTIER: &str = "memtier_benchmark";
 
 /// Every contender there is here at this pipeline depth.
 pub(crate) fn all(depth: usize) -> Vec<Contender> {
     let mut all: Vec<Contender> =
-        [BASELINE, "valkey-benchmark"].into_iter().filter(|tool| is_there(tool)).map(Contender::Benchmark).collect();
-    if is_there("memtier_benchmark") {
+        [BASELINE, VALKEY].into_iter().filter(|tool| is_there(tool)).map(Contender::Benchmark).collect();
+    if is_there(MEMTIER) {
         all.push(Contender::Memtier);
     }
     let (threads, events): (&[&str], &[&str]) = match depth {
@@ -60,7 +63,7 @@ pub(crate) fn versions() -> Vec<String> {
         let out = Command::new(tool).arg("--version").output().ok()?;
         String::from_utf8_lossy(&out.stdout).lines().next().map(str::to_owned)
     };
-    [BASELINE, "valkey-benchmark", "memtier_benchmark"].into_iter().filter_map(say).collect()
+    [BASELINE, VALKEY, MEMTIER].into_iter().filter_map(say).collect()
 }
 
 fn is_there(tool: &str) -> bool {
@@ -71,7 +74,7 @@ impl Contender {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Benchmark(tool) => (*tool).to_owned(),
-            Self::Memtier => "memtier_benchmark".to_owned(),
+            Self::Memtier => MEMTIER.to_owned(),
             Self::Ours(name, driver) => format!("{name} ({driver})"),
         }
     }
@@ -106,11 +109,7 @@ fn benchmark(
         let mut command = Command::new(tool);
         command.args(["-t", "incr", "--csv", "-n", &requests.to_string(), "-c", &connections.to_string()]);
         command.args(["-P", &depth.to_string()]);
-        let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
-        match server.transport() {
-            redis_lost_updates::server::Transport::Unix => command.arg("-s").arg(child.socket()),
-            _ => command.args(["-h", "127.0.0.1", "-p", &child.port().to_string()]),
-        };
+        aim(&mut command, server, "-s", "-h")?;
         let (out, reading) = watched(&mut command, server)?;
         let rate = out.lines().find_map(|line| line.strip_prefix("\"INCR\",\"")?.split('"').next()?.parse().ok());
         let per_s = rate.ok_or_else(|| Error::broken(format!("{tool} printed no figure for INCR: {out:?}")))?;
@@ -125,16 +124,22 @@ fn benchmark(
 
 /// Counted by the server over wall time: its own figure is not to be trusted on a short run.
 fn memtier(server: &Server, connections: usize, depth: usize, time: Duration) -> Result<Reading> {
-    let mut command = Command::new("memtier_benchmark");
+    let mut command = Command::new(MEMTIER);
     command.args(["--threads", "1", "--clients", &connections.to_string(), "--pipeline", &depth.to_string()]);
     command.args(["--hide-histogram", "--test-time", &time.as_secs_f64().ceil().to_string()]);
     command.args(["--command", &format!("INCR {}memtier", server.prefix())]);
+    aim(&mut command, server, "-S", "-s")?;
+    watched(&mut command, server).map(|(_, reading)| reading)
+}
+
+/// Tells a tool where the server is, by the names it has for a socket's path and for a host.
+fn aim(command: &mut Command, server: &Server, socket: &str, host: &str) -> Result<()> {
     let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
     match server.transport() {
-        redis_lost_updates::server::Transport::Unix => command.arg("-S").arg(child.socket()),
-        _ => command.args(["-s", "127.0.0.1", "-p", &child.port().to_string()]),
+        Transport::Unix => command.arg(socket).arg(child.socket()),
+        _ => command.args([host, "127.0.0.1", "-p", &child.port().to_string()]),
     };
-    watched(&mut command, server).map(|(_, reading)| reading)
+    Ok(())
 }
 
 /// Runs a tool to its end: what it printed, and the rate and the CPUs that the server and the system counted.
@@ -167,9 +172,13 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     let workload = Workload::one_key(connections).driven_by(driver);
     let mut crew = Crew::open(server, strategy, workload, 1, &stop)?;
     let updates = crew.warm_up(time)?;
-    let cpu_before = own_cpu_s();
+    let cpu_before = other_threads_cpu_s();
     let trial = crew.trial(updates, time * 3)?;
-    let cpu = own_cpu_s() - cpu_before;
+    // Judging is on this thread, and so is the event loop's race: of the one nothing may count, of the other all.
+    let cpu = match driver {
+        Driver::Threads => other_threads_cpu_s() - cpu_before,
+        Driver::Events => trial.heat.lanes.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9,
+    };
     let record = trial.record(strategy, server, &workload);
     crew.close()?;
     let span = trial.heat.span_ns().max(1) as f64 / 1e9;
@@ -182,10 +191,13 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     })
 }
 
-/// CPU time of this process and all its threads.
-fn own_cpu_s() -> f64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+/// CPU time of this process but for the calling thread: of racing threads, and of those a client library starts.
+fn other_threads_cpu_s() -> f64 {
+    let read = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    read(ClockId::ProcessCPUTime) - read(ClockId::ThreadCPUTime)
 }
 
 /// CPU time of children that have ended, by the system's clock of hundredths.

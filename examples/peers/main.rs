@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::record::write_whole;
+use redis_lost_updates::record::{Machine, write_whole};
 use redis_lost_updates::server::{Server, Wanted};
 
 use contender::{BASELINE, Contender, Reading};
@@ -140,13 +140,12 @@ fn measure(server: &Server, group: &mut Group, time: Duration, round: u32) -> Re
 /// What was measured on what, in a sentence.
 fn described(server: &Server, arguments: &Arguments) -> Result<String> {
     let facts = server.facts()?;
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("unknown CPU");
     Ok(format!(
-        "{} {}, placement {}, {cpu}; {} rounds of {} ms, {}.\n",
+        "{} {}, placement {}, {}; {} rounds of {} ms, {}.\n",
         facts.name,
         facts.version,
         server.placement(),
+        Machine::cpu_model(),
         arguments.rounds,
         arguments.millis,
         contender::versions().join(", "),

@@ -39,23 +39,20 @@ impl Clients {
         }
     }
 
-    pub(super) fn race(&mut self, work: &[Work<'_>], limits: Limits<'_>) -> Result<Heat> {
-        match self {
-            Self::Threads { updaters, pool } => race::race(pool, updaters, work, limits),
-            Self::Events(house) => house.race(work, limits),
-        }
-    }
-
-    /// The same as an open loop.
-    pub(super) fn race_on_schedule(
+    /// Races in a closed loop, or by a timetable.
+    pub(super) fn race(
         &mut self,
         work: &[Work<'_>],
-        timetable: &Timetable,
+        timetable: Option<&Timetable>,
         limits: Limits<'_>,
     ) -> Result<Heat> {
-        match self {
-            Self::Threads { updaters, pool } => race::race_on_schedule(pool, updaters, work, timetable, limits),
-            Self::Events(_) => Err(Error::usage(EVENTS_ARE_CLOSED)),
+        match (self, timetable) {
+            (Self::Threads { updaters, pool }, None) => race::race(pool, updaters, work, limits),
+            (Self::Threads { updaters, pool }, Some(timetable)) => {
+                race::race_on_schedule(pool, updaters, work, timetable, limits)
+            }
+            (Self::Events(house), None) => house.race(work, limits),
+            (Self::Events(_), Some(_)) => Err(Error::usage(EVENTS_ARE_CLOSED)),
         }
     }
 

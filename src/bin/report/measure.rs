@@ -83,10 +83,11 @@ fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
         print(&json(&summary)?)?;
     } else if output.csv {
         print(&String::from_utf8_lossy(&report::sheet(&summary)?))?;
-    } else if output.quiet {
+    } else if !output.quiet {
+        print(&format!("{}\n", report::table(&summary, coloured())))?;
+    }
+    if written.is_ok() && !output.json && !output.csv {
         print(&format!("{}\n", page.display()))?;
-    } else {
-        print(&format!("{}\n{}\n", report::table(&summary, coloured()), page.display()))?;
     }
     written.map(|()| summary)
 }
