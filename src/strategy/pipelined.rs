@@ -1,13 +1,16 @@
 //! 16 `INCR` in one write, 16 replies in one read: the price of a round trip shared by a batch.
 //!
 //! Still one command per update, so each is told its own value, in order. An error reply refuses only the update it
-//! answers; a lost connection leaves the whole batch unknown. An update waits for its batch to fill up and to return:
-//! latency here is from hand-over to acknowledgement. Bulk loaders and counters behind a queue work so.
+//! answers; a lost connection leaves what was not answered yet unknown, and is not used again: a reply that comes late
+//! would be taken for another update's. An update waits for its batch to fill up and to return: latency here is from
+//! hand-over to acknowledgement. Bulk loaders and counters behind a queue work so.
 //!
 //! A command is packed once and copied for as long as the counter stays the same; the replies are parsed by the redis
-//! crate.
+//! crate. Between the write and the read a thread yields: where several share a CPU the others send meanwhile, and a
+//! thread that finds its replies there was never asleep. To wake a sleeper is work for the server, which at this depth is
+//! the limit (METHODOLOGY.md has the figures).
 
-use redis::{Connection, ConnectionLike, ErrorKind, RedisError, Value, from_redis_value};
+use redis::{Connection, RedisError, Value, from_redis_value};
 
 use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
@@ -27,18 +30,16 @@ struct Pipeline {
     key: String,
     command: Vec<u8>,
     packed: Vec<u8>,
+    /// Why the connection is not used any more, once it is not.
+    lost: Option<String>,
 }
 
-impl Updater for Pipeline {
-    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        crate::strategy::incr(&mut self.connection, key)
+impl Pipeline {
+    fn new(connection: Connection) -> Self {
+        Self { connection, key: String::new(), command: Vec::new(), packed: Vec::new(), lost: None }
     }
 
-    fn batch(&self) -> usize {
-        DEPTH
-    }
-
-    fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
+    fn pack(&mut self, keys: &[&str]) {
         self.packed.clear();
         for &key in keys {
             if self.key != key {
@@ -48,19 +49,42 @@ impl Updater for Pipeline {
             }
             self.packed.extend_from_slice(&self.command);
         }
-        let replies = self.connection.req_packed_commands(&self.packed, 0, keys.len())?;
-        for reply in replies {
-            if let Value::Int(value) = reply {
-                done.push(Update::told(value));
-                continue;
-            }
-            let told = reply.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
-            done.push(told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))?);
+    }
+
+    /// Sends what was packed and takes in its replies, as many as they are.
+    fn exchange(&mut self, commands: usize, done: &mut Vec<Update>) -> Result<(), BoxError> {
+        self.connection.send_packed_command(&self.packed)?;
+        std::thread::yield_now();
+        for _ in 0..commands {
+            done.push(match self.connection.recv_response()? {
+                Value::Int(value) => Update::told(value),
+                reply => {
+                    let told = reply.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
+                    told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))?
+                }
+            });
         }
-        match done.len() == keys.len() {
-            true => Ok(()),
-            false => Err(RedisError::from((ErrorKind::Client, "fewer replies than commands")).into()),
+        Ok(())
+    }
+}
+
+impl Updater for Pipeline {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let mut done = Vec::with_capacity(1);
+        self.update_batch(&[key], &mut done)?;
+        done.pop().ok_or_else(|| "no reply".into())
+    }
+
+    fn batch(&self) -> usize {
+        DEPTH
+    }
+
+    fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
+        if let Some(why) = &self.lost {
+            return Err(why.as_str().into());
         }
+        self.pack(keys);
+        self.exchange(keys.len(), done).inspect_err(|error| self.lost = Some(error.to_string()))
     }
 }
 
@@ -94,12 +118,7 @@ impl Strategy for Pipelined {
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        own_connections(server, workers, |connection| Pipeline {
-            connection,
-            key: String::new(),
-            command: Vec::new(),
-            packed: Vec::new(),
-        })
+        own_connections(server, workers, Pipeline::new)
     }
 }
 

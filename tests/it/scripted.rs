@@ -16,7 +16,7 @@ use redis_lost_updates::server::Server;
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy;
 use redis_lost_updates::trial::{Crew, Trial};
-use redis_lost_updates::update::Event;
+use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::Workload;
 
@@ -219,6 +219,11 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// One trial by a crew: what it was found to be, and what was done.
 fn race(name: &str, script: Script, threads: usize, updates: u64) -> (Trial, Record, Log) {
+    race_until(name, script, threads, updates, threads as u64 * updates)
+}
+
+/// One trial that the script ends after `asked` updates.
+fn race_until(name: &str, script: Script, threads: usize, updates: u64, asked: u64) -> (Trial, Record, Log) {
     let scripted = Scripted::start(script);
     let server = Server::at(&scripted.url()).unwrap();
     let strategy = strategy::find(&[name]).unwrap()[0];
@@ -227,7 +232,7 @@ fn race(name: &str, script: Script, threads: usize, updates: u64) -> (Trial, Rec
     let trial = crew.trial(updates, Duration::from_secs(60)).unwrap();
     let record = trial.record(strategy, &server, &workload);
     crew.close().unwrap();
-    (trial, record, scripted.log(threads as u64 * updates))
+    (trial, record, scripted.log(asked))
 }
 
 /// Holds a row against the log.
@@ -253,7 +258,7 @@ fn what_is_scripted_is_what_is_reported() {
         (Script { lose: 10, double: 6, ..nothing }, Verdict::Excess, |r| r.gaps, 2_000 / 6 - 2_000 / 30),
         (Script { refuse: 11, ..nothing }, Verdict::Exact, |r| r.refused, 2_000 / 11),
     ];
-    for name in ["incr", "pooled-incr", "multiplexed-incr"] {
+    for name in ["incr", "pooled-incr", "multiplexed-incr", "pipelined-incr"] {
         for (i, (script, verdict, part, expected)) in cases.into_iter().enumerate() {
             let (_, record, log) = race(name, script, 4, 500);
             check(&record, &log);
@@ -287,6 +292,16 @@ fn a_connection_that_is_dropped_leaves_one_unknown_update() {
     let (_, record, log) = race("pooled-incr", Script { lose: 7, hang_up: 50, ..Script::default() }, 1, 400);
     assert_eq!((record.unknown, record.acked), (Some(log.hung_up), Some(log.acked())));
     assert_eq!(record.verdict, Some(Verdict::Lost));
+}
+
+#[test]
+fn a_pipeline_that_is_cut_keeps_what_it_was_told_and_asks_nothing_more_on_that_connection() {
+    let (trial, record, log) = race_until("pipelined-incr", Script { hang_up: 40, ..Script::default() }, 1, 200, 40);
+    // 16, 16 and 7 were told; the 9 others of that batch, and the two batches tried after it, were not.
+    assert_eq!((record.acked, record.unknown, record.attempted), (Some(39), Some(9 + 32), Some(80)));
+    assert_eq!((log.hung_up, record.found, record.verdict), (1, Some(39), Some(Verdict::Unproven)));
+    let told = trial.heat.lanes[0].events.iter().take(39).map(Event::outcome);
+    assert!(told.eq((1..=39).map(Outcome::Acked)));
 }
 
 /// What the server's stamps prove of each update of a single client, in nanoseconds: it took at least from the request's
