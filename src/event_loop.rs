@@ -84,11 +84,12 @@ impl EventLoop {
     pub fn race(&mut self, work: &[Work<'_>], limits: Limits<'_>) -> Result<Heat> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
-        let racers: Vec<Racer<'_>> = work.iter().map(Racer::new).collect();
+        let racers: Vec<Racer> = work.iter().map(|work| Racer::new(work.updates)).collect();
         let cpu_before = thread_cpu_ns();
         let mut race = Race {
             running: racers.len(),
             racers,
+            work,
             house: self,
             limits,
             zero: Instant::now(),
@@ -99,7 +100,7 @@ impl EventLoop {
         race.start();
         race.run().map_err(|e| Error::broken(format!("cannot wait for the clients' sockets: {e}")))?;
         let (panic, racers) = (race.panic, race.racers);
-        let mut heat = Heat { lanes: racers.into_iter().map(|racer| racer.lane).collect() };
+        let mut heat = Heat { lanes: racers.into_iter().map(|racer| racer.laps.lane).collect() };
         if let Some(lane) = heat.lanes.first_mut() {
             lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
         }
@@ -110,7 +111,8 @@ impl EventLoop {
 /// One race under way.
 struct Race<'a, 'w> {
     house: &'a mut EventLoop,
-    racers: Vec<Racer<'w>>,
+    racers: Vec<Racer>,
+    work: &'a [Work<'w>],
     limits: Limits<'a>,
     zero: Instant,
     /// Clients that are not done yet; each of them has a hand-over under way.
@@ -140,7 +142,7 @@ impl Race<'_, '_> {
             let lost = self.house.lines[line].lost.clone();
             for client in self.members(line) {
                 let now = self.now();
-                self.racers[client].start(now);
+                self.racers[client].laps.start(now);
                 match &lost {
                     None => self.begin(client, now),
                     Some(why) => self.give_up(client, why, now),
@@ -219,9 +221,9 @@ impl Race<'_, '_> {
         racer.owed -= 1;
         // One whose hand-over has ended early only lets the rest of its replies pass by.
         if racer.ending.is_none() {
-            let elapsed = now - racer.lane.end_ns;
+            let elapsed = racer.laps.elapsed_ns(now);
             let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
-            let turn = catch_unwind(AssertUnwindSafe(|| machine.reply(reply, elapsed, requests, &mut racer.done)));
+            let turn = catch_unwind(AssertUnwindSafe(|| machine.reply(reply, elapsed, requests, &mut racer.laps.done)));
             self.take(client, turn, now);
         }
         self.settle(client, now);
@@ -230,7 +232,7 @@ impl Race<'_, '_> {
     /// Begins a client's next hand-over.
     fn begin(&mut self, client: usize, now: u64) {
         let (racer, machine) = (&mut self.racers[client], &mut self.house.clients[client]);
-        racer.hand_over(machine.batch(), &mut self.keys);
+        racer.laps.hand_over(&self.work[client], machine.batch(), now, &mut self.keys);
         let (keys, requests) = (&self.keys, &mut self.requests);
         let begun = catch_unwind(AssertUnwindSafe(|| machine.begin(keys, requests)));
         self.take(client, begun.map(|()| Turn::Reply), now);
@@ -258,7 +260,7 @@ impl Race<'_, '_> {
             Err(panic) => {
                 let words = said(&*panic);
                 self.panic.get_or_insert_with(|| format!("worker {client} panicked: {words}"));
-                racer.stop_after_this();
+                racer.laps.stop_after_this();
                 racer.ending = Some(Err(words.into()));
             }
         }
@@ -271,8 +273,8 @@ impl Race<'_, '_> {
             return;
         }
         let Some(ending) = racer.ending.take() else { return };
-        racer.write_down(ending, now);
-        if racer.goes_on(self.limits) {
+        racer.laps.write_down(ending, now);
+        if racer.laps.goes_on(self.limits) {
             self.begin(client, now);
         } else {
             racer.is_finished = true;
@@ -312,7 +314,7 @@ impl Race<'_, '_> {
             let racer = &mut self.racers[client];
             if !racer.is_finished {
                 racer.owed = 0;
-                racer.stop_after_this();
+                racer.laps.stop_after_this();
                 racer.ending.get_or_insert_with(|| Err(why.into()));
                 self.settle(client, now);
             }
@@ -322,17 +324,16 @@ impl Race<'_, '_> {
     /// A client whose connection was lost in an earlier race: what it is asked first has no chance.
     fn give_up(&mut self, client: usize, why: &str, now: u64) {
         let racer = &mut self.racers[client];
-        racer.hand_over(1, &mut self.keys);
-        racer.stop_after_this();
+        racer.laps.hand_over(&self.work[client], 1, now, &mut self.keys);
+        racer.laps.stop_after_this();
         racer.ending = Some(Err(why.into()));
         self.settle(client, now);
     }
 
     /// Gives up on lines that owe a reply for too long, as a blocking client does.
     fn hang_up_on_the_silent(&mut self, now: u64) {
-        let is_overdue = |racer: &Racer<'_>| {
-            racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64
-        };
+        let is_overdue =
+            |racer: &Racer| racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64;
         for line in 0..self.house.lines.len() {
             if self.racers[self.members(line)].iter().any(is_overdue) {
                 self.lose(line, &format!("no reply within {} s", RESPONSE_TIMEOUT.as_secs()));

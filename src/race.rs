@@ -7,6 +7,7 @@
 //!
 //! In an *open loop* ([`race_on_schedule`]) the clock is read once more: before each hand-over, when its turn has come.
 
+mod laps;
 mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +19,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{BoxError, Error, Result};
 use crate::pace::Timetable;
-use crate::update::{Event, Outcome, Update, Updater};
+use crate::update::{Event, Update, Updater};
+
+pub(crate) use laps::Laps;
 
 use turns::{Turns, sharpen_sleep, start_of};
-
-/// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
-pub(crate) const GIVE_UP_AFTER: u32 = 3;
 
 /// What one worker is to do.
 pub struct Work<'a> {
@@ -144,7 +144,7 @@ fn race_paced(
     let lanes: Vec<std::thread::Result<Lane>> = pool.broadcast(|thread| {
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
-        let mut lane = Lane { events: touched(work.updates), ..Lane::default() };
+        let mut laps = Laps::of(work.updates);
         let is_leader = barrier.wait().is_leader();
         let turns = timetable.map(|table| {
             sharpen_sleep();
@@ -157,21 +157,14 @@ fn race_paced(
             Turns { table, client: thread.index(), start_ns, zero, stop: limits.stop }
         });
         // Caught here, so that one panicking worker cannot leave the others waiting or take the process down.
-        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, turns.as_ref(), limits, zero, &mut lane)))?;
-        Ok(lane)
+        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, turns.as_ref(), limits, zero, &mut laps)))?;
+        Ok(laps.lane)
     });
     let mut heat = Heat { lanes: Vec::with_capacity(lanes.len()) };
     for (worker, lane) in lanes.into_iter().enumerate() {
         heat.lanes.push(lane.map_err(|panic| Error::broken(format!("worker {worker} panicked: {}", said(&*panic))))?);
     }
     Ok(heat)
-}
-
-/// Room for every event, its pages already the process's own.
-pub(crate) fn touched(updates: u64) -> Vec<Event> {
-    let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
-    events.clear();
-    events
 }
 
 /// What a panic said, in one line.
@@ -186,78 +179,36 @@ fn run(
     turns: Option<&Turns<'_>>,
     limits: Limits<'_>,
     zero: Instant,
-    lane: &mut Lane,
+    laps: &mut Laps,
 ) {
     let now = || zero.elapsed().as_nanos() as u64;
-    let deadline_ns = turns.map_or(0, |turns| turns.start_ns) + limits.deadline.as_nanos() as u64;
     let cpu_before = thread_cpu_ns();
-    lane.start_ns = turns.map_or_else(now, |turns| turns.start_ns);
-    lane.end_ns = lane.start_ns;
+    laps.start(turns.map_or_else(now, |turns| turns.start_ns));
+    let deadline = turns.map_or(Duration::ZERO, |turns| Duration::from_nanos(turns.start_ns)) + limits.deadline;
+    let limits = Limits { deadline, ..limits };
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
-    let mut done: Vec<Update> = Vec::with_capacity(batch);
-    let mut sequence = work.sequence.iter().copied().cycle();
-    let (mut left, mut failures) = (work.updates, 0);
-    while left > 0 && failures < GIVE_UP_AFTER && lane.end_ns < deadline_ns && !limits.stop.load(Ordering::Relaxed) {
-        let handed = batch.min(left as usize);
-        left -= handed as u64;
+    while laps.goes_on(limits) {
         let begin_ns = match turns {
-            None => lane.end_ns,
-            Some(turns) => match turns.await_turn(lane.events.len() + handed - 1) {
+            None => laps.lane.end_ns,
+            Some(turns) => match turns.await_turn(laps.last_of_next(batch)) {
                 Some(begin_ns) => begin_ns,
                 None => break,
             },
         };
-        if handed == 1 {
-            let key = sequence.next().unwrap_or(0) as usize;
-            let result = updater.update(&work.keys[key]);
-            lane.end_ns = now();
-            failures = if result.is_err() { failures + 1 } else { 0 };
-            let (outcome, tries) = keep(result, &mut lane.trouble);
-            lane.events.push(Event::new(key, begin_ns, lane.end_ns, tries, outcome));
-            continue;
-        }
-        keys.clear();
-        done.clear();
-        let from = lane.events.len();
-        for _ in 0..handed {
-            let key = sequence.next().unwrap_or(0) as usize;
-            keys.push(&work.keys[key]);
-            lane.events.push(Event::new(key, begin_ns, begin_ns, 1, Outcome::Unknown));
-        }
-        let result = updater.update_batch(&keys, &mut done);
-        lane.end_ns = now();
-        failures = if result.is_err() { failures + 1 } else { 0 };
-        let error = result.err().map(|e| e.to_string());
-        let mut done = done.drain(..);
-        for event in &mut lane.events[from..] {
-            let each = done.next().ok_or_else(|| BoxError::from(error.as_deref().unwrap_or("no outcome reported")));
-            let (outcome, tries) = keep(each, &mut lane.trouble);
-            *event = Event::new(event.key(), begin_ns, lane.end_ns, tries, outcome);
-        }
+        laps.hand_over(work, batch, begin_ns, &mut keys);
+        let ending = match keys[..] {
+            [key] => updater.update(key).map(|update| laps.done.push(update)),
+            _ => updater.update_batch(&keys, &mut laps.done),
+        };
+        laps.write_down(ending, now());
     }
-    if left == 0
+    if laps.are_done()
         && let Some(turns) = turns
     {
-        lane.end_ns = turns.await_end().unwrap_or(lane.end_ns);
+        laps.lane.end_ns = turns.await_end().unwrap_or(laps.lane.end_ns);
     }
-    lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
-}
-
-/// The outcome as the history keeps it; the first trouble's own words are kept beside it.
-pub(crate) fn keep(result: Result<Update, BoxError>, trouble: &mut Option<String>) -> (Outcome, u32) {
-    match result {
-        Ok(Update::Applied { value: Some(value), tries }) => (Outcome::Acked(value), tries),
-        Ok(Update::Applied { value: None, tries }) => (Outcome::AckedBlind, tries),
-        Ok(Update::Refused { tries, reason }) => {
-            trouble.get_or_insert(reason);
-            (Outcome::Refused, tries)
-        }
-        Err(error) => {
-            trouble.get_or_insert_with(|| error.to_string());
-            (Outcome::Unknown, 1)
-        }
-    }
+    laps.lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
 }
 
 /// What recording costs: nanoseconds an update of this harness's own, over an updater that does nothing.

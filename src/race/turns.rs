@@ -25,8 +25,8 @@ pub(super) struct Turns<'a> {
 impl Turns<'_> {
     /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
     /// the race's zero. `None` if the run is to end first.
-    pub(super) fn await_turn(&self, index: usize) -> Option<u64> {
-        self.sleep_until(self.start_ns + self.table.intended_ns(self.client, index as u64))
+    pub(super) fn await_turn(&self, index: u64) -> Option<u64> {
+        self.sleep_until(self.start_ns + self.table.intended_ns(self.client, index))
     }
 
     /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too

@@ -59,7 +59,8 @@ impl Pipeline {
             done.push(match self.connection.recv_response()? {
                 Value::Int(value) => Update::told(value),
                 reply => {
-                    let told = reply.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
+                    let told =
+                        reply.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
                     told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))?
                 }
             });

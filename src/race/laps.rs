@@ -1,0 +1,138 @@
+//! One client's updates in one race: what is left to do, the hand-over under way, and what is written down of it.
+//!
+//! Whatever drives a client does the same in turn: hand over the next updates, find out what became of them, write that
+//! down, and ask whether to go on. Inlined where it is within the timed section.
+
+use std::sync::atomic::Ordering;
+
+use crate::error::BoxError;
+use crate::race::{Lane, Limits, Work};
+use crate::update::{Event, Outcome, Update};
+
+/// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
+const GIVE_UP_AFTER: u32 = 3;
+
+pub(crate) struct Laps {
+    pub(crate) lane: Lane,
+    /// The outcomes of the hand-over under way, as far as they are known.
+    pub(crate) done: Vec<Update>,
+    /// The next place in the sequence of keys.
+    place: usize,
+    left: u64,
+    failures: u32,
+    /// The first event of the hand-over under way, and when it began.
+    handed_from: usize,
+    began_ns: u64,
+}
+
+impl Laps {
+    /// Everything it will write to is allocated here, and its pages are the process's own before the race.
+    pub(crate) fn of(updates: u64) -> Self {
+        let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
+        events.clear();
+        Self {
+            lane: Lane { events, ..Lane::default() },
+            done: Vec::with_capacity(1),
+            place: 0,
+            left: updates,
+            failures: 0,
+            handed_from: 0,
+            began_ns: 0,
+        }
+    }
+
+    pub(crate) fn start(&mut self, now: u64) {
+        self.lane.start_ns = now;
+        self.lane.end_ns = now;
+    }
+
+    /// How many updates the next hand-over takes, if the client likes `batch` at once.
+    #[inline]
+    pub(crate) fn next(&self, batch: usize) -> usize {
+        self.left.min(batch.max(1) as u64) as usize
+    }
+
+    /// The place of that hand-over's last update among all of this client.
+    pub(crate) fn last_of_next(&self, batch: usize) -> u64 {
+        (self.lane.events.len() + self.next(batch)) as u64 - 1
+    }
+
+    /// Takes the next updates, at most `batch`, and fills `keys` with their counters. Until more is known, their outcome
+    /// is unknown.
+    #[inline]
+    pub(crate) fn hand_over<'w>(&mut self, work: &Work<'w>, batch: usize, begin_ns: u64, keys: &mut Vec<&'w str>) {
+        let handed = self.next(batch);
+        self.left -= handed as u64;
+        self.handed_from = self.lane.events.len();
+        self.began_ns = begin_ns;
+        keys.clear();
+        for _ in 0..handed {
+            let key = usize::from(work.sequence.get(self.place).copied().unwrap_or(0));
+            self.place += 1;
+            if self.place >= work.sequence.len() {
+                self.place = 0;
+            }
+            keys.push(&work.keys[key]);
+            self.lane.events.push(Event::new(key, begin_ns, begin_ns, 1, Outcome::Unknown));
+        }
+    }
+
+    /// How long ago the hand-over under way began.
+    pub(crate) fn elapsed_ns(&self, now: u64) -> u64 {
+        now - self.began_ns
+    }
+
+    /// Whatever becomes of the hand-over under way, it is the last.
+    pub(crate) fn stop_after_this(&mut self) {
+        self.left = 0;
+    }
+
+    /// Writes down what became of the hand-over that ended now: the outcomes in `done`, and for those that are missing
+    /// how it ended.
+    #[inline]
+    pub(crate) fn write_down(&mut self, ending: Result<(), BoxError>, now: u64) {
+        self.lane.end_ns = now;
+        self.failures = if ending.is_err() { self.failures + 1 } else { 0 };
+        let error = ending.err().map(|e| e.to_string());
+        let mut done = self.done.drain(..);
+        for event in &mut self.lane.events[self.handed_from..] {
+            let (outcome, tries) = match done.next() {
+                Some(update) => told(update, &mut self.lane.trouble),
+                None => {
+                    self.lane
+                        .trouble
+                        .get_or_insert_with(|| error.as_deref().unwrap_or("no outcome reported").to_owned());
+                    (Outcome::Unknown, 1)
+                }
+            };
+            *event = Event::new(event.key(), self.began_ns, now, tries, outcome);
+        }
+    }
+
+    /// Whether there is another hand-over to make.
+    #[inline]
+    pub(crate) fn goes_on(&self, limits: Limits<'_>) -> bool {
+        self.left > 0
+            && self.failures < GIVE_UP_AFTER
+            && self.lane.end_ns < limits.deadline.as_nanos() as u64
+            && !limits.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it was handed over.
+    pub(crate) fn are_done(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// The outcome as the history keeps it; a refusal's reason is kept beside it, if it is the first trouble.
+#[inline]
+fn told(update: Update, trouble: &mut Option<String>) -> (Outcome, u32) {
+    match update {
+        Update::Applied { value: Some(value), tries } => (Outcome::Acked(value), tries),
+        Update::Applied { value: None, tries } => (Outcome::AckedBlind, tries),
+        Update::Refused { tries, reason } => {
+            trouble.get_or_insert(reason);
+            (Outcome::Refused, tries)
+        }
+    }
+}
