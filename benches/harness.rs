@@ -37,10 +37,10 @@ fn recording(c: &mut Criterion) {
         bencher.iter(|| adder.update(black_box("counter")).map(drop));
     });
     group.bench_function("recorded", |bencher| {
-        let (pool, keys) = (pool(1).expect("a thread"), ["counter".to_owned()]);
+        let pool = pool(1).expect("a thread");
         let mut updaters: Vec<Box<dyn Updater>> = vec![Box::new(Adder(shared.clone()))];
         bencher.iter_custom(|updates| {
-            let work = [Work { keys: &keys, sequence: &[0], updates }];
+            let work = [Work::one_key("counter", updates)];
             let limits = Limits { stop: &NEVER, deadline: Duration::from_secs(600) };
             Duration::from_nanos(race(&pool, &mut updaters, &work, limits).expect("a race").span_ns())
         });

@@ -81,7 +81,7 @@ impl EventLoop {
     /// # Errors
     /// A client panicked: the message names it and what it said. The others finish first. Or the system cannot wait for
     /// the sockets.
-    pub fn race(&mut self, work: &[Work<'_>], limits: Limits<'_>) -> Result<Heat> {
+    pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
         let racers: Vec<Racer> = work.iter().map(|work| Racer::new(work.updates)).collect();
@@ -109,10 +109,10 @@ impl EventLoop {
 }
 
 /// One race under way.
-struct Race<'a, 'w> {
+struct Race<'a> {
     house: &'a mut EventLoop,
     racers: Vec<Racer>,
-    work: &'a [Work<'w>],
+    work: &'a [Work],
     limits: Limits<'a>,
     zero: Instant,
     /// Clients that are not done yet; each of them has a hand-over under way.
@@ -120,12 +120,12 @@ struct Race<'a, 'w> {
     /// What is to be sent on the line at hand.
     requests: Requests,
     /// The counters of the hand-over that begins.
-    keys: Vec<&'w str>,
+    keys: Vec<&'a str>,
     /// The first panic.
     panic: Option<String>,
 }
 
-impl Race<'_, '_> {
+impl Race<'_> {
     fn now(&self) -> u64 {
         self.zero.elapsed().as_nanos() as u64
     }

@@ -41,6 +41,7 @@
 //! | [`race`] | the timed section and nothing else |
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
 //! | [`event_loop`] | the timed section again, for thousands of clients on one thread |
+//! | [`task_loop`] | and for an async program: tasks of one runtime, through the redis crate |
 //! | [`strategy`] | the ways to add one, a file for each idea |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
 //! | `until` | rows -> whether more rounds are needed (feature `cli`) |
@@ -70,6 +71,7 @@ pub mod stats;
 pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod summary;
+pub mod task_loop;
 pub mod trial;
 #[cfg(feature = "cli")]
 pub mod until;

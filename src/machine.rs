@@ -98,7 +98,7 @@ impl Machine {
             self.add(&format!("strategy.{}", strategy.name()), strategy.about());
             self.add(&format!("round_trips.{}", strategy.name()), strategy.round_trips());
             let parameters = match (plan.driver, strategy.conversing()) {
-                (Driver::Events, Some(form)) => form.conversing_parameters(),
+                (Driver::Events | Driver::Tasks, Some(form)) => form.conversing_parameters(),
                 _ => strategy.parameters(),
             };
             if !parameters.is_empty() {

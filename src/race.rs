@@ -12,7 +12,7 @@ mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -26,13 +26,21 @@ pub(crate) use laps::Laps;
 use turns::{Turns, sharpen_sleep, start_of};
 
 /// What one worker is to do.
-pub struct Work<'a> {
+#[derive(Debug, Clone)]
+pub struct Work {
     /// The names of all counters.
-    pub keys: &'a [String],
+    pub keys: Arc<[String]>,
     /// Which counters this worker's updates go to, walked round and round.
-    pub sequence: &'a [u16],
+    pub sequence: Arc<[u16]>,
     /// How many updates.
     pub updates: u64,
+}
+
+impl Work {
+    /// `updates` updates of one counter.
+    pub fn one_key(key: &str, updates: u64) -> Self {
+        Self { keys: [key.to_owned()].into(), sequence: [0].into(), updates }
+    }
 }
 
 /// What bounds a race from outside.
@@ -102,12 +110,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool> {
 ///
 /// # Errors
 /// An updater panicked: the message names the worker and what it said. The other workers finish first.
-pub fn race(
-    pool: &ThreadPool,
-    updaters: &mut [Box<dyn Updater>],
-    work: &[Work<'_>],
-    limits: Limits<'_>,
-) -> Result<Heat> {
+pub fn race(pool: &ThreadPool, updaters: &mut [Box<dyn Updater>], work: &[Work], limits: Limits<'_>) -> Result<Heat> {
     race_paced(pool, updaters, work, None, limits)
 }
 
@@ -120,7 +123,7 @@ pub fn race(
 pub fn race_on_schedule(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
-    work: &[Work<'_>],
+    work: &[Work],
     timetable: &Timetable,
     limits: Limits<'_>,
 ) -> Result<Heat> {
@@ -130,7 +133,7 @@ pub fn race_on_schedule(
 fn race_paced(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
-    work: &[Work<'_>],
+    work: &[Work],
     timetable: Option<&Timetable>,
     limits: Limits<'_>,
 ) -> Result<Heat> {
@@ -175,7 +178,7 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
 
 fn run(
     updater: &mut dyn Updater,
-    work: &Work<'_>,
+    work: &Work,
     turns: Option<&Turns<'_>>,
     limits: Limits<'_>,
     zero: Instant,
@@ -225,8 +228,7 @@ pub fn recording_cost_ns() -> Result<f64> {
         }
     }
     const UPDATES: u64 = 200_000;
-    let (pool, keys) = (pool(1)?, [String::new()]);
-    let work = [Work { keys: &keys, sequence: &[0], updates: UPDATES }];
+    let (pool, work) = (pool(1)?, [Work::one_key("", UPDATES)]);
     let limits = Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(1) };
     let heat = race(&pool, &mut [Box::new(Nothing)], &work, limits)?;
     Ok(heat.span_ns() as f64 / heat.lanes[0].events.len().max(1) as f64)

@@ -26,7 +26,8 @@ pub struct Record {
     pub strategy: String,
     /// What it promises.
     pub promise: Promise,
-    /// What drove the clients: `threads` (a thread each), `events` (one event loop for all).
+    /// What drove the clients: `threads` (a thread each), `events` (one event loop for all), `tasks` (a task each, of
+    /// one async runtime).
     pub driver: String,
     /// How they reached the server.
     pub transport: String,
@@ -82,7 +83,7 @@ pub struct Record {
     pub slowest_ns: Option<u64>,
     /// Jain's fairness index of the clients' rates, 1/threads to 1.
     pub jain: Option<f64>,
-    /// CPU time of all client threads together, or of the event loop's one. Threads of a client library are not in it.
+    /// CPU time of all client threads together, or of the one that drives them all. Threads of a client library are not in it.
     pub client_cpu_ns: Option<u64>,
     /// CPU time of the server process.
     pub server_cpu_us: Option<u64>,

@@ -32,6 +32,22 @@ impl Requests {
         self.commands
     }
 
+    /// The commands one by one, each as its words.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Vec<&[u8]>> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            // Packed by us: what is there is whole.
+            let (RangeFrame::Array(words), length) = decode_range(rest).ok()?? else { return None };
+            let (command, after) = rest.split_at(length);
+            rest = after;
+            let word = |frame| match frame {
+                RangeFrame::BulkString((from, to)) => Some(&command[from..to]),
+                _ => None,
+            };
+            words.into_iter().map(word).collect()
+        })
+    }
+
     /// Empties it for the next ones; its room is kept.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -120,6 +136,8 @@ mod tests {
         requests.ask(&[b"EXEC"]);
         let expected = "*3\r\n$3\r\nSET\r\n$17\r\na key of 17 bytes\r\n$0\r\n\r\n*1\r\n$4\r\nEXEC\r\n";
         assert_eq!((requests.bytes(), requests.commands()), (expected.as_bytes(), 2));
+        let words: Vec<Vec<&[u8]>> = requests.each().collect();
+        assert_eq!(words, [vec![b"SET".as_slice(), b"a key of 17 bytes", b""], vec![b"EXEC"]]);
     }
 
     #[test]

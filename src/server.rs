@@ -26,7 +26,7 @@ pub use facts::ServerFacts;
 pub use placement::{CpuSet, Placement};
 pub use private::Private;
 pub use resolve::Wanted;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, after, allow_files};
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);

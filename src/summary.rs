@@ -142,8 +142,8 @@ impl Summary {
             .map(|((_, name, keys, threads, driver), records)| {
                 let latencies = latencies.remove(&(name, keys, threads)).unwrap_or_default();
                 let mut cell = CellSummary::of(&records, &latencies);
-                // An event loop is one thread, however many its clients.
-                let drivers = if driver == "events" { 1 } else { threads };
+                // An event loop is one thread, however many its clients, and so is a runtime of tasks.
+                let drivers = if matches!(driver, "events" | "tasks") { 1 } else { threads };
                 cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus);
                 cell
             })

@@ -7,6 +7,7 @@
 mod clients;
 mod latency;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ pub struct Crew<'a> {
     server: &'a Server,
     workload: Workload,
     clients: Clients,
-    keys: Vec<String>,
-    sequences: Vec<Vec<u16>>,
+    keys: Arc<[String]>,
+    sequences: Vec<Arc<[u16]>>,
     db: Connection,
     stop: &'a AtomicBool,
 }
@@ -81,7 +82,7 @@ impl<'a> Crew<'a> {
         let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
         Ok(Self {
             keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
-            sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed)).collect(),
+            sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed).into()).collect(),
             db: server.connect()?,
             strategy,
             server,
@@ -116,14 +117,14 @@ impl<'a> Crew<'a> {
         timetable: Option<&Timetable>,
         deadline: Duration,
     ) -> Result<Trial> {
-        for key in &self.keys {
+        for key in &*self.keys {
             self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
         }
         let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
         let heat = self.race(updates, timetable, deadline)?;
         let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
         let mut found = Vec::with_capacity(self.keys.len());
-        for key in &self.keys {
+        for key in &*self.keys {
             found.push(self.strategy.found(&mut self.db, key).map_err(|e| self.server.refuses(&e))?);
         }
         let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
@@ -147,9 +148,12 @@ impl<'a> Crew<'a> {
         timetable: Option<&Timetable>,
         deadline: Duration,
     ) -> Result<Heat> {
-        let sequences = self.sequences.iter().enumerate();
-        let work: Vec<Work<'_>> =
-            sequences.map(|(client, sequence)| Work { keys: &self.keys, sequence, updates: updates(client) }).collect();
+        let work = |(client, sequence): (usize, &Arc<[u16]>)| Work {
+            keys: self.keys.clone(),
+            sequence: sequence.clone(),
+            updates: updates(client),
+        };
+        let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
         self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
             Error::broken(format!("strategy {}, {} threads: {e}", self.strategy.name(), self.workload.threads))
         })
@@ -318,7 +322,7 @@ pub fn measure(
     let unavailable: Vec<Option<String>> = strategies
         .iter()
         .map(|strategy| match (plan.driver, strategy.conversing()) {
-            (Driver::Events, None) => Ok(Some(NO_FORM.to_owned())),
+            (Driver::Events | Driver::Tasks, None) => Ok(Some(NO_FORM.to_owned())),
             _ => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
@@ -356,7 +360,7 @@ pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) ->
     let have_sockets_of_their_own = forms.filter(|form| !form.share_a_connection()).count() > 0;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     match plan.driver {
-        Driver::Events if have_sockets_of_their_own => server.has_room_for(most),
+        Driver::Events | Driver::Tasks if have_sockets_of_their_own => server.has_room_for(most),
         _ => Ok(()),
     }
 }

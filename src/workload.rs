@@ -23,19 +23,22 @@ pub enum Driver {
     Threads,
     /// One thread for all clients, which are state machines over one event loop.
     Events,
+    /// One thread for all clients, which are tasks of one async runtime.
+    Tasks,
 }
-
-/// What an event loop cannot do yet.
-pub(crate) const EVENTS_ARE_CLOSED: &str =
-    "driver events: it drives a closed loop only; leave out --rate, or say --driver threads";
 
 impl Driver {
     /// The highest number of clients it may have at once.
     pub fn most_clients(self) -> usize {
         match self {
             Self::Threads => MAX_THREADS,
-            Self::Events => MAX_CLIENTS,
+            Self::Events | Self::Tasks => MAX_CLIENTS,
         }
+    }
+
+    /// What to say where it is to drive an open loop and cannot.
+    pub(crate) fn has_no_open_loop(self) -> Error {
+        Error::usage(format!("driver {self}: it drives a closed loop only; leave out --rate, or say --driver threads"))
     }
 }
 
@@ -44,6 +47,7 @@ impl fmt::Display for Driver {
         f.pad(match self {
             Self::Threads => "threads",
             Self::Events => "events",
+            Self::Tasks => "tasks",
         })
     }
 }
@@ -55,7 +59,8 @@ impl FromStr for Driver {
         match text {
             "threads" => Ok(Self::Threads),
             "events" => Ok(Self::Events),
-            _ => Err(Error::usage(format!("driver '{text}': say threads or events"))),
+            "tasks" => Ok(Self::Tasks),
+            _ => Err(Error::usage(format!("driver '{text}': say threads, events or tasks"))),
         }
     }
 }
@@ -212,7 +217,8 @@ impl Plan {
     pub fn validate(&self) -> Result<()> {
         let most = self.driver.most_clients();
         if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > most) {
-            let more = if self.driver == Driver::Threads { ", or up to 20000 with --driver events" } else { "" };
+            let more =
+                if self.driver == Driver::Threads { ", or up to 20000 with --driver events or tasks" } else { "" };
             return Err(Error::usage(format!("threads: give one or more numbers from 1 to {most}{more}")));
         }
         if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
@@ -221,8 +227,8 @@ impl Plan {
         if self.rounds == 0 {
             return Err(Error::usage("rounds: at least 1"));
         }
-        if self.driver == Driver::Events && self.pace != Pace::Closed {
-            return Err(Error::usage(EVENTS_ARE_CLOSED));
+        if self.pace != Pace::Closed && self.driver != Driver::Threads {
+            return Err(self.driver.has_no_open_loop());
         }
         for workload in self.workloads() {
             workload.timetable(self.size)?;

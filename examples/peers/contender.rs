@@ -48,12 +48,17 @@ pub(crate) fn all(depth: usize) -> Vec<Contender> {
     if is_there(MEMTIER) {
         all.push(Contender::Memtier);
     }
-    let (threads, events): (&[&str], &[&str]) = match depth {
-        1 => (&["incr", "pooled-incr", "multiplexed-incr"], &["incr", "multiplexed-incr"]),
-        _ => (&["pipelined-incr"], &["pipelined-incr"]),
+    let ours: [(Driver, &[&str]); 3] = match depth {
+        1 => [
+            (Driver::Threads, &["incr", "pooled-incr", "multiplexed-incr"]),
+            (Driver::Tasks, &["multiplexed-incr"]),
+            (Driver::Events, &["incr", "multiplexed-incr"]),
+        ],
+        _ => [(Driver::Threads, &["pipelined-incr"]), (Driver::Tasks, &[]), (Driver::Events, &["pipelined-incr"])],
     };
-    all.extend(threads.iter().map(|name| Contender::Ours(name, Driver::Threads)));
-    all.extend(events.iter().map(|name| Contender::Ours(name, Driver::Events)));
+    for (driver, names) in ours {
+        all.extend(names.iter().map(|name| Contender::Ours(name, driver)));
+    }
     all
 }
 
@@ -177,7 +182,7 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     // Judging is on this thread, and so is the event loop's race: of the one nothing may count, of the other all.
     let cpu = match driver {
         Driver::Threads => other_threads_cpu_s() - cpu_before,
-        Driver::Events => trial.heat.lanes.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9,
+        Driver::Events | Driver::Tasks => trial.heat.lanes.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9,
     };
     let record = trial.record(strategy, server, &workload);
     crew.close()?;

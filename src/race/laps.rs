@@ -60,7 +60,7 @@ impl Laps {
     /// Takes the next updates, at most `batch`, and fills `keys` with their counters. Until more is known, their outcome
     /// is unknown.
     #[inline]
-    pub(crate) fn hand_over<'w>(&mut self, work: &Work<'w>, batch: usize, begin_ns: u64, keys: &mut Vec<&'w str>) {
+    pub(crate) fn hand_over<'w>(&mut self, work: &'w Work, batch: usize, begin_ns: u64, keys: &mut Vec<&'w str>) {
         let handed = self.next(batch);
         self.left -= handed as u64;
         self.handed_from = self.lane.events.len();

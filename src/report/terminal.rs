@@ -51,11 +51,14 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
 
 /// What drove the clients, where it was not a thread each: such figures are not to be mixed with others.
 fn drivers(summary: &Summary) -> &'static str {
-    let is_driven_by = |driver: &str| summary.cells.iter().any(|cell| cell.driver == driver);
-    match (is_driven_by("events"), is_driven_by("threads")) {
-        (true, false) => "Driven by one event loop for all clients, and not by a thread each.\n",
-        (true, true) => "Rows of two drivers, one event loop and a thread each: do not compare them.\n",
-        (false, _) => "",
+    let mut drivers: Vec<&str> = summary.cells.iter().map(|cell| cell.driver.as_str()).collect();
+    drivers.sort_unstable();
+    drivers.dedup();
+    match drivers[..] {
+        ["events"] => "Driven by one event loop for all clients, and not by a thread each.\n",
+        ["tasks"] => "Driven by one async runtime with a task for each client, and not by a thread each.\n",
+        [] | [_] => "",
+        _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bare sockets to the server, for those who speak its protocol themselves: the event loop's clients.
+//! Bare sockets to the server, for those who speak its protocol themselves: the event loop's clients. And room for many.
 //!
 //! They are as a strategy's connections are: TCP_NODELAY, logged in, and on the URL's database.
 
@@ -68,10 +68,8 @@ impl Server {
         let mut sockets = Vec::with_capacity(count);
         for made in 0..count {
             let socket = self.open(&targets).and_then(|stream| greet(stream, &hello));
-            sockets.push(socket.map_err(|e| {
-                let after = if made > 0 { format!(" (after {made} of {count} connections)") } else { String::new() };
-                Error::server(format!("server {}: {e}{after}", self.address()))
-            })?);
+            let refused = |e| after(made, count, Error::server(format!("server {}: {e}", self.address())));
+            sockets.push(socket.map_err(refused)?);
         }
         Ok(sockets)
     }
@@ -139,6 +137,14 @@ impl Server {
     }
 }
 
+/// Says of a refusal how many of our connections there were by then.
+pub(crate) fn after(made: usize, wanted: usize, refusal: Error) -> Error {
+    match made {
+        0 => refusal,
+        _ => Error::server(format!("{refusal} (after {made} of {wanted} connections)")),
+    }
+}
+
 /// Sends `hello` and waits until each of its commands is answered.
 fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket>, BoxError> {
     stream.impatient()?;
@@ -166,7 +172,7 @@ fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket
 }
 
 /// Lets this process have a file open for each of `clients` clients.
-fn allow_files(clients: usize) -> Result<()> {
+pub(crate) fn allow_files(clients: usize) -> Result<()> {
     let (now, wanted) = (getrlimit(Resource::Nofile), clients as u64 + OTHER_FILES);
     if now.current.is_none_or(|current| current >= wanted) {
         return Ok(());

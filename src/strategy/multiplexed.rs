@@ -6,8 +6,8 @@
 //! commands under way still fail, later ones find a new connection.
 //!
 //! How our threads, which block, reach it is told in the file on the bridge. An application that is async itself spares
-//! the two thread switches an update costs here; so does our event loop, whose clients of `multiplexed-incr` share one
-//! socket of its own.
+//! the two thread switches an update costs here: its clients are tasks (`--driver tasks`). So does our event loop, whose
+//! clients of `multiplexed-incr` share one socket of its own.
 
 use redis::Cmd;
 use redis::aio::{ConnectionLike, ConnectionManagerConfig};

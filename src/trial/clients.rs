@@ -1,4 +1,4 @@
-//! A crew's clients, driven one way or the other: a thread each, or all of them by one event loop.
+//! A crew's clients, driven one way or another: a thread each, or all of them on one thread by an event loop, or as tasks.
 
 use rayon::ThreadPool;
 
@@ -8,12 +8,14 @@ use crate::pace::Timetable;
 use crate::race::{self, Heat, Limits, Work};
 use crate::server::Server;
 use crate::strategy::Strategy;
+use crate::task_loop::TaskLoop;
 use crate::update::Updater;
-use crate::workload::{Driver, EVENTS_ARE_CLOSED, Workload};
+use crate::workload::{Driver, Workload};
 
 pub(super) enum Clients {
     Threads { updaters: Vec<Box<dyn Updater>>, pool: ThreadPool },
     Events(Box<EventLoop>),
+    Tasks(Box<TaskLoop>),
 }
 
 impl Clients {
@@ -29,30 +31,29 @@ impl Clients {
                 all(updaters.len(), "updaters")?;
                 Ok(Self::Threads { updaters, pool: race::pool(wanted)? })
             }
-            Driver::Events => {
+            Driver::Events | Driver::Tasks => {
                 let form = strategy.conversing().ok_or_else(|| Error::usage(format!("strategy {name} {NO_FORM}")))?;
-                let conversations = form.conversations(server, wanted)?;
-                all(conversations.len(), "conversations")?;
-                let house = EventLoop::open(server, conversations, form.share_a_connection())?;
-                Ok(Self::Events(Box::new(house)))
+                let (clients, share) = (form.conversations(server, wanted)?, form.share_a_connection());
+                all(clients.len(), "conversations")?;
+                Ok(match workload.driver {
+                    Driver::Tasks => Self::Tasks(Box::new(TaskLoop::open(server, clients, share)?)),
+                    _ => Self::Events(Box::new(EventLoop::open(server, clients, share)?)),
+                })
             }
         }
     }
 
     /// Races in a closed loop, or by a timetable.
-    pub(super) fn race(
-        &mut self,
-        work: &[Work<'_>],
-        timetable: Option<&Timetable>,
-        limits: Limits<'_>,
-    ) -> Result<Heat> {
+    pub(super) fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<Heat> {
         match (self, timetable) {
             (Self::Threads { updaters, pool }, None) => race::race(pool, updaters, work, limits),
             (Self::Threads { updaters, pool }, Some(timetable)) => {
                 race::race_on_schedule(pool, updaters, work, timetable, limits)
             }
             (Self::Events(house), None) => house.race(work, limits),
-            (Self::Events(_), Some(_)) => Err(Error::usage(EVENTS_ARE_CLOSED)),
+            (Self::Tasks(house), None) => house.race(work, limits),
+            (Self::Events(_), Some(_)) => Err(Driver::Events.has_no_open_loop()),
+            (Self::Tasks(_), Some(_)) => Err(Driver::Tasks.has_no_open_loop()),
         }
     }
 
@@ -61,9 +62,10 @@ impl Clients {
         match self {
             Self::Threads { updaters, .. } => updaters.iter().map(|updater| updater.batch()).max().unwrap_or(1),
             Self::Events(house) => house.batch(),
+            Self::Tasks(house) => house.batch(),
         }
     }
 }
 
-/// What keeps a strategy from being driven by an event loop.
-pub(super) const NO_FORM: &str = "has no event-loop form";
+/// What keeps a strategy from being driven on one thread.
+pub(super) const NO_FORM: &str = "has no form for many clients on one thread";

@@ -63,30 +63,20 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
 #[test]
 fn the_driver_is_chosen_recorded_and_said() {
     let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("run").display().to_string();
-    let output = report(&[
-        "--out",
-        &out,
-        "--driver",
-        "events",
-        "--threads",
-        "2,1500",
-        "--rounds",
-        "1",
-        "--updates",
-        "4",
-        "--strategies",
-        "get-set,incr",
-    ]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let run = Run::read(Path::new(&out)).unwrap();
-    assert_eq!(run.machine.get("driver"), Some("events"));
-    assert_eq!(run.records.len(), 4);
-    assert!(run.records.iter().all(|record| record.driver == "events" && record.verdict.is_some()));
-    let table = text(&output.stdout);
-    assert!(table.contains("one event loop"), "{table}");
-    let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
-    assert!(page.contains("one event loop"));
+    for (driver, threads, words) in [("events", "2,1500", "one event loop"), ("tasks", "2,150", "one async runtime")] {
+        let out = dir.path().join(driver).display().to_string();
+        let plan = ["--threads", threads, "--rounds", "1", "--updates", "4", "--strategies", "get-set,incr"];
+        let output = report(&[["--out", &out, "--driver", driver].as_slice(), &plan].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let run = Run::read(Path::new(&out)).unwrap();
+        assert_eq!(run.machine.get("driver"), Some(driver));
+        assert_eq!(run.records.len(), 4);
+        assert!(run.records.iter().all(|record| record.driver == driver && record.verdict.is_some()));
+        let table = text(&output.stdout);
+        assert!(table.contains(words), "{table}");
+        let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+        assert!(page.contains(words));
+    }
     // Of the default plan, what has no such form is skipped, and the row says why.
     let out = dir.path().join("default").display().to_string();
     let output = report(&["--out", &out, "--driver", "events", "--threads", "3", "--rounds", "1", "--updates", "4"]);
@@ -94,7 +84,8 @@ fn the_driver_is_chosen_recorded_and_said() {
     let run = Run::read(Path::new(&out)).unwrap();
     let has_form = redis_lost_updates::strategy::conversing();
     for record in &run.records {
-        let skipped = record.note.as_deref().is_some_and(|note| note.starts_with("skipped: has no event-loop form"));
+        let skipped =
+            record.note.as_deref().is_some_and(|note| note.starts_with("skipped: has no form for many clients on one"));
         assert_eq!(skipped, !has_form.contains(&record.strategy.as_str()), "{record:?}");
     }
 }

@@ -5,11 +5,11 @@
 mod cli;
 mod compare;
 mod compose;
-mod events;
 mod explain;
 mod history;
 mod interchange;
 mod law;
+mod one_thread;
 mod pace;
 mod page;
 mod race;

@@ -48,9 +48,8 @@ impl Updater for Sleeper {
 
 /// Runs these by a timetable, as a trial does.
 fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Duration) -> Trial {
-    let keys = ["counter".to_owned()];
-    let work = |worker| Work { keys: &keys, sequence: &[0], updates: table.updates_of(worker) };
-    let work: Vec<Work<'_>> = (0..updaters.len()).map(work).collect();
+    let work = (0..updaters.len()).map(|worker| Work::one_key("counter", table.updates_of(worker)));
+    let work: Vec<Work> = work.collect();
     let limits = Limits { stop: &NEVER, deadline };
     let heat = race_on_schedule(&pool(work.len()).unwrap(), &mut updaters, &work, &table, limits).unwrap();
     let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();

@@ -13,8 +13,7 @@ use redis_lost_updates::verdict::{Ledger, Verdict, judge};
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn run(mut updaters: Vec<Box<dyn Updater>>, updates: u64) -> redis_lost_updates::error::Result<Heat> {
-    let keys = ["counter".to_owned()];
-    let work: Vec<Work<'_>> = updaters.iter().map(|_| Work { keys: &keys, sequence: &[0], updates }).collect();
+    let work = vec![Work::one_key("counter", updates); updaters.len()];
     let limits = Limits { stop: &NEVER, deadline: Duration::from_secs(20) };
     race(&pool(work.len()).unwrap(), &mut updaters, &work, limits)
 }

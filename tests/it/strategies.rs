@@ -190,7 +190,7 @@ fn idempotent_updates_survive_cut_connections() {
     let mut updaters = named("idempotent-lua").open(server, THREADS).unwrap();
     let pool = race::pool(THREADS).unwrap();
     let mut killer = server.connect().unwrap();
-    let (keys, done) = ([key.clone()], AtomicBool::new(false));
+    let done = AtomicBool::new(false);
     let heat = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
@@ -198,7 +198,7 @@ fn idempotent_updates_survive_cut_connections() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        let work: Vec<Work<'_>> = (0..THREADS).map(|_| Work { keys: &keys, sequence: &[0], updates: 2_000 }).collect();
+        let work = vec![Work::one_key(&key, 2_000); THREADS];
         let heat = race::race(&pool, &mut updaters, &work, Limits { stop: &STOP, deadline: LONG });
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         heat.unwrap()

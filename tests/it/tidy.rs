@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "race",
     "server",
     "event_loop",
+    "task_loop",
     "strategy",
     "machine",
     "demo",

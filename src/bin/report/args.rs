@@ -137,11 +137,12 @@ pub(crate) struct PlanArgs {
     /// Race every strategy there is, in as long as that takes at the default trial time
     #[arg(long, conflicts_with_all = ["strategies", "quick"])]
     full: bool,
-    /// Thread counts, which are client counts with --driver events [default: 1,2,4,8,16]
+    /// Thread counts, which are client counts with the other drivers [default: 1,2,4,8,16]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     threads: Vec<usize>,
-    /// What drives the clients: threads (a thread each, up to 1024) or events (one event loop for all, up to 20000)
-    #[arg(long, value_name = "threads|events", default_value = "threads")]
+    /// What drives the clients: threads (a thread each, up to 1024), events (one event loop for all, up to 20000) or tasks
+    /// (one async runtime for all, through the redis crate's multiplexed connections)
+    #[arg(long, value_name = "threads|events|tasks", default_value = "threads")]
     driver: Driver,
     /// Key counts: how many counters the updates are spread over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
@@ -319,8 +320,8 @@ impl PlanArgs {
             strategy::find(&[name]).is_ok_and(|found| found.len() == 1) && !known.contains(&name.as_str())
         };
         match self.strategies.iter().find(lacks_a_form) {
-            Some(name) if self.driver == Driver::Events => Err(Error::usage(format!(
-                "strategy {name} has no event-loop form; those that have one: {}",
+            Some(name) if self.driver != Driver::Threads => Err(Error::usage(format!(
+                "strategy {name} has no form for many clients on one thread; those that have one: {}",
                 known.join(", ")
             ))),
             _ => Ok(()),

@@ -128,6 +128,7 @@ fn driven(view: &View) -> &'static str {
     match view.cast.first().map(|member| member.driver.as_str()) {
         _ if view.has_mixed_drivers() => "clients that are driven in different ways",
         Some("events") => "one event loop for all clients",
+        Some("tasks") => "one async runtime with a task for each client",
         _ => "a thread for each client",
     }
 }

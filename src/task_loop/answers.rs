@@ -1,0 +1,70 @@
+//! From a client's requests to the redis crate's commands, and from its values back to the client's replies.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, Value};
+
+use crate::error::BoxError;
+use crate::resp::{Reply, Requests};
+
+/// Sends all of them together and waits for their answers, one for each.
+pub(super) async fn ask(connection: &mut MultiplexedConnection, requests: &Requests) -> Result<Vec<Value>, BoxError> {
+    let mut commands = requests.each().map(|words| {
+        let mut command = Cmd::new();
+        for word in words {
+            command.arg(word);
+        }
+        command
+    });
+    if requests.commands() == 1
+        && let Some(command) = commands.next()
+    {
+        return Ok(vec![connection.send_packed_command(&command).await?]);
+    }
+    let mut pipeline = Pipeline::with_capacity(requests.commands());
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    Ok(connection.send_packed_commands(&pipeline, 0, requests.commands()).await?)
+}
+
+/// What a value says to the client that asked; `error` lends its room to an error's words.
+pub(super) fn reply<'a>(value: &'a Value, error: &'a mut String) -> Result<Reply<'a>, BoxError> {
+    Ok(match value {
+        Value::Int(value) => Reply::Integer(*value),
+        Value::BulkString(bytes) => Reply::Text(bytes),
+        Value::SimpleString(status) => Reply::Status(status),
+        Value::Okay => Reply::Status("OK"),
+        Value::Nil => Reply::Nil,
+        Value::ServerError(_) => Reply::Error(words(value, error).unwrap_or_default()),
+        Value::Array(values) => match values.iter().find(|value| matches!(value, Value::ServerError(_))) {
+            None => Reply::List(None),
+            Some(first) => Reply::List(words(first, error)),
+        },
+        other => return Err(format!("what came is no reply: {other:?}").into()),
+    })
+}
+
+/// An error's words, as the server sent them.
+fn words<'a>(value: &Value, error: &'a mut String) -> Option<&'a str> {
+    let Value::ServerError(said) = value else { return None };
+    *error = [said.code(), said.details().unwrap_or_default()].join(" ").trim_end().to_owned();
+    Some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_heard_as_the_reply_that_it_was() {
+        let wire = [":-12\r\n", "+OK\r\n", "+QUEUED\r\n", "$2\r\n41\r\n", "$-1\r\n", "*-1\r\n", "*1\r\n+OK\r\n"];
+        let errors = ["-ERR no\r\n", "-OOM no room\r\n", "-WHAT\r\n", "*2\r\n+OK\r\n-OOM no\r\n"];
+        for text in wire.into_iter().chain(errors) {
+            let (expected, length) = Reply::read(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(length, text.len());
+            let value = redis::parse_redis_value(text.as_bytes()).unwrap();
+            assert_eq!(reply(&value, &mut String::new()).unwrap(), expected, "{text}");
+        }
+        assert!(reply(&Value::Double(0.5), &mut String::new()).is_err());
+    }
+}
