@@ -8,7 +8,7 @@
 //! What comes out is what [`crate::race`] gives: a lane of events for every client, made before the start. A client's lane
 //! starts when its first request is made; all first requests go out in one burst, so the overlap says how long that
 //! took. The clock is read once for every read: the end of an update is when the read that brought its last reply
-//! returned, and the next one begins there.
+//! returned, and the next one begins there; or, with a timetable, when the loop sees that it is due.
 
 mod alarm;
 mod line;
@@ -17,13 +17,15 @@ mod racer;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
 use crate::conversation::{Conversation, Turn};
 use crate::error::{Error, Result};
-use crate::race::{Heat, Limits, Work, said, thread_cpu_ns};
+use crate::pace::Timetable;
+use crate::race::{Heat, Limits, Work, said, start_of, thread_cpu_ns};
 use crate::resp::{Reply, Requests};
 use crate::server::{RESPONSE_TIMEOUT, Server};
 
@@ -82,17 +84,33 @@ impl EventLoop {
     /// A client panicked: the message names it and what it said. The others finish first. Or the system cannot wait for
     /// the sockets.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
+        self.race_paced(work, None, limits)
+    }
+
+    /// The same as an open loop: every client sends its updates when `timetable` says, or at once when it is late. A
+    /// hand-over of several updates is sent when the last of them is due.
+    ///
+    /// # Errors
+    /// As [`EventLoop::race`].
+    pub fn race_on_schedule(&mut self, work: &[Work], timetable: &Timetable, limits: Limits<'_>) -> Result<Heat> {
+        self.race_paced(work, Some(timetable), limits)
+    }
+
+    fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<Heat> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
         let racers: Vec<Racer> = work.iter().map(|work| Racer::new(work.updates)).collect();
-        let cpu_before = thread_cpu_ns();
+        let (zero, cpu_before) = (Instant::now(), thread_cpu_ns());
+        let schedule = timetable.map(|table| Schedule { table, start_ns: start_of(zero, 1) });
+        let opens = schedule.as_ref().map_or(Duration::ZERO, |schedule| Duration::from_nanos(schedule.start_ns));
         let mut race = Race {
             running: racers.len(),
             racers,
             work,
             house: self,
-            limits,
-            zero: Instant::now(),
+            limits: Limits { deadline: limits.deadline + opens, ..limits },
+            schedule,
+            zero,
             requests: Requests::default(),
             keys: Vec::new(),
             panic: None,
@@ -114,8 +132,9 @@ struct Race<'a> {
     racers: Vec<Racer>,
     work: &'a [Work],
     limits: Limits<'a>,
+    schedule: Option<Schedule<'a>>,
     zero: Instant,
-    /// Clients that are not done yet; each of them has a hand-over under way.
+    /// Clients that are not done yet.
     running: usize,
     /// What is to be sent on the line at hand.
     requests: Requests,
@@ -123,6 +142,13 @@ struct Race<'a> {
     keys: Vec<&'a str>,
     /// The first panic.
     panic: Option<String>,
+}
+
+/// A timetable under way.
+struct Schedule<'a> {
+    table: &'a Timetable,
+    /// When it starts, in nanoseconds since the race's zero.
+    start_ns: u64,
 }
 
 impl Race<'_> {
@@ -136,15 +162,15 @@ impl Race<'_> {
         line * sharers..((line + 1) * sharers).min(self.racers.len())
     }
 
-    /// Everybody's first requests, in one burst.
+    /// Everybody's first requests: in one burst, or when they are due.
     fn start(&mut self) {
         for line in 0..self.house.lines.len() {
             let lost = self.house.lines[line].lost.clone();
             for client in self.members(line) {
                 let now = self.now();
-                self.racers[client].laps.start(now);
+                self.racers[client].laps.start(self.schedule.as_ref().map_or(now, |schedule| schedule.start_ns));
                 match &lost {
-                    None => self.begin(client, now),
+                    None => self.go_on(client, now),
                     Some(why) => self.give_up(client, why, now),
                 }
             }
@@ -178,6 +204,7 @@ impl Race<'_> {
             if now - looked_up > TICK.as_nanos() as u64 {
                 looked_up = now;
                 self.hang_up_on_the_silent(now);
+                self.send_home_who_waits();
             }
         }
         Ok(())
@@ -229,7 +256,21 @@ impl Race<'_> {
         self.settle(client, now);
     }
 
-    /// Begins a client's next hand-over.
+    /// Begins a client's next hand-over, at once or when it is due.
+    fn go_on(&mut self, client: usize, now: u64) {
+        let racer = &mut self.racers[client];
+        let last = racer.laps.last_of_next(self.house.clients[client].batch());
+        let due = self.schedule.as_ref().map(|schedule| schedule.start_ns + schedule.table.intended_ns(client, last));
+        match due.filter(|&due| due > now) {
+            Some(due) => {
+                racer.awaits_turn = true;
+                self.house.alarm.set(due, client);
+            }
+            None => self.begin(client, now),
+        }
+    }
+
+    /// Begins a client's next hand-over now.
     fn begin(&mut self, client: usize, now: u64) {
         let (racer, machine) = (&mut self.racers[client], &mut self.house.clients[client]);
         racer.laps.hand_over(&self.work[client], machine.batch(), now, &mut self.keys);
@@ -275,24 +316,51 @@ impl Race<'_> {
         let Some(ending) = racer.ending.take() else { return };
         racer.laps.write_down(ending, now);
         if racer.laps.goes_on(self.limits) {
-            self.begin(client, now);
+            self.go_on(client, now);
         } else {
-            racer.is_finished = true;
-            self.running -= 1;
+            self.finish(client);
         }
     }
 
-    /// Begins the next try of everybody whose wait is over.
+    /// A client is done. With a timetable it is there until that is over, unless it had to stop.
+    fn finish(&mut self, client: usize) {
+        let racer = &mut self.racers[client];
+        racer.is_finished = true;
+        self.running -= 1;
+        if let Some(schedule) = self.schedule.as_ref().filter(|_| racer.laps.are_done()) {
+            let over = schedule.start_ns + schedule.table.length_ns();
+            racer.laps.lane.end_ns = racer.laps.lane.end_ns.max(over);
+        }
+    }
+
+    /// Begins the next hand-over, or the next try, of everybody whose wait is over.
     fn wake(&mut self, now: u64) {
         while let Some(client) = self.house.alarm.due(now) {
             if self.racers[client].is_finished {
                 continue;
             }
-            let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
-            let turn = catch_unwind(AssertUnwindSafe(|| machine.again(requests)));
-            self.take(client, turn.map(|()| Turn::Reply), now);
-            self.settle(client, now);
+            if std::mem::take(&mut self.racers[client].awaits_turn) {
+                self.begin(client, now);
+            } else {
+                let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
+                let turn = catch_unwind(AssertUnwindSafe(|| machine.again(requests)));
+                self.take(client, turn.map(|()| Turn::Reply), now);
+                self.settle(client, now);
+            }
             self.send(client / self.house.sharers);
+        }
+    }
+
+    /// Once the run is to end, clients whose next update is not due yet are done.
+    fn send_home_who_waits(&mut self) {
+        if !self.limits.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        for client in 0..self.racers.len() {
+            if self.racers[client].awaits_turn && !self.racers[client].is_finished {
+                self.racers[client].awaits_turn = false;
+                self.finish(client);
+            }
         }
     }
 
@@ -312,7 +380,10 @@ impl Race<'_> {
         let now = self.now();
         for client in self.members(line) {
             let racer = &mut self.racers[client];
-            if !racer.is_finished {
+            if std::mem::take(&mut racer.awaits_turn) {
+                // Nothing is under way: its next update is the one that has no chance.
+                self.give_up(client, why, now);
+            } else if !racer.is_finished {
                 racer.owed = 0;
                 racer.laps.stop_after_this();
                 racer.ending.get_or_insert_with(|| Err(why.into()));

@@ -22,8 +22,9 @@ use crate::pace::Timetable;
 use crate::update::{Event, Update, Updater};
 
 pub(crate) use laps::Laps;
+pub(crate) use turns::start_of;
 
-use turns::{Turns, sharpen_sleep, start_of};
+use turns::{Turns, sharpen_sleep};
 
 /// What one worker is to do.
 #[derive(Debug, Clone)]

@@ -35,12 +35,11 @@ impl Driver {
             Self::Events | Self::Tasks => MAX_CLIENTS,
         }
     }
-
-    /// What to say where it is to drive an open loop and cannot.
-    pub(crate) fn has_no_open_loop(self) -> Error {
-        Error::usage(format!("driver {self}: it drives a closed loop only; leave out --rate, or say --driver threads"))
-    }
 }
+
+/// Why tasks have no timetable: tokio's timer would put every update of a millisecond on its edge.
+pub(crate) const TASKS_ARE_CLOSED: &str =
+    "driver tasks: its timer has whole milliseconds only; leave out --rate, or say --driver threads or events";
 
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,8 +226,8 @@ impl Plan {
         if self.rounds == 0 {
             return Err(Error::usage("rounds: at least 1"));
         }
-        if self.pace != Pace::Closed && self.driver != Driver::Threads {
-            return Err(self.driver.has_no_open_loop());
+        if self.pace != Pace::Closed && self.driver == Driver::Tasks {
+            return Err(Error::usage(TASKS_ARE_CLOSED));
         }
         for workload in self.workloads() {
             workload.timetable(self.size)?;

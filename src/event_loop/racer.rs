@@ -11,11 +11,13 @@ pub(super) struct Racer {
     pub(super) owed: u32,
     /// When it last asked something.
     pub(super) asked_ns: u64,
+    /// Whether its next hand-over is not due yet.
+    pub(super) awaits_turn: bool,
     pub(super) is_finished: bool,
 }
 
 impl Racer {
     pub(super) fn new(updates: u64) -> Self {
-        Self { laps: Laps::of(updates), ending: None, owed: 0, asked_ns: 0, is_finished: false }
+        Self { laps: Laps::of(updates), ending: None, owed: 0, asked_ns: 0, awaits_turn: false, is_finished: false }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Laps {
     /// The next place in the sequence of keys.
     place: usize,
     left: u64,
+    /// Whether it was told to stop early.
+    is_stopped: bool,
     failures: u32,
     /// The first event of the hand-over under way, and when it began.
     handed_from: usize,
@@ -35,6 +37,7 @@ impl Laps {
             done: Vec::with_capacity(1),
             place: 0,
             left: updates,
+            is_stopped: false,
             failures: 0,
             handed_from: 0,
             began_ns: 0,
@@ -84,7 +87,7 @@ impl Laps {
 
     /// Whatever becomes of the hand-over under way, it is the last.
     pub(crate) fn stop_after_this(&mut self) {
-        self.left = 0;
+        self.is_stopped = true;
     }
 
     /// Writes down what became of the hand-over that ended now: the outcomes in `done`, and for those that are missing
@@ -113,6 +116,7 @@ impl Laps {
     #[inline]
     pub(crate) fn goes_on(&self, limits: Limits<'_>) -> bool {
         self.left > 0
+            && !self.is_stopped
             && self.failures < GIVE_UP_AFTER
             && self.lane.end_ns < limits.deadline.as_nanos() as u64
             && !limits.stop.load(Ordering::Relaxed)
@@ -120,7 +124,7 @@ impl Laps {
 
     /// Whether all of it was handed over.
     pub(crate) fn are_done(&self) -> bool {
-        self.left == 0
+        self.left == 0 && !self.is_stopped
     }
 }
 

@@ -55,7 +55,7 @@ impl Turns<'_> {
 }
 
 /// A start that is near, and late enough for `clients` threads to be woken by then: the first updates are to be on time.
-pub(super) fn start_of(zero: Instant, clients: usize) -> u64 {
+pub(crate) fn start_of(zero: Instant, clients: usize) -> u64 {
     (zero.elapsed() + Duration::from_millis(1) + Duration::from_micros(20) * clients as u32).as_nanos() as u64
 }
 

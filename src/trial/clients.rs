@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::strategy::Strategy;
 use crate::task_loop::TaskLoop;
 use crate::update::Updater;
-use crate::workload::{Driver, Workload};
+use crate::workload::{Driver, TASKS_ARE_CLOSED, Workload};
 
 pub(super) enum Clients {
     Threads { updaters: Vec<Box<dyn Updater>>, pool: ThreadPool },
@@ -52,8 +52,8 @@ impl Clients {
             }
             (Self::Events(house), None) => house.race(work, limits),
             (Self::Tasks(house), None) => house.race(work, limits),
-            (Self::Events(_), Some(_)) => Err(Driver::Events.has_no_open_loop()),
-            (Self::Tasks(_), Some(_)) => Err(Driver::Tasks.has_no_open_loop()),
+            (Self::Events(house), Some(timetable)) => house.race_on_schedule(work, timetable, limits),
+            (Self::Tasks(_), Some(_)) => Err(Error::usage(TASKS_ARE_CLOSED)),
         }
     }
 

@@ -129,7 +129,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--threads", "2000"], "--driver events"),
         (&["--threads", "30000", "--driver", "events"], "1 to 20000"),
         (&["--driver", "events", "--strategies", "incr,mutex"], "multiplexed-incr"),
-        (&["--driver", "events", "--strategies", "incr", "--rate", "500"], "closed loop"),
+        (&["--driver", "tasks", "--strategies", "incr", "--rate", "500"], "--driver threads or events"),
         (&["--strategies", "nope"], "get-set"),
         (&["render", "/nonexistent"], "/nonexistent"),
         (&["--server-bin", "/nonexistent/redis-server"], "/nonexistent/redis-server"),

@@ -3,18 +3,20 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::error::BoxError;
+use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
 use redis_lost_updates::pace::Timetable;
 use redis_lost_updates::race::{Limits, Work, pool, race_on_schedule};
 use redis_lost_updates::record::{Clock, Run};
 use redis_lost_updates::server::{Server, Spent};
 use redis_lost_updates::stats::quantile;
+use redis_lost_updates::strategy;
 use redis_lost_updates::trial::Trial;
-use redis_lost_updates::update::{Event, Update, Updater};
+use redis_lost_updates::update::{Event, Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Verdict, judge};
 
 use crate::server::private;
@@ -124,15 +126,69 @@ fn a_batch_is_handed_over_when_its_last_update_is_due() {
     assert!(trial.response().unwrap().last().unwrap().0 >= 9_000_000);
 }
 
+fn event_loop(server: &Server, clients: usize) -> EventLoop {
+    let incr = strategy::find(&["incr"]).unwrap()[0].conversing().unwrap();
+    EventLoop::open(server, incr.conversations(server, clients).unwrap(), false).unwrap()
+}
+
+#[test]
+fn an_event_loop_keeps_a_timetable_as_threads_do() {
+    const CLIENTS: usize = 300;
+    let (server, table) = (private(), Timetable::of_updates(5_000, 2_001, CLIENTS).unwrap());
+    let key = format!("{}timetable", server.prefix());
+    let work: Vec<Work> = (0..CLIENTS).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
+    let limits = Limits { stop: &NEVER, deadline: Duration::from_secs(20) };
+    let heat = event_loop(&server, CLIENTS).race_on_schedule(&work, &table, limits).unwrap();
+    let start = heat.lanes[0].start_ns;
+    for (client, lane) in heat.lanes.iter().enumerate() {
+        assert_eq!((lane.start_ns, lane.events.len() as u64), (start, table.updates_of(client)));
+        for (i, event) in lane.events.iter().enumerate() {
+            assert!(event.begin_ns() >= start + table.intended_ns(client, i as u64), "client {client}, update {i}");
+            assert!(matches!(event.outcome(), Outcome::Acked(_)));
+        }
+        assert!(lane.end_ns >= start + table.length_ns());
+    }
+    assert!(heat.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
+}
+
+#[test]
+fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_its_server_is_gone() {
+    for server_is_gone in [false, true] {
+        // The first at once, and each next one a second later.
+        let (server, table) = (private(), Timetable::of_updates(1, 600, 2).unwrap());
+        let key = format!("{}waits", server.prefix());
+        let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
+        let (stop, mut house, since) = (AtomicBool::new(false), event_loop(&server, 2), Instant::now());
+        let heat = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(200));
+                match server_is_gone {
+                    true => server.child().unwrap().crash(),
+                    false => stop.store(true, Ordering::Relaxed),
+                }
+            });
+            house.race_on_schedule(&work, &table, Limits { stop: &stop, deadline: Duration::from_secs(1_200) }).unwrap()
+        });
+        assert!(since.elapsed() < Duration::from_secs(30));
+        let outcomes = || heat.lanes.iter().flat_map(|lane| &lane.events).map(Event::outcome);
+        let unknown = outcomes().filter(|&outcome| outcome == Outcome::Unknown).count();
+        // What a dead server was to be asked next has no outcome; whoever is told to stop asks nothing more.
+        assert_eq!(unknown, if server_is_gone { 2 } else { 0 });
+        assert!((1..600).contains(&(outcomes().count() - unknown)));
+        // Who had to stop is not said to have been there to the end.
+        assert!(heat.span_ns() < 30_000_000_000, "{} ns", heat.span_ns());
+    }
+}
+
 /// `report` under an open loop whose server stands still for a second in the middle: how long it really did, and the
 /// run. `None` if the machine was so slow that the timetable may have been over before the stall.
-fn stalled_run(server: &Server, out: &Path) -> Option<(Duration, Run)> {
+fn stalled_run(server: &Server, driver: &str, out: &Path) -> Option<(Duration, Run)> {
     let child = server.child().unwrap();
     let url = format!("redis://{}", server.address());
     let since = Instant::now();
     let mut report = Command::new(env!("CARGO_BIN_EXE_report"))
         .args(["--rate", "2000", "--duration", "4s", "--threads", "4", "--strategies", "incr", "--rounds", "1"])
-        .args(["--redis-url", &url, "--no-progress", "--out", &out.display().to_string()])
+        .args(["--redis-url", &url, "--no-progress", "--out", &out.display().to_string(), "--driver", driver])
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -163,9 +219,16 @@ fn stalled_run(server: &Server, out: &Path) -> Option<(Duration, Run)> {
 
 #[test]
 fn a_server_that_stalls_for_a_second_shows_it_in_p99_as_arithmetic_says() {
+    for driver in ["threads", "events"] {
+        a_stall_is_seen(driver);
+    }
+}
+
+fn a_stall_is_seen(driver: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let tries = (0..5).find_map(|i| stalled_run(&private(), &dir.path().join(i.to_string())));
-    let (stall, run) = tries.expect("a machine that runs a trial of four seconds on time in five tries");
+    let out = |i: u32| dir.path().join(i.to_string());
+    let tries = (0..5).find_map(|i| Some((out(i), stalled_run(&private(), driver, &out(i))?)));
+    let (out, (stall, run)) = tries.expect("a machine that runs a trial of four seconds on time in five tries");
     let times = |clock| {
         let buckets = run.latency.iter().filter(|bucket| bucket.clock == clock);
         buckets.map(|bucket| (bucket.up_to_ns, bucket.count)).collect::<Vec<_>>()
@@ -183,7 +246,7 @@ fn a_server_that_stalls_for_a_second_shows_it_in_p99_as_arithmetic_says() {
     let most = 4 * record.span_ns.unwrap() / 80;
     assert!(service_p99 <= most + most / 100, "p99 {service_p99} ns from the send");
     assert!(service_p99 < response_p99 / 2, "{service_p99} ns is not far below {response_p99} ns");
-    let page = std::fs::read_to_string(dir.path().join("0/index.html")).unwrap();
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("all clients in an open loop") && page.contains("2,000 updates a second were offered"));
 }
 
