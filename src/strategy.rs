@@ -227,11 +227,21 @@ pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
             }
         }
         if found.len() == before {
-            let names: Vec<&str> = ALL.iter().map(|s| s.name()).collect();
-            return Err(Error::usage(format!("no strategy '{wanted}': all, exact, lossy, or {}", names.join(", "))));
+            return Err(Error::usage(unknown(wanted)));
         }
     }
     Ok(found)
+}
+
+/// What to say of a name that is none.
+fn unknown(wanted: &str) -> String {
+    let names: Vec<&str> = ALL.iter().map(|strategy| strategy.name()).collect();
+    let likeness = |name: &&&str| (strsim::jaro_winkler(wanted, name) * 1_000.0) as u32;
+    let meant = names.iter().max_by_key(likeness).filter(|name| likeness(name) > 800);
+    match meant {
+        Some(name) => format!("no strategy '{wanted}': did you mean {name}? `report list` prints all"),
+        None => format!("no strategy '{wanted}': all, exact, lossy, or {}", names.join(", ")),
+    }
 }
 
 /// What an error means for the update: a refusal where the server itself said no, and otherwise unknown.

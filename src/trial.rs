@@ -379,19 +379,21 @@ fn measure_cell(
         let trial = crew.sized_trial(plan.size);
         crew.close().and(trial)
     });
+    // An error of this strategy is its row; a server that no longer answers anybody is the end.
+    let answers = if trial.is_err() { server.connect().map(drop) } else { Ok(()) };
+    // A race cut short by Ctrl-C still ends in a verdict, but its span is not the planned one: it is not kept. Nor is an
+    // error, which may be the signal's own: it interrupts whichever read it finds.
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::interrupted());
+    }
     let trial = match trial {
         Ok(trial) => trial,
         Err(error) => {
             let error = Some(one_line(&error.to_string()));
             watch.keeps(Record { round, error, ..blank(strategy, server, &workload) }, Vec::new(), None)?;
-            // An error of this strategy is its row; a server that no longer answers anybody is the end.
-            return server.connect().map(drop);
+            return answers;
         }
     };
-    // A race cut short by Ctrl-C still ends in a verdict, but its span is not the planned one: it is not kept.
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::interrupted());
-    }
     let record = Record { round, ..trial.record(strategy, server, &workload) };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));

@@ -238,7 +238,7 @@ fn a_raised_stop_and_a_deadline_end_a_race() {
                 stop.store(true, std::sync::atomic::Ordering::Relaxed);
             });
             let heat = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
-            assert!(heat.lanes.iter().all(|lane| (1..50_000).contains(&lane.events.len())));
+            assert!(heat.lanes.iter().all(|lane| lane.events.len() < 50_000));
         });
     }
 }

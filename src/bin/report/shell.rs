@@ -1,8 +1,12 @@
-//! `report completions` and `report man`: made from the same description of the command line that parses it.
+//! `report completions` and `report man`, made from the same description of the command line that parses it; and what is
+//! wrong with a command line, in one line as every other error.
+
+use std::process::ExitCode;
 
 use clap::CommandFactory;
 use redis_lost_updates::error::{Error, Result};
 
+use crate::FAILED;
 use crate::args::Cli;
 use crate::output::print;
 
@@ -17,4 +21,53 @@ pub(crate) fn man() -> Result<()> {
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
     rendered.map_err(|e| Error::broken(format!("the man page cannot be made: {e}")))?;
     print(&String::from_utf8_lossy(&page))
+}
+
+/// Prints what was asked for instead of a run (`--help`, `--version`), or says what is wrong.
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody reads it: nothing is lost.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("report: {}; see report --help", in_one_line(&error.render().to_string()));
+    ExitCode::from(FAILED)
+}
+
+/// clap's paragraphs, but for the usage and where to read more.
+fn in_one_line(text: &str) -> String {
+    let paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let said = paragraphs.filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"));
+    let said: Vec<String> = said
+        .map(|part| part.trim_start_matches("error: ").trim_start_matches("tip: ").to_owned())
+        .filter(|part| !part.is_empty())
+        .collect();
+    said.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn said(args: &[&str]) -> String {
+        let argv = ["report"].iter().chain(args);
+        in_one_line(&Cli::try_parse_from(argv).err().unwrap().render().to_string())
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_line_fits_into_one() {
+        assert_eq!(
+            said(&["--thread", "4"]),
+            "unexpected argument '--thread' found; a similar argument exists: '--threads'"
+        );
+        assert_eq!(said(&["--rounds", "x"]), "invalid value 'x' for '--rounds <N>': invalid digit found in string");
+        assert_eq!(
+            said(&["--transport", "tpc"]),
+            "invalid value 'tpc' for '--transport <TRANSPORT>' [possible values: tcp, unix]"
+        );
+        assert_eq!(said(&["--full", "--quick"]), "the argument '--full' cannot be used with '--quick'");
+        assert_eq!(said(&["check"]), "the following required arguments were not provided: <FILE>");
+    }
 }

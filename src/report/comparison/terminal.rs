@@ -42,7 +42,15 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
     let mut out = format!("\n{:<24}{:<17}{:<17}{}\n", "strategy", "surviving/s", "p99", "verdict");
     let mut last = "";
     for cell in &comparison.cells {
-        if cell.strategy != last {
+        let is_first = cell.strategy != last;
+        if let Some(why) = nowhere(comparison, &cell.strategy) {
+            last = &cell.strategy;
+            if is_first {
+                out += &reason(&format!("{last:<24}"), &format!("not comparable at any load: {why}"));
+            }
+            continue;
+        }
+        if is_first {
             last = &cell.strategy;
             out += &match comparison.strategies.iter().find(|whole| whole.strategy == last) {
                 Some(whole) => {
@@ -53,12 +61,8 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
             };
         }
         let head = format!("  {:<22}", load(cell, keys));
-        let why = cell.why.as_ref().map(|why| format!("not comparable: {why}"));
-        if let Some(why) = why {
-            // The reason has the whole line to itself, and more if it needs them.
-            let mut lines = broken(&why, WIDTH - 24);
-            out += &format!("{head}{}\n", lines.next().unwrap_or_default());
-            lines.for_each(|line| out += &format!("{:24}{line}\n", ""));
+        if let Some(why) = &cell.why {
+            out += &reason(&head, &format!("not comparable: {why}"));
             continue;
         }
         let word = verdict(cell);
@@ -69,6 +73,21 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
     }
     out.push('\n');
     out
+}
+
+/// Why no cell of a strategy can be compared, where it is the same for each of several.
+fn nowhere<'a>(comparison: &'a Comparison, strategy: &str) -> Option<&'a str> {
+    let mut reasons = comparison.cells.iter().filter(|cell| cell.strategy == strategy).map(|cell| cell.why.as_deref());
+    let first = reasons.next()??;
+    let others: Vec<Option<&str>> = reasons.collect();
+    (!others.is_empty() && others.iter().all(|&other| other == Some(first))).then_some(first)
+}
+
+/// A reason behind its head, with the whole line to itself, and more if it needs them.
+fn reason(head: &str, why: &str) -> String {
+    let mut lines = broken(why, WIDTH - 24);
+    let first = format!("{head}{}\n", lines.next().unwrap_or_default());
+    lines.fold(first, |out, line| out + &format!("{:24}{line}\n", ""))
 }
 
 /// Lines of at most 80 columns.
