@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::record::{Machine, Run};
 use crate::stats::{Contrast, autocorrelation, contrast, holm, median};
 use crate::verdict::{Promise, Verdict};
+use crate::workload::racers;
 pub use facts::Difference;
 use series::{Cell, Figure};
 
@@ -169,6 +170,8 @@ pub struct StrategyComparison {
 pub struct Alarm {
     /// The strategy's name.
     pub strategy: String,
+    /// What drove the clients.
+    pub driver: String,
     /// Clients racing at once.
     pub threads: usize,
     /// Counters.
@@ -268,7 +271,7 @@ impl Comparison {
         let whole = whole.map(|strategy| say(strategy.strategy.clone(), &strategy.surviving));
         let cells = self.cells.iter().filter_map(|cell| {
             let change = cell.surviving.as_ref().filter(|change| beyond(change))?;
-            Some(say(format!("{} at {}", cell.strategy, load(cell.threads, cell.keys)), change))
+            Some(say(format!("{} at {}", cell.strategy, load(&cell.driver, cell.threads, cell.keys)), change))
         });
         broken.chain(whole).chain(cells).collect()
     }
@@ -306,7 +309,7 @@ impl Alarm {
 
     /// The alarm in one sentence, without a full stop.
     pub fn sentence(&self) -> String {
-        let at = format!("{} at {}", self.strategy, load(self.threads, self.keys));
+        let at = format!("{} at {}", self.strategy, load(&self.driver, self.threads, self.keys));
         let word = |verdict: Option<Verdict>| verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
         let (before, after) = (word(self.before), word(self.after));
         match self.kind {
@@ -320,8 +323,8 @@ impl Alarm {
 }
 
 /// `4 threads`, `4 threads, 16 keys`.
-fn load(threads: usize, keys: usize) -> String {
-    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+fn load(driver: &str, threads: usize, keys: usize) -> String {
+    let threads = racers(driver, threads);
     if keys == 1 { threads } else { format!("{threads}, {keys} keys") }
 }
 
@@ -460,6 +463,6 @@ fn alarm(cell: &CellComparison) -> Option<Alarm> {
         _ if before.is_some() && before != after => AlarmKind::Changed,
         _ => return None,
     };
-    let (strategy, threads, keys) = (cell.strategy.clone(), cell.threads, cell.keys);
-    Some(Alarm { strategy, threads, keys, before, after, kind })
+    let (strategy, driver) = (cell.strategy.clone(), cell.driver.clone());
+    Some(Alarm { strategy, driver, threads: cell.threads, keys: cell.keys, before, after, kind })
 }

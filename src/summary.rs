@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::record::{Clock, Record, Run};
 use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
+use crate::workload::racer;
 
 use limit::Cpus;
 pub use limit::Limit;
@@ -181,6 +182,12 @@ impl Summary {
     /// The key counts measured, in order.
     pub fn keys(&self) -> Vec<usize> {
         distinct(self.cells.iter().map(|cell| cell.keys))
+    }
+
+    /// The name of what drove the clients; of several, of one that is not `threads`.
+    pub fn driver(&self) -> &str {
+        let mut drivers = self.cells.iter().map(|cell| cell.driver.as_str());
+        drivers.find(|&driver| racer(driver) == "client").unwrap_or("threads")
     }
 
     /// Cells of exact strategies that kept their promise at this load, the fastest first.

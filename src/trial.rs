@@ -155,7 +155,7 @@ impl<'a> Crew<'a> {
         };
         let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
         self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
-            Error::broken(format!("strategy {}, {} threads: {e}", self.strategy.name(), self.workload.threads))
+            Error::broken(format!("strategy {}, {} clients: {e}", self.strategy.name(), self.workload.threads))
         })
     }
 

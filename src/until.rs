@@ -86,7 +86,7 @@ impl Precision {
 
 impl fmt::Display for Worst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} thread{}", self.strategy, self.threads, if self.threads == 1 { "" } else { "s" })?;
+        write!(f, "{} at {} client{}", self.strategy, self.threads, if self.threads == 1 { "" } else { "s" })?;
         if self.keys > 1 {
             write!(f, " on {} keys", self.keys)?;
         }
@@ -195,7 +195,7 @@ mod tests {
         let Decision::NotReached(outcome) = decision else { panic!("{decision:?}") };
         let said = outcome;
         assert_eq!(rounds, 100);
-        assert!(said.starts_with("not reached: watch at 16 threads is at ±"), "{said}");
+        assert!(said.starts_with("not reached: watch at 16 clients is at ±"), "{said}");
         assert!(said.ends_with("after 100 rounds, the most that were allowed; the machine is noisy"), "{said}");
         let (rounds, decision) = run(Goal { time: Duration::from_secs(30), ..GOAL }, 1.0);
         assert!(rounds == 30 && matches!(&decision, Decision::NotReached(o) if o.contains("too long")));

@@ -41,6 +41,20 @@ impl Driver {
 pub(crate) const TASKS_ARE_CLOSED: &str =
     "driver tasks: its timer has whole milliseconds only; leave out --rate, or say --driver threads or events";
 
+/// So many clients of the driver of this name, in words: `16 threads`, `1 thread`, `10000 clients`.
+pub fn racers(driver: &str, count: usize) -> String {
+    let one = racer(driver);
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// What one client of the driver of this name is called: a thread, where each has its own.
+pub fn racer(driver: &str) -> &'static str {
+    match driver.parse() {
+        Ok(Driver::Events | Driver::Tasks) => "client",
+        Ok(Driver::Threads) | Err(_) => "thread",
+    }
+}
+
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -9,6 +9,7 @@ pub use page::page;
 pub use terminal::terminal;
 
 use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
+use crate::workload::racers;
 
 /// A ratio in at most four characters: `0.81`, `12.3`, `140`.
 fn ratio(value: f64) -> String {
@@ -34,7 +35,7 @@ fn maybe(change: Option<&Change>) -> String {
 
 /// `4 threads`, and the keys where they tell cells apart.
 fn load(cell: &CellComparison, several_keys: bool) -> String {
-    let threads = if cell.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", cell.threads) };
+    let threads = racers(&cell.driver, cell.threads);
     match (several_keys, cell.keys) {
         (false, _) => threads,
         (true, 1) => format!("{threads}, 1 key"),

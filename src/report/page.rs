@@ -100,13 +100,14 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         let why = cells.filter_map(|cell| Some((cell, cell.error.as_ref().or(cell.note.as_ref())?)));
         let mut rows: Vec<(String, String)> = Vec::new();
         for (cell, why) in why {
-            let threads = view::threads(cell.threads);
+            let threads = view.racers(cell.threads);
             match rows
                 .iter_mut()
                 .find(|(what, known)| known == why && what.starts_with(&format!("{} at", cell.strategy)))
             {
                 Some((what, _)) => {
-                    *what = format!("{}, {}", what.trim_end_matches(" threads").trim_end_matches(" thread"), threads)
+                    let (one, many) = (format!(" {}", view.racer()), format!(" {}s", view.racer()));
+                    *what = format!("{}, {threads}", what.trim_end_matches(&many).trim_end_matches(&one));
                 }
                 None => rows.push((format!("{} at {threads}", cell.strategy), why.clone())),
             }
@@ -129,7 +130,7 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         readouts: readouts(view),
         most_threads: view.threads.last().copied().unwrap_or(1),
         first_keys: view.keys.first().copied().unwrap_or(1),
-        broken: broken(summary),
+        broken: broken(view),
         failed: unjudged(true),
         skipped: unjudged(false),
         answers,
@@ -173,11 +174,11 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
 }
 
 /// Every broken promise in words, the loudest thing a page can say.
-fn broken(summary: &Summary) -> Vec<String> {
+fn broken(view: &View) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
-    for (round, strategy, threads, keys, verdict) in &summary.broken {
+    for (round, strategy, threads, keys, verdict) in &view.summary.broken {
         let strategy = view::name(strategy);
-        let (threads, keys) = (view::threads(*threads), view::keys(*keys));
+        let (threads, keys) = (view.racers(*threads), view::keys(*keys));
         rows.push(format!(
             "{strategy} promises exact and broke it: <b>{verdict}</b> in round {round}, {threads} on {keys}"
         ));

@@ -5,6 +5,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use crate::report::words;
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
+use crate::workload::racer;
 
 /// The table of every cell: strategy by threads, throughput never without its verdict.
 pub fn table(summary: &Summary, coloured: bool) -> String {
@@ -12,9 +13,10 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let several_keys = summary.keys().len() > 1;
     // In an open loop the median says the least: the latency from the send takes its place.
+    let racers = if racer(summary.driver()) == "thread" { "thr" } else { "clients" };
     let mut header = match words::offered(summary) {
-        None => vec!["strategy", "thr", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
-        Some(_) => vec!["strategy", "thr", "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
+        None => vec!["strategy", racers, "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
+        Some(_) => vec!["strategy", racers, "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
     };
     if several_keys {
         header.insert(2, "keys");

@@ -79,7 +79,7 @@ impl Strategy for GetSet {
     }
 
     fn about(&self) -> &str {
-        "GET, add one in the client, SET, on a connection per thread: the race itself."
+        "GET, add one in the client, SET, on a connection per client: the race itself."
     }
 
     fn promise(&self) -> Promise {

@@ -27,7 +27,7 @@ impl Strategy for Incr {
     }
 
     fn about(&self) -> &str {
-        "INCR on a connection per thread: the server adds, in one step."
+        "INCR on a connection per client: the server adds, in one step."
     }
 
     fn promise(&self) -> Promise {

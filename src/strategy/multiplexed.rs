@@ -56,7 +56,7 @@ impl Strategy for Multiplexed {
     }
 
     fn about(&self) -> &str {
-        "INCR from every thread over one shared async connection: implicit pipelining."
+        "INCR from every client over one shared async connection: implicit pipelining."
     }
 
     fn promise(&self) -> Promise {

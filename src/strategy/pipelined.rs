@@ -95,7 +95,7 @@ impl Strategy for Pipelined {
     }
 
     fn about(&self) -> &str {
-        "16 INCR in one round trip on a connection per thread."
+        "16 INCR in one round trip on a connection per client."
     }
 
     fn promise(&self) -> Promise {

@@ -94,7 +94,7 @@ impl Strategy for Watch {
     }
 
     fn about(&self) -> &str {
-        "WATCH, GET, then MULTI, SET, EXEC on a connection per thread; aborted ones wait and try again."
+        "WATCH, GET, then MULTI, SET, EXEC on a connection per client; aborted ones wait and try again."
     }
 
     fn promise(&self) -> Promise {

@@ -52,7 +52,7 @@ impl Strategy for WatchShared {
     }
 
     fn about(&self) -> &str {
-        "WATCH, GET, MULTI, SET, EXEC on one connection for all threads: the first EXEC ends everybody's watch."
+        "WATCH, GET, MULTI, SET, EXEC on one connection for all clients: the first EXEC ends everybody's watch."
     }
 
     fn promise(&self) -> Promise {

@@ -40,7 +40,7 @@ fn nothing_is_fetched_and_nothing_may_be() {
 fn the_answer_names_the_loss_and_the_fastest_that_lost_none() {
     let html = page(&sample::run(USUAL));
     let answer = between(&html, "<div class=\"answer by-t t16 by-k k1\">", "</div>");
-    assert!(answer.contains("At 16 threads <code>get-set</code> acknowledged"), "{answer}");
+    assert!(answer.contains("At 16 clients <code>get-set</code> acknowledged"), "{answer}");
     assert!(answer.contains("<b class=\"loss\">lost 8"), "{answer}");
     assert!(answer.contains("the fastest strategy that lost none, <code>multiplexed-incr</code>, kept"), "{answer}");
     assert!(answer.contains("so fewer than 1 in"), "a zero is printed with its bound: {answer}");
@@ -108,7 +108,7 @@ fn a_broken_promise_comes_before_everything() {
     let shape = Shape { broken: true, ..USUAL };
     let html = page(&sample::run(shape));
     let alarm =
-        html.find("<code>lua</code> promises exact and broke it: <b>lost</b> in round 3, 8 threads on 1 key").unwrap();
+        html.find("<code>lua</code> promises exact and broke it: <b>lost</b> in round 3, 8 clients on 1 key").unwrap();
     assert!(alarm < html.find("id=\"answer\"").unwrap());
     assert!(html.contains("Promised exact and broke it: not ranked"));
     assert!(!page(&sample::run(USUAL)).contains("A promise was broken"));

@@ -33,7 +33,7 @@ fn rounds_go_on_until_they_are_enough_and_the_run_says_how_many_that_took() {
     if error <= 0.5 {
         assert!(outcome.starts_with(&format!("reached after {rounds} rounds: ")), "{outcome}");
     } else {
-        assert!(outcome.starts_with("not reached: incr at 2 threads is at ±") && rounds == 100, "{outcome}");
+        assert!(outcome.starts_with("not reached: incr at 2 clients is at ") && rounds == 100, "{outcome}");
     }
     assert!(said.contains(&format!("--until {outcome}")), "{said}");
     assert!(page.contains(&format!("Rounds were to go on until ±50 %: {outcome}.")));
@@ -47,7 +47,7 @@ fn what_cannot_be_reached_is_said_with_the_worst_cell() {
     let (said, run, page) = report(&dir.path().join("run"), &["--until", "0.0001%", "--rounds", "6"]);
     assert_eq!(run.records.len(), 12);
     let outcome = run.machine.get("until_outcome").unwrap();
-    assert!(outcome.starts_with("not reached: incr at 2 threads is at ±"), "{outcome}");
+    assert!(outcome.starts_with("not reached: incr at 2 clients is at "), "{outcome}");
     assert!(outcome.ends_with("after 6 rounds, the most that were allowed; the machine is noisy"), "{outcome}");
     assert!(said.contains(outcome) && page.contains("Not as precise as asked for"), "{said}");
 }

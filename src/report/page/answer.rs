@@ -1,7 +1,7 @@
 //! The answer: one sentence made from the data, and how sure it is.
 
 use super::markup::list;
-use super::view::{View, fate, interval, keys, name, scope, since_send, threads};
+use super::view::{View, fate, interval, keys, name, scope, since_send};
 use crate::report::words;
 use crate::summary::CellSummary;
 use crate::verdict::{Promise, Verdict};
@@ -28,7 +28,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     if lossy.is_none() && best.is_none() {
         return None;
     }
-    let mut load = format!("At {}", threads(at_threads));
+    let mut load = format!("At {}", view.racers(at_threads));
     if view.keys.len() > 1 {
         load += &format!(" on {}", keys(at_keys));
     }

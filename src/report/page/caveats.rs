@@ -1,7 +1,7 @@
 //! What a reader must know before believing a chart, said beside the chart it touches.
 
 use super::markup::{esc, list};
-use super::view::{View, name, threads};
+use super::view::{View, name};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
 
@@ -145,9 +145,9 @@ fn cells(
             .map(|c| if view.keys.len() > 1 { format!("{}×{}", c.threads, c.keys) } else { c.threads.to_string() })
             .collect();
         let unit = match (view.keys.len() > 1, loads.as_slice()) {
-            (true, _) => "threads×keys",
-            (false, [one]) if one == "1" => "thread",
-            (false, _) => "threads",
+            (true, _) => format!("{}s×keys", view.racer()),
+            (false, [one]) if one == "1" => view.racer().to_owned(),
+            (false, _) => format!("{}s", view.racer()),
         };
         let worst = if loads.len() > 1 { "worst: " } else { "" };
         let text = format!("{} at {} {unit} ({worst}{said})", name(&member.name), list(&loads));
@@ -222,7 +222,7 @@ fn several_drivers(view: &View) -> Option<String> {
 
 fn shared_cpus(view: &View) -> Option<String> {
     (view.run.machine.get("placement") == Some("none")).then(|| {
-        let most = view.threads.last().map_or_else(String::new, |&t| threads(t));
+        let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
         format!("<b>CPUs were not assigned:</b> the server and up to {most} of clients shared whatever CPUs there were. Speeds can change severalfold with where the system happened to put them.")
     })
 }

@@ -1,7 +1,7 @@
 //! What was measured on what, and how to do it again.
 
 use super::markup::esc;
-use super::view::{View, threads};
+use super::view::View;
 use crate::record::Machine;
 use crate::report::words;
 
@@ -53,10 +53,10 @@ pub(super) fn in_words(view: &View) -> String {
         Some("none") | None => "no CPUs assigned to either side".to_owned(),
         Some(placement) => on_which(placement),
     };
-    let most = view.threads.last().map_or_else(String::new, |&t| threads(t));
+    let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
     let size = match (machine.get("trial_ms"), machine.get("updates_per_thread")) {
         (Some(ms), _) => format!("trials of about {ms} ms"),
-        (_, Some(updates)) => format!("trials of {updates} updates a thread"),
+        (_, Some(updates)) => format!("trials of {updates} updates a {}", view.racer()),
         _ => "trials".to_owned(),
     };
     let pace = match words::offered(view.summary) {

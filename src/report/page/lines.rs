@@ -4,7 +4,7 @@ use super::cast::Member;
 use super::markup::esc;
 use super::plot::{Dot, Line, Plot};
 use super::scale::{Scale, across, rate_tick};
-use super::view::{View, fate, keys, name, threads};
+use super::view::{View, fate, keys, name};
 use crate::law::predict_keys;
 use crate::report::words;
 use crate::stats::Spread;
@@ -30,6 +30,11 @@ pub(super) fn starts_logarithmic(view: &View) -> bool {
     let highest = judged().map(|cell| cell.acked_per_s.high).fold(0.0, f64::max);
     let losing = judged().filter(|cell| cell.lost > 0).map(|cell| cell.acked_per_s.median).fold(0.0, f64::max);
     losing > 0.0 && losing < highest / 5.0
+}
+
+/// What the axis of loads is.
+fn racing(view: &View) -> String {
+    format!("{}s racing", view.racer())
 }
 
 fn thread_ticks(view: &View) -> Vec<(f64, String, String)> {
@@ -93,15 +98,15 @@ pub(super) fn rates(view: &View, at_keys: usize) -> String {
     let alternative = rates_in_words(view, at_keys);
     let [lin, log] = rate_scales(view).map(|scale| {
         let (lines, alternative) = (lines.clone(), alternative.clone());
-        Plot { height: 380.0, scale: &scale, across: &ticks, across_title: "threads racing", lines, alternative }.html()
+        Plot { height: 380.0, scale: &scale, across: &ticks, across_title: &racing(view), lines, alternative }.html()
     });
     both(&lin, &log)
 }
 
 fn rates_in_words(view: &View, at_keys: usize) -> String {
-    let mut text = "Line chart of updates per second over threads.".to_owned();
+    let mut text = format!("Line chart of updates per second over {}s.", view.racer());
     let Some(&most) = view.threads.last() else { return text };
-    text += &format!(" At {}:", threads(most));
+    text += &format!(" At {}:", view.racers(most));
     for (_, cell, member) in view.at(most, at_keys) {
         let (acked, kept) = (words::rate(cell.acked_per_s.median), words::rate(cell.surviving_per_s.median));
         text += &if cell.lost == 0 {
@@ -132,7 +137,7 @@ pub(super) fn panels(view: &View, at_keys: usize) -> String {
                 i += 1;
                 keep(i - 1)
             });
-            let alternative = format!("{}: updates per second over threads", member.name);
+            let alternative = format!("{}: updates per second over {}s", member.name, view.racer());
             Plot { height: 90.0, scale: &scale, across: &ticks, across_title: "", lines: lines.clone(), alternative }
                 .html()
         });
@@ -212,13 +217,13 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
         let label = Some((only, format!("0 lost, at worst {}", words::at_most(bounds.fold(0.0, f64::max)))));
         lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
     }
-    let mut alternative = "Line chart of the lost part of acknowledged updates over threads.".to_owned();
+    let mut alternative = format!("Line chart of the lost part of acknowledged updates over {}s.", view.racer());
     for member in &losing {
         for (_, cell) in view.curve(&member.name, at_keys) {
-            alternative += &format!(" {} at {}: {}.", member.name, threads(cell.threads), words::lost(cell));
+            alternative += &format!(" {} at {}: {}.", member.name, view.racers(cell.threads), words::lost(cell));
         }
     }
-    Plot { height: 260.0, scale: &scale, across: &ticks, across_title: "threads racing", lines, alternative }.html()
+    Plot { height: 260.0, scale: &scale, across: &ticks, across_title: &racing(view), lines, alternative }.html()
 }
 
 /// The lost part over the number of keys, where several were measured; one chart for each thread count.
@@ -232,7 +237,7 @@ pub(super) fn losses_over_keys(view: &View) -> String {
     for &at_threads in &view.threads {
         let mut lines = Vec::new();
         let mut alternative =
-            format!("Line chart of the lost part over the number of keys at {}.", threads(at_threads));
+            format!("Line chart of the lost part over the number of keys at {}.", view.racers(at_threads));
         if let (true, Some(&last)) = (view.is_predictable() && at_threads > 1, view.keys.last()) {
             let at = |k: usize| predict_keys(at_threads, k);
             let dots =

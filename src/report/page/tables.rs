@@ -50,7 +50,7 @@ pub(super) fn everything(view: &View) -> Table {
     let mut heads = vec![
         head("strategy", "One way to add one to a counter.", false),
         head("promise", "exact: must not lose or double an update; lossy: known to be wrong.", false),
-        head("threads", "Clients racing at once.", true),
+        head(&format!("{}s", view.racer()), "Clients racing at once.", true),
     ];
     if several_keys {
         heads.push(head("keys", "Counters the updates were spread over.", true));
@@ -166,7 +166,7 @@ pub(super) fn costs(view: &View) -> Table {
         head("tries", "Attempts for each update: 1 means no retry was ever needed.", true),
         head(
             "fairness",
-            "Jain's index: 100 % if all clients got equally much done, 1/threads if one did everything.",
+            "Jain's index: 100 % if all clients got equally much done, 1/clients if one did everything.",
             true,
         ),
         head("slowest", "The slowest client's rate as a part of the fastest client's.", true),

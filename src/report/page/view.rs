@@ -7,6 +7,7 @@ use crate::report::words;
 use crate::stats::Spread;
 use crate::summary::{CellSummary, Summary};
 use crate::verdict::{Promise, Verdict};
+use crate::workload::{racer, racers};
 
 /// A run about to be drawn.
 pub(super) struct View<'a> {
@@ -56,6 +57,16 @@ impl<'a> View<'a> {
         self.keys.iter().flat_map(|&keys| self.threads.iter().map(move |&threads| (threads, keys)))
     }
 
+    /// What a client is called in this run.
+    pub(super) fn racer(&self) -> &'static str {
+        racer(self.summary.driver())
+    }
+
+    /// So many of them.
+    pub(super) fn racers(&self, count: usize) -> String {
+        racers(self.summary.driver(), count)
+    }
+
     /// Whether clients are not all driven the same way, which a ranking must say.
     pub(super) fn has_mixed_drivers(&self) -> bool {
         let cells = &self.summary.cells;
@@ -87,11 +98,6 @@ pub(super) fn scope(threads: usize, keys: usize) -> String {
 /// A strategy's name as the page prints it.
 pub(super) fn name(name: &str) -> String {
     format!("<code>{}</code>", esc(name))
-}
-
-/// `16 threads`, `1 thread`.
-pub(super) fn threads(count: usize) -> String {
-    if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") }
 }
 
 /// `1 key`, `16 keys`.
@@ -133,7 +139,7 @@ pub(super) const READOUT: [&str; 5] = ["acknowledged", "surviving", "lost", "tim
 
 /// A cell in a few lines, for the readout of every chart: the strategy, the load, and a line for each of [`READOUT`].
 pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
-    let mut load = threads(cell.threads);
+    let mut load = view.racers(cell.threads);
     if view.keys.len() > 1 {
         load += &format!(", {}", keys(cell.keys));
     }
