@@ -3,7 +3,7 @@
 //! An update is lost to a write that brings a value no larger than the one it replaces. Its story is that write, the
 //! write it replaced, and the reads both came from, with whatever the same two clients sent in between (a WATCH, a
 //! transaction, a lock) and every other write that the counter saw meanwhile. Of all such stories the one with the
-//! fewest commands is told, and the quickest of those. Where no write replaces another, it is told which commands came to
+//! fewest commands is told, and the quickest of those; where clients watch, of those that show it. Where no write replaces another, it is told which commands came to
 //! nothing: an EXEC that was aborted, an addition that changed nothing, writes that never reached the server.
 
 use std::collections::BTreeSet;
@@ -74,7 +74,12 @@ fn shortest_of(acts: &[Act], stories: impl Iterator<Item = Story>) -> Option<Sto
         (Some(&first), Some(&last)) => acts[last].at_us.saturating_sub(acts[first].at_us),
         _ => 0,
     };
-    stories.filter(|story| story.acts.len() <= MOST).min_by_key(|story| (story.acts.len(), span(story)))
+    // Where clients watch, a story in which both are seen to do so is worth its two more lines: they looked in vain.
+    let watches = |all: &mut dyn Iterator<Item = usize>| all.filter(|&i| acts[i].what == What::Watch).take(2).count();
+    let wanted = watches(&mut (0..acts.len()));
+    let missing = |story: &Story| wanted - watches(&mut story.acts.iter().copied());
+    let told = stories.filter(|story| story.acts.len() <= MOST);
+    told.min_by_key(|story| (missing(story), story.acts.len(), span(story)))
 }
 
 /// Write `i` brought a value no larger than that of another client's write, which it replaced.
