@@ -102,13 +102,12 @@ impl EventLoop {
         let racers: Vec<Racer> = work.iter().map(|work| Racer::new(work.updates)).collect();
         let (zero, cpu_before) = (Instant::now(), thread_cpu_ns());
         let schedule = timetable.map(|table| Schedule { table, start_ns: start_of(zero, 1) });
-        let opens = schedule.as_ref().map_or(Duration::ZERO, |schedule| Duration::from_nanos(schedule.start_ns));
         let mut race = Race {
             running: racers.len(),
             racers,
             work,
             house: self,
-            limits: Limits { deadline: limits.deadline + opens, ..limits },
+            limits,
             schedule,
             zero,
             requests: Requests::default(),

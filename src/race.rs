@@ -49,7 +49,8 @@ impl Work {
 pub struct Limits<'a> {
     /// Raised when the run is to end now (Ctrl-C): every worker stops after the update it is in.
     pub stop: &'a AtomicBool,
-    /// Workers stop at this time after the race's zero (with a timetable: after its start) even if updates are left.
+    /// A worker stops so long after its own start (with a timetable: after that of all), once the update it is in is done,
+    /// even if updates are left.
     pub deadline: Duration,
 }
 
@@ -188,8 +189,6 @@ fn run(
     let now = || zero.elapsed().as_nanos() as u64;
     let cpu_before = thread_cpu_ns();
     laps.start(turns.map_or_else(now, |turns| turns.start_ns));
-    let deadline = turns.map_or(Duration::ZERO, |turns| Duration::from_nanos(turns.start_ns)) + limits.deadline;
-    let limits = Limits { deadline, ..limits };
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
     while laps.goes_on(limits) {

@@ -77,10 +77,8 @@ pub struct Record {
     pub span_ns: Option<u64>,
     /// The part of the span in which every client was at it, 0 to 1.
     pub overlap: Option<f64>,
-    /// The time the first client to finish took.
-    pub fastest_ns: Option<u64>,
-    /// The time the last client to finish took.
-    pub slowest_ns: Option<u64>,
+    /// The slowest client's rate as a part of the fastest client's, 0 to 1.
+    pub slowest_share: Option<f64>,
     /// Jain's fairness index of the clients' rates, 1/threads to 1.
     pub jain: Option<f64>,
     /// CPU time of all client threads together, or of the one that drives them all. Threads of a client library are not in it.
@@ -141,8 +139,7 @@ impl Record {
             order: None,
             span_ns: None,
             overlap: None,
-            fastest_ns: None,
-            slowest_ns: None,
+            slowest_share: None,
             jain: None,
             client_cpu_ns: None,
             server_cpu_us: None,

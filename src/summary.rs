@@ -293,7 +293,7 @@ impl CellSummary {
             tries_per_update: if attempted == 0 { 0.0 } else { sum(&|r| r.tries) as f64 / attempted as f64 },
             overlap: spread(&|r| r.overlap).median,
             jain: spread(&|r| r.jain).median,
-            slowest_share: spread(&|r| Some(r.fastest_ns? as f64 / r.slowest_ns.filter(|&ns| ns > 0)? as f64)).median,
+            slowest_share: spread(&|r| r.slowest_share).median,
             client_cpus: spread(&|r| Some(r.client_cpu_ns? as f64 / r.span_ns.filter(|&ns| ns > 0)? as f64)).median,
             server_cpus: spread(&|r| Some(r.server_cpu_us? as f64 * 1e3 / r.span_ns.filter(|&ns| ns > 0)? as f64))
                 .median,

@@ -91,10 +91,11 @@ impl TaskLoop {
     /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
+        let laps: Vec<Laps> = work.iter().map(|work| Laps::of(work.updates)).collect();
         let bounds = Bounds { zero: Instant::now(), stop: Arc::default(), deadline: limits.deadline };
-        let clients = std::mem::take(&mut self.clients);
-        let run = |(client, work): (Client, &Work)| client.run(work.clone(), Laps::of(work.updates), bounds.clone());
-        let runs: Vec<_> = clients.into_iter().zip(work).map(run).collect();
+        let clients = std::mem::take(&mut self.clients).into_iter().zip(work).zip(laps);
+        let run = |((client, work), laps): ((Client, &Work), Laps)| client.run(work.clone(), laps, bounds.clone());
+        let runs: Vec<_> = clients.map(run).collect();
         let cpu_before = thread_cpu_ns();
         let ended = self.runtime.block_on(all(runs, limits.stop, &bounds.stop));
         let cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);

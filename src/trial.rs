@@ -16,7 +16,7 @@ use redis::Connection;
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
-use crate::race::{Heat, Limits, Work};
+use crate::race::{Heat, Lane, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
 use crate::strategy::Strategy;
@@ -26,8 +26,14 @@ use crate::workload::{Cell, Driver, Plan, Size, Workload};
 
 use clients::{Clients, NO_FORM};
 
-/// How much longer than planned a trial may take (the machine turned slow after its warm-up) before clients stop.
+/// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
+
+/// A trial that is sized by time has room for so many times the updates that its warm-up says it will take.
+const ROOM: u64 = 3;
+
+/// And for so many hand-overs of each client, however slow its warm-up was: one starved client can stretch it a lot.
+const AT_LEAST: u64 = 100;
 
 /// The most updates of one trial that is sized by time: with its check it stays under 1 GiB, however fast the strategy is.
 const MOST: u64 = 10_000_000;
@@ -92,7 +98,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Races `updates` updates by every client, none of them beyond `deadline`, and judges what became of them.
+    /// Races `updates` updates by every client, but begins none once `deadline` has passed, and judges what became of them.
     ///
     /// # Errors
     /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
@@ -183,7 +189,8 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Measures one trial of the planned size and pace, warm-up included.
+    /// Measures one trial of the planned size and pace, warm-up included. One that is sized by time ends by time: every
+    /// client is at it to the end, and none is waited for that has had bad luck.
     ///
     /// # Errors
     /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
@@ -199,8 +206,9 @@ impl<'a> Crew<'a> {
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
-                let updates = self.warm_up(target)?;
-                self.trial(updates, target * PATIENCE)
+                let (fits, batch) = (self.warm_up(target)?, self.clients.batch() as u64);
+                let most = (MOST / self.workload.threads as u64 / batch).max(1) * batch;
+                self.trial((fits * ROOM).max(AT_LEAST * batch).min(most), target)
             }
         }
     }
@@ -220,7 +228,6 @@ impl Trial {
     /// The row of this trial.
     pub fn record(&self, strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
         let ledger = &self.judgement.ledger;
-        let times: Vec<u64> = self.heat.lanes.iter().map(|lane| lane.end_ns - lane.start_ns).collect();
         let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
         let trouble = self.heat.lanes.iter().find_map(|lane| lane.trouble.as_deref());
         Record {
@@ -243,8 +250,7 @@ impl Trial {
             order: Some(self.judgement.order.word().to_owned()),
             span_ns: Some(self.heat.span_ns()),
             overlap: Some((self.heat.overlap() * 1e4).round() / 1e4),
-            fastest_ns: times.iter().min().copied(),
-            slowest_ns: times.iter().max().copied(),
+            slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
             client_cpu_ns: Some(self.heat.lanes.iter().map(|lane| lane.cpu_ns).sum()),
             server_cpu_us: Some(self.spent.cpu_us),
@@ -265,14 +271,23 @@ impl Trial {
     /// Jain's index of the clients' rates: 1 when all are equally fast, 1/n when one does everything.
     /// (Jain, Chiu, Hawe: A quantitative measure of fairness, DEC-TR-301, 1984.)
     fn jain(&self) -> f64 {
-        let rates: Vec<f64> = self
-            .heat
-            .lanes
-            .iter()
-            .map(|lane| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64)
-            .collect();
+        let rates = self.rates();
         let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
         if squares == 0.0 { 1.0 } else { sum * sum / (rates.len() as f64 * squares) }
+    }
+
+    /// The slowest client's rate as a part of the fastest client's.
+    fn slowest_share(&self) -> f64 {
+        let rates = self.rates();
+        let (slowest, fastest) =
+            rates.iter().fold((f64::INFINITY, 0.0_f64), |(s, f), &rate| (s.min(rate), f.max(rate)));
+        if fastest == 0.0 { 1.0 } else { slowest / fastest }
+    }
+
+    /// Each client's updates over its own time.
+    fn rates(&self) -> Vec<f64> {
+        let rate = |lane: &Lane| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64;
+        self.heat.lanes.iter().map(rate).collect()
     }
 }
 

@@ -118,7 +118,7 @@ impl Laps {
         self.left > 0
             && !self.is_stopped
             && self.failures < GIVE_UP_AFTER
-            && self.lane.end_ns < limits.deadline.as_nanos() as u64
+            && self.lane.end_ns - self.lane.start_ns < limits.deadline.as_nanos() as u64
             && !limits.stop.load(Ordering::Relaxed)
     }
 

@@ -88,7 +88,7 @@ fn one(run: &mut Run, shape: Shape, cell: (u32, &str, bool, usize, usize), rate:
     (record.tries, record.found, record.lost, record.doubled) =
         (Some(tries), Some((acked - lost) as i64), Some(lost), Some(0));
     (record.span_ns, record.overlap, record.jain) = (Some(span_ns), Some(overlap), Some(0.993));
-    (record.fastest_ns, record.slowest_ns) = (Some(250_000_000), Some(span_ns));
+    record.slowest_share = Some(0.9);
     (record.client_cpu_ns, record.server_cpu_us) =
         (Some(span_ns * if threads > 8 { 19 } else { 12 } / 20), Some(130_000));
     (record.server_calls, record.server_usec) = (Some(calls), Some(calls * 2));
