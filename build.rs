@@ -19,7 +19,8 @@ fn main() {
 
 /// The first line a command prints; empty if it fails (a package unpacked without git).
 fn said(command: &str, args: &[&str]) -> String {
-    let output = Command::new(command).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    // Cargo runs this in the package's folder; a path kept from compile time may be of a checkout that is gone.
+    let output = Command::new(command).args(args).output();
     let text = output.ok().filter(|o| o.status.success()).map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
     text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
 }

@@ -240,13 +240,21 @@ impl Comparison {
         let surviving = changes(&pairs, |cell| &cell.surviving, rho, reach, false);
         let common = if options.trust_shift { 0.0 } else { common_p99(&pairs, rho) };
         let p99 = changes(&pairs, |cell| &cell.p99, rho, common, true);
-        let cells: Vec<CellComparison> = pairs
+        let mut cells: Vec<CellComparison> = pairs
             .iter()
             .zip(surviving.into_iter().zip(p99))
             .map(|((before, after), (surviving, p99))| cell(before.as_ref(), after.as_ref(), surviving, p99))
             .collect();
         let mut alarms: Vec<Alarm> = cells.iter().filter_map(alarm).collect();
         alarms.sort_by_key(|alarm| alarm.kind);
+        // What both runs have and cannot be compared is one cell with one reason, not two that miss each other.
+        let mut moved = Vec::new();
+        for (one, other, why) in series::estranged(&pairs) {
+            (cells[one].why, cells[one].after) = (Some(why), cells[other].after.clone());
+            moved.push(other);
+        }
+        moved.sort_unstable();
+        moved.iter().rev().for_each(|&at| drop(cells.remove(at)));
         Self {
             before: before.0.to_owned(),
             after: after.0.to_owned(),

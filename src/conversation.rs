@@ -36,7 +36,8 @@ pub trait Conversation: Send {
 pub enum Turn {
     /// Another reply.
     Reply,
-    /// A wait of this long, and then [`Conversation::again`]: somebody else was faster, and nothing has changed.
+    /// A wait of this long, and then [`Conversation::again`]: somebody else was faster, and nothing has changed. Only once
+    /// all replies have come.
     Later(Duration),
     /// The next update: each of this hand-over has its outcome.
     Done,

@@ -99,7 +99,8 @@ impl EventLoop {
     fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<Heat> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
-        let racers: Vec<Racer> = work.iter().map(|work| Racer::new(work.updates)).collect();
+        let racers: Vec<Racer> =
+            (work.iter().zip(&self.clients)).map(|(work, client)| Racer::new(work.updates, client.batch())).collect();
         let (zero, cpu_before) = (Instant::now(), thread_cpu_ns());
         let schedule = timetable.map(|table| Schedule { table, start_ns: start_of(zero, 1) });
         let mut race = Race {
@@ -169,8 +170,9 @@ impl Race<'_> {
                 let now = self.now();
                 self.racers[client].laps.start(self.schedule.as_ref().map_or(now, |schedule| schedule.start_ns));
                 match &lost {
-                    None => self.go_on(client, now),
                     Some(why) => self.give_up(client, why, now),
+                    None if self.racers[client].laps.goes_on(self.limits) => self.go_on(client, now),
+                    None => self.finish(client),
                 }
             }
             self.send(line);
@@ -184,7 +186,7 @@ impl Race<'_> {
         let mut now = self.now();
         let mut looked_up = now;
         while self.running > 0 {
-            let wait = self.house.alarm.wind(now)?.map_or(TICK, |wait| wait.min(TICK));
+            let wait = self.house.alarm.wind(self.now())?.map_or(TICK, |wait| wait.min(TICK));
             match self.house.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -260,12 +262,14 @@ impl Race<'_> {
         let racer = &mut self.racers[client];
         let last = racer.laps.last_of_next(self.house.clients[client].batch());
         let due = self.schedule.as_ref().map(|schedule| schedule.start_ns + schedule.table.intended_ns(client, last));
-        match due.filter(|&due| due > now) {
-            Some(due) => {
+        let over = self.limits.deadline.as_nanos() as u64;
+        match (due.filter(|&due| due > now), &self.schedule) {
+            (Some(due), Some(schedule)) if due - schedule.start_ns >= over => self.finish(client),
+            (Some(due), _) => {
                 racer.awaits_turn = true;
                 self.house.alarm.set(due, client);
             }
-            None => self.begin(client, now),
+            (None, _) => self.begin(client, now),
         }
     }
 
@@ -294,6 +298,9 @@ impl Race<'_> {
                 racer.ending = Some(Err("it waits for a reply that it did not ask for".into()));
             }
             Ok(Turn::Reply) => {}
+            Ok(Turn::Later(_)) if racer.owed > 0 => {
+                racer.ending = Some(Err("it waits for a further try before all replies have come".into()));
+            }
             Ok(Turn::Later(wait)) => self.house.alarm.set(now + wait.as_nanos() as u64, client),
             Ok(Turn::Done) => racer.ending = Some(Ok(())),
             Ok(Turn::Failed(error)) => racer.ending = Some(Err(error)),
@@ -334,6 +341,8 @@ impl Race<'_> {
 
     /// Begins the next hand-over, or the next try, of everybody whose wait is over.
     fn wake(&mut self, now: u64) {
+        // Clients that share a socket share the write.
+        let share = self.house.sharers > 1;
         while let Some(client) = self.house.alarm.due(now) {
             if self.racers[client].is_finished {
                 continue;
@@ -346,7 +355,12 @@ impl Race<'_> {
                 self.take(client, turn.map(|()| Turn::Reply), now);
                 self.settle(client, now);
             }
-            self.send(client / self.house.sharers);
+            if !share {
+                self.send(client);
+            }
+        }
+        if share {
+            self.send(0);
         }
     }
 
@@ -380,8 +394,9 @@ impl Race<'_> {
         for client in self.members(line) {
             let racer = &mut self.racers[client];
             if std::mem::take(&mut racer.awaits_turn) {
-                // Nothing is under way: its next update is the one that has no chance.
-                self.give_up(client, why, now);
+                // Nothing is under way, and what is due later is never sent.
+                racer.laps.stop_for(why);
+                self.finish(client);
             } else if !racer.is_finished {
                 racer.owed = 0;
                 racer.laps.stop_after_this();
@@ -391,9 +406,14 @@ impl Race<'_> {
         }
     }
 
-    /// A client whose connection was lost in an earlier race: what it is asked first has no chance.
+    /// A client whose connection was lost in an earlier race: what it is asked first has no chance. With a timetable
+    /// nothing is due yet, and nothing is sent.
     fn give_up(&mut self, client: usize, why: &str, now: u64) {
         let racer = &mut self.racers[client];
+        if self.schedule.is_some() || !racer.laps.goes_on(self.limits) {
+            racer.laps.stop_for(why);
+            return self.finish(client);
+        }
         racer.laps.hand_over(&self.work[client], 1, now, &mut self.keys);
         racer.laps.stop_after_this();
         racer.ending = Some(Err(why.into()));

@@ -120,7 +120,7 @@ pub trait Strategy: Sync {
     }
 }
 
-/// A strategy whose clients an event loop can drive too: the same commands, and the same word for what they meant.
+/// A strategy whose clients one thread can drive too, by an event loop or as tasks: the same commands, and the same word for what they meant.
 pub trait Conversing: Strategy {
     /// One client for each of `clients` clients. What they need on the server (a script) is put there here. Never timed.
     ///
@@ -139,7 +139,7 @@ pub trait Conversing: Strategy {
     }
 }
 
-/// The names of those an event loop can drive.
+/// The names of those one thread can drive.
 pub fn conversing() -> Vec<&'static str> {
     ALL.iter().filter(|strategy| strategy.conversing().is_some()).map(|strategy| strategy.name()).collect()
 }
@@ -202,6 +202,19 @@ pub static DEFAULT: &[&str] = &[
     "lock",
     "get-set",
     "watch-after-get",
+];
+
+/// The default plan's strategies where one thread drives all clients: those of [`DEFAULT`] that have the form, and the two
+/// that go wrong because clients share a connection.
+pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
+    "incr",
+    "multiplexed-incr",
+    "pipelined-incr",
+    "lua-incr",
+    "watch",
+    "get-set",
+    "get-set-multiplexed",
+    "watch-shared",
 ];
 
 /// The strategies of these names, in the order given; `all`, `exact` and `lossy` stand for whole groups.

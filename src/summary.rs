@@ -35,8 +35,10 @@ pub struct CellSummary {
     pub offered_per_s: Option<u64>,
     /// Updates that were due but not yet sent when the timetable was over, in the worst trial; `None` in a closed loop.
     pub backlog: Option<u64>,
-    /// Updates of all trials that were due and never sent; `None` in a closed loop.
+    /// Updates that were due and never sent, in the worst trial; `None` in a closed loop.
     pub unsent: Option<u64>,
+    /// Trials that did not keep up with the rate offered.
+    pub trials_behind: usize,
     /// Acknowledged updates per second: what was achieved, where a rate was offered.
     pub acked_per_s: Spread,
     /// Acknowledged minus lost, per second: the goodput.
@@ -212,6 +214,20 @@ type Latencies = BTreeMap<Clock, BTreeMap<u32, Counts>>;
 /// The part of an offered rate that must be achieved to have kept up: the last updates end after the timetable does.
 const KEPT_UP: f64 = 0.99;
 
+/// Below this part of the span with every client at it, a race was hardly one.
+const LOW_OVERLAP: f64 = 0.5;
+
+/// Above this half-width relative to the median, an interval is worth a word.
+const WIDE: f64 = 0.3;
+
+/// Whether a trial did not keep up with its rate. A last update that was sent in time and took long is no such thing,
+/// though it lowers the rate of a short trial.
+fn fell_behind(record: &Record) -> bool {
+    let is_behind = record.backlog.is_some_and(|backlog| backlog > 0);
+    let achieved = record.acked_per_s().zip(record.offered_per_s);
+    is_behind && achieved.is_some_and(|(achieved, offered)| achieved < offered as f64 * KEPT_UP)
+}
+
 /// The latency percentiles of a cell.
 const PERCENTILES: [f64; 5] = [0.5, 0.9, 0.99, 0.999, 0.9999];
 
@@ -232,11 +248,38 @@ fn pooled(trials: &BTreeMap<u32, Counts>) -> Vec<(u64, u64)> {
 }
 
 impl CellSummary {
-    /// Whether a rate was offered and not reached: what was achieved then says how much the strategy can do. A last update
-    /// that was sent in time and took long is no such thing, though it lowers the rate of a short trial.
+    /// The part of the acknowledged updates that was lost, as the median of the trials, like the rates beside it; of all
+    /// trials together where most lost nothing.
+    pub fn lost_part(&self) -> f64 {
+        match (self.lost, self.lost_spread.median) {
+            (0, _) => 0.0,
+            (_, median) if median > 0.0 => median,
+            _ => self.lost_fraction,
+        }
+    }
+
+    /// Whether a rate was offered that at least one trial did not reach: what was achieved then says how much the strategy
+    /// can do.
     pub fn fell_behind(&self) -> bool {
-        let is_behind = self.backlog.is_some_and(|backlog| backlog > 0);
-        is_behind && self.offered_per_s.is_some_and(|offered| self.acked_per_s.median < offered as f64 * KEPT_UP)
+        self.trials_behind > 0
+    }
+
+    /// Whether all clients were at it together for less than half of the time: hardly a race of so many.
+    pub fn is_hardly_a_race(&self) -> bool {
+        self.trials > 0 && self.threads > 1 && self.overlap < LOW_OVERLAP
+    }
+
+    /// Whether its trials scatter so far that small differences mean nothing.
+    pub fn is_scattered(&self) -> bool {
+        self.trials > 0 && self.acked_per_s.relative() > WIDE
+    }
+
+    /// The part of its updates that were given up with nothing changed.
+    pub fn refused_part(&self) -> f64 {
+        match self.acked + self.refused + self.unknown {
+            0 => 0.0,
+            attempted => self.refused as f64 / attempted as f64,
+        }
     }
 
     /// Summarises the records of one cell (at least one).
@@ -274,7 +317,8 @@ impl CellSummary {
             trials: judged.len(),
             offered_per_s: first.offered_per_s,
             backlog: judged.iter().filter_map(|r| r.backlog).max(),
-            unsent: first.offered_per_s.map(|_| sum(&|r| r.unsent)),
+            unsent: judged.iter().filter_map(|r| r.unsent).max(),
+            trials_behind: judged.iter().filter(|record| fell_behind(record)).count(),
             acked_per_s: spread(&Record::acked_per_s),
             surviving_per_s: spread(&Record::surviving_per_s),
             acked,

@@ -5,15 +5,16 @@
 //! out in one write. Clients that do not share have a multiplexed connection each, which is how the crate does async.
 //!
 //! What a client asks, and what it makes of the answers, is its [`Conversation`], as over our own
-//! [event loop](crate::event_loop); packing, sending, matching and parsing are the redis crate's, and the order in which
-//! tasks run is tokio's. A back-off is tokio's sleep: whole milliseconds.
+//! [event loop](crate::event_loop); sending, matching and parsing are the redis crate's, and the order in which tasks run
+//! is tokio's. So is packing, but for what it costs to hand over what our client has packed. A back-off is tokio's sleep:
+//! whole milliseconds.
 //!
-//! What comes out is what [`crate::race`] gives. A lane starts when its task first runs; the clock is read once an update,
-//! when its task has its last reply in hand.
+//! What comes out is what [`crate::race`] gives. A lane starts when its task first runs, and an update ends when its task
+//! has its last reply in hand. The clock is read once for each round trip and once for the update.
 
 mod answers;
 
-use std::panic::resume_unwind;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use crate::conversation::{Conversation, Turn};
 use crate::error::{BoxError, Error, Result};
@@ -36,6 +37,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// Clients and their connections, opened.
 pub struct TaskLoop {
     clients: Vec<Client>,
+    /// How many there were at first: one that panics is lost.
+    opened: usize,
     runtime: Runtime,
 }
 
@@ -76,7 +79,7 @@ impl TaskLoop {
             let connection = connection.map_err(|e| server::after(made, wanted, e))?;
             clients.push(Client { machine, connection, requests: Requests::default() });
         }
-        Ok(Self { clients, runtime })
+        Ok(Self { clients, opened: wanted, runtime })
     }
 
     /// How many updates a client likes to be handed at once.
@@ -90,58 +93,67 @@ impl TaskLoop {
     /// # Errors
     /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
+        if self.clients.len() < self.opened {
+            return Err(Error::broken("a client of this crew has panicked before: open another"));
+        }
         assert_eq!(work.len(), self.clients.len(), "work for every client");
-        let laps: Vec<Laps> = work.iter().map(|work| Laps::of(work.updates)).collect();
-        let bounds = Bounds { zero: Instant::now(), stop: Arc::default(), deadline: limits.deadline };
+        let laps = work.iter().zip(&self.clients);
+        let laps: Vec<Laps> = laps.map(|(work, client)| Laps::of(work.updates, client.machine.batch())).collect();
+        let stop = Arc::default();
+        let bounds = Bounds { zero: Instant::now(), stop: Arc::clone(&stop), deadline: limits.deadline };
         let clients = std::mem::take(&mut self.clients).into_iter().zip(work).zip(laps);
         let run = |((client, work), laps): ((Client, &Work), Laps)| client.run(work.clone(), laps, bounds.clone());
-        let runs: Vec<_> = clients.map(run).collect();
-        let cpu_before = thread_cpu_ns();
-        let ended = self.runtime.block_on(all(runs, limits.stop, &bounds.stop));
-        let cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
+        let ended = self.runtime.block_on(all(clients.map(run).collect(), limits.stop, &stop));
         let mut heat = Heat { lanes: Vec::with_capacity(ended.len()) };
+        let (mut from, mut to) = (u64::MAX, 0);
         for (number, end) in ended.into_iter().enumerate() {
-            let (client, lane) = end.map_err(|said| Error::broken(format!("worker {number} panicked: {said}")))?;
-            self.clients.push(client);
-            heat.lanes.push(lane);
+            let ended = end.map_err(|panic| Error::broken(format!("worker {number} panicked: {}", said(&*panic))))?;
+            (from, to) = (from.min(ended.cpu_ns.start), to.max(ended.cpu_ns.end));
+            self.clients.push(ended.client);
+            heat.lanes.push(ended.lane);
         }
         if let Some(lane) = heat.lanes.first_mut() {
-            lane.cpu_ns = cpu_ns;
+            lane.cpu_ns = to.saturating_sub(from);
         }
         Ok(heat)
     }
 }
 
-/// Runs every future as a task of its own until all have ended: what each gave, or what its panic said. Raises `stopped`
-/// once `stop` is.
+/// Runs every future as a task of its own until all have ended: what each gave, or its panic. Raises `stopped` once `stop`
+/// is.
 async fn all<T: Send + 'static>(
     runs: Vec<impl Future<Output = T> + Send + 'static>,
     stop: &AtomicBool,
     stopped: &AtomicBool,
-) -> Vec<Result<T, String>> {
-    let mut tasks = JoinSet::new();
-    let ids: Vec<_> = runs.into_iter().map(|run| tasks.spawn(run).id()).collect();
-    let mut ended = std::collections::HashMap::with_capacity(ids.len());
-    loop {
-        stopped.store(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-        match tokio::time::timeout(TICK, tasks.join_next_with_id()).await {
-            Ok(Some(Ok((id, end)))) => drop(ended.insert(id, Ok(end))),
-            Ok(Some(Err(error))) => {
-                let id = error.id();
-                // Nobody aborts a task of ours.
-                let panic = error.try_into_panic().unwrap_or_else(|error| resume_unwind(Box::new(error.to_string())));
-                ended.insert(id, Err(said(&*panic)));
+) -> Vec<std::thread::Result<T>> {
+    stopped.store(stop.load(Ordering::Relaxed), Ordering::Relaxed);
+    let tasks: Vec<JoinHandle<T>> = runs.into_iter().map(tokio::spawn).collect();
+    let mut ended = Vec::with_capacity(tasks.len());
+    for mut task in tasks {
+        let end = loop {
+            match tokio::time::timeout(TICK, &mut task).await {
+                Ok(end) => break end,
+                Err(_still_racing) => stopped.store(stop.load(Ordering::Relaxed), Ordering::Relaxed),
             }
-            Ok(None) => break,
-            Err(_still_racing) => {}
-        }
+        };
+        // Nobody aborts a task of ours: what ends it early is a panic.
+        ended.push(end.map_err(|error| error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string()))));
     }
-    ids.iter().filter_map(|id| ended.remove(id)).collect()
+    ended
+}
+
+/// What a task gives back.
+struct Ended {
+    client: Client,
+    lane: Lane,
+    /// The thread's CPU time when it started and when it ended.
+    cpu_ns: Range<u64>,
 }
 
 impl Client {
     /// All laps of one client.
-    async fn run(mut self, work: Work, mut laps: Laps, bounds: Bounds) -> (Self, Lane) {
+    async fn run(mut self, work: Work, mut laps: Laps, bounds: Bounds) -> Ended {
+        let cpu_before = thread_cpu_ns();
         let now = || bounds.zero.elapsed().as_nanos() as u64;
         let limits = Limits { stop: &bounds.stop, deadline: bounds.deadline };
         let batch = self.machine.batch();
@@ -153,7 +165,7 @@ impl Client {
             let ending = self.converse(&keys, &mut laps.done, || now() - begin_ns).await;
             laps.write_down(ending, now());
         }
-        (self, laps.lane)
+        Ended { client: self, lane: laps.lane, cpu_ns: cpu_before..thread_cpu_ns() }
     }
 
     /// One hand-over, from its first request to the last reply that matters.

@@ -1,6 +1,6 @@
 //! One measured race from opening to verdict: [`Crew`] and its [`Trial`]s, and [`measure`], which walks a whole plan.
 //!
-//! A crew is the open clients, what drives them (a thread each, or one event loop), and counters under a random prefix of
+//! A crew is the open clients, what drives them (a thread each, an event loop, an async runtime), and counters under a random prefix of
 //! its own. A trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and
 //! the report command share it.
 
@@ -248,7 +248,7 @@ impl Trial {
             gaps: Some(ledger.gaps),
             stale: Some(ledger.stale),
             order: Some(self.judgement.order.word().to_owned()),
-            span_ns: Some(self.heat.span_ns()),
+            span_ns: Some(self.span_ns()),
             overlap: Some((self.heat.overlap() * 1e4).round() / 1e4),
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
@@ -266,6 +266,12 @@ impl Trial {
             error: trouble.map(one_line),
             ..blank(strategy, server, workload)
         }
+    }
+
+    /// Last end minus first start; with a timetable at least as long as that is, though all clients had to stop before: more
+    /// than was offered is never achieved.
+    fn span_ns(&self) -> u64 {
+        self.heat.span_ns().max(self.timetable.as_ref().map_or(0, Timetable::length_ns))
     }
 
     /// Jain's index of the clients' rates: 1 when all are equally fast, 1/n when one does everything.

@@ -93,7 +93,8 @@ impl AddAssign for Ledger {
 pub enum Verdict {
     /// Every acknowledged update is in the counter once, and every value told was told once and in order.
     Exact,
-    /// Unknown outcomes could explain the difference between the counter and the acknowledged updates.
+    /// Unknown outcomes could explain the difference between the counter and the acknowledged updates, or nothing was
+    /// acknowledged.
     Unproven,
     /// The count is right and no value was told twice, but values were told out of real-time order.
     Misordered,
@@ -158,7 +159,7 @@ pub fn judge(ledger: &Ledger) -> Verdict {
         Verdict::Repeated
     } else if ledger.stale > 0 {
         Verdict::Misordered
-    } else if ledger.unknown > 0 {
+    } else if ledger.unknown > 0 || ledger.acked == 0 {
         Verdict::Unproven
     } else {
         Verdict::Exact

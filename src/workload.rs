@@ -12,7 +12,7 @@ use crate::update::Event;
 /// The highest number of threads one race may have: beyond it the threads driver measures the scheduler.
 pub const MAX_THREADS: usize = 1024;
 
-/// The highest number of clients one event loop may have: TCP has some 28,000 ports for them by default.
+/// The highest number of clients one thread may drive: TCP has some 28,000 ports for them by default.
 pub const MAX_CLIENTS: usize = 20_000;
 
 /// What drives the clients. Figures of different drivers are not comparable.

@@ -138,22 +138,29 @@ impl Cell {
         }
     }
 
-    /// What it is measured under, but for strategy and load.
-    fn setting(&self) -> [(&'static str, &str); 3] {
-        [("driver", &self.driver), ("transport", &self.transport), ("skew", &self.skew)]
+    /// What it is measured under, but for strategy, load and driver.
+    fn setting(&self) -> [(&'static str, &str); 2] {
+        [("transport", &self.transport), ("skew", &self.skew)]
     }
 
     fn is_same(&self, other: &Self) -> bool {
         self.is_same_load(other) && self.setting() == other.setting()
     }
 
-    /// Criterion's estimates and the rounds of a run are two ways of measuring, and never of one load; neither is a rate
-    /// that was offered the same as another, or as what a closed loop does by itself.
+    /// Drivers are two ways of measuring, Criterion's estimates a third, and never of one load; neither is a rate that was
+    /// offered the same as another, or as what a closed loop does by itself.
     fn is_same_load(&self, other: &Self) -> bool {
-        let is_bench = |cell: &Self| cell.driver == CRITERION;
-        is_bench(self) == is_bench(other)
-            && self.offered_per_s == other.offered_per_s
-            && (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
+        self.is_same_place(other) && (&self.driver, self.offered_per_s) == (&other.driver, other.offered_per_s)
+    }
+
+    fn is_same_place(&self, other: &Self) -> bool {
+        (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
+    }
+
+    /// How its load is made, for people.
+    fn load_made(&self) -> String {
+        let pace = self.offered_per_s.map_or_else(String::new, |per_s| format!(" at {per_s}/s"));
+        format!("by {}{pace}", self.driver)
     }
 }
 
@@ -179,6 +186,21 @@ pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
         pairs.insert(place.map_or(pairs.len(), |place| place + 1), (None, Some(cell)));
     }
     pairs
+}
+
+/// Cells that both runs have, but of loads that are not made the same way: their two places, and the reason.
+pub(super) fn estranged(pairs: &[Pair]) -> Vec<(usize, usize, String)> {
+    let lone_before = pairs.iter().enumerate().filter_map(|(i, pair)| match pair {
+        (Some(cell), None) => Some((i, cell)),
+        _ => None,
+    });
+    let found = lone_before.filter_map(|(i, cell)| {
+        let is_twin = |pair: &Pair| matches!(pair, (None, Some(other)) if cell.is_same_place(other));
+        let at = pairs.iter().position(is_twin)?;
+        let other = pairs[at].1.as_ref()?;
+        Some((i, at, format!("{} in the first run, {} in the second", cell.load_made(), other.load_made())))
+    });
+    found.collect()
 }
 
 fn taken(cells: &mut Vec<Cell>, fits: impl Fn(&Cell) -> bool) -> Option<Cell> {

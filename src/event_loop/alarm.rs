@@ -1,4 +1,4 @@
-//! Clients that wait before their next try, and a timer that ends the loop's sleep when the first of them is due.
+//! Clients that wait for their next try or for their turn in a timetable, and a timer that ends the loop's sleep when the first of them is due.
 //!
 //! On Linux a wait for sockets ends on whole milliseconds, and most of these waits are shorter: there a timer of the
 //! kernel's is one more thing that the loop watches.

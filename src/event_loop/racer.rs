@@ -17,7 +17,14 @@ pub(super) struct Racer {
 }
 
 impl Racer {
-    pub(super) fn new(updates: u64) -> Self {
-        Self { laps: Laps::of(updates), ending: None, owed: 0, asked_ns: 0, awaits_turn: false, is_finished: false }
+    pub(super) fn new(updates: u64, batch: usize) -> Self {
+        Self {
+            laps: Laps::of(updates, batch),
+            ending: None,
+            owed: 0,
+            asked_ns: 0,
+            awaits_turn: false,
+            is_finished: false,
+        }
     }
 }

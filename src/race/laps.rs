@@ -28,13 +28,14 @@ pub(crate) struct Laps {
 }
 
 impl Laps {
-    /// Everything it will write to is allocated here, and its pages are the process's own before the race.
-    pub(crate) fn of(updates: u64) -> Self {
+    /// Everything it will write to is allocated here, and its pages are the process's own before the race: for `updates`
+    /// updates, handed over `batch` at once.
+    pub(crate) fn of(updates: u64, batch: usize) -> Self {
         let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
         events.clear();
         Self {
             lane: Lane { events, ..Lane::default() },
-            done: Vec::with_capacity(1),
+            done: Vec::with_capacity(batch.max(1)),
             place: 0,
             left: updates,
             is_stopped: false,
@@ -55,7 +56,7 @@ impl Laps {
         self.left.min(batch.max(1) as u64) as usize
     }
 
-    /// The place of that hand-over's last update among all of this client.
+    /// The place of that hand-over's last update among all of this client; there is one, if it [goes on](Self::goes_on).
     pub(crate) fn last_of_next(&self, batch: usize) -> u64 {
         (self.lane.events.len() + self.next(batch)) as u64 - 1
     }
@@ -88,6 +89,12 @@ impl Laps {
     /// Whatever becomes of the hand-over under way, it is the last.
     pub(crate) fn stop_after_this(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Stops with nothing under way, for this reason.
+    pub(crate) fn stop_for(&mut self, why: &str) {
+        self.is_stopped = true;
+        self.lane.trouble.get_or_insert_with(|| why.to_owned());
     }
 
     /// Writes down what became of the hand-over that ended now: the outcomes in `done`, and for those that are missing

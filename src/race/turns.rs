@@ -24,9 +24,10 @@ pub(super) struct Turns<'a> {
 
 impl Turns<'_> {
     /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
-    /// the race's zero. `None` if the run is to end first.
-    pub(super) fn await_turn(&self, index: u64) -> Option<u64> {
-        self.sleep_until(self.start_ns + self.table.intended_ns(self.client, index))
+    /// the race's zero. `None` if the run is to end first, or clients are to stop by then.
+    pub(super) fn await_turn(&self, index: u64, deadline: Duration) -> Option<u64> {
+        let due = self.table.intended_ns(self.client, index);
+        if due >= deadline.as_nanos() as u64 { None } else { self.sleep_until(self.start_ns + due) }
     }
 
     /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too

@@ -78,7 +78,7 @@ fn row(cell: &CellSummary) -> Row<'_> {
         doubled: cell.doubled,
         refused: cell.refused,
         unknown: cell.unknown,
-        lost_part: told(cell.lost_fraction),
+        lost_part: told(cell.lost_part()),
         lost_part_low: told(cell.lost_interval.0),
         lost_part_high: told(cell.lost_interval.1),
         offered_per_s: cell.offered_per_s,

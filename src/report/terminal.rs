@@ -3,6 +3,7 @@
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use crate::report::words;
+use crate::report::words::wrapped;
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 use crate::workload::racer;
@@ -45,6 +46,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     text += &pace(summary);
     text += drivers(summary);
+    text += &cautions(summary);
     if marks {
         text += "* The clients' CPUs had no time left: on more of them, this could be faster.\n";
     }
@@ -77,6 +79,30 @@ fn pace(summary: &Summary) -> String {
         text += &format!("{} x{}: {}\n", cell.strategy, cell.threads, words::behind(cell));
     }
     text
+}
+
+/// How many cells a caution names before it only counts.
+const NAMED: usize = 4;
+
+/// Which cells are to be read with care; the page says more.
+fn cautions(summary: &Summary) -> String {
+    let list = |what: &str, is: &dyn Fn(&CellSummary) -> bool, figure: &dyn Fn(&CellSummary) -> String| {
+        let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| is(cell)).collect();
+        let named = cells.iter().take(NAMED).map(|c| format!("{} x{} ({})", c.strategy, c.threads, figure(c)));
+        let more = match cells.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let lines = wrapped(&format!("{what}: {}{more}", named.collect::<Vec<_>>().join(", ")));
+        if cells.is_empty() { String::new() } else { lines.map(|line| line + "\n").collect() }
+    };
+    let percent = |part: f64| format!("{:.0} %", part * 100.0);
+    [
+        list("Refused, with nothing changed", &|c| c.refused_part() >= 0.001, &words::refused),
+        list("Hardly a race, clients together", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
+        list("Scattered", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),
+    ]
+    .concat()
 }
 
 /// Whether a cell's rate is to be read as a lower bound.

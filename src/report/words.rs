@@ -44,7 +44,7 @@ pub fn time(ns: u64) -> String {
 
 /// The lost part of a cell in percent; for no loss `0 %`: its bound is [`bound`]'s to say.
 pub fn lost(cell: &CellSummary) -> String {
-    match cell.lost_fraction * 100.0 {
+    match cell.lost_part() * 100.0 {
         0.0 => "0 %".to_owned(),
         percent if percent < 0.1 => format!("{percent:.1e} %"),
         percent => format!("{percent:.1} %"),
@@ -61,6 +61,9 @@ pub fn offered(summary: &Summary) -> Option<u64> {
 pub fn behind(cell: &CellSummary) -> String {
     let offered = cell.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
     let mut text = format!("offered {offered}, achieved {}/s", rate(cell.acked_per_s.median));
+    if cell.trials_behind < cell.trials {
+        text += &format!(", too slow in {} of {} trials", cell.trials_behind, cell.trials);
+    }
     if let Some(backlog) = cell.backlog.filter(|&backlog| backlog > 0) {
         text += &format!(", {} behind at the end", count(backlog));
     }
@@ -68,6 +71,14 @@ pub fn behind(cell: &CellSummary) -> String {
         text += &format!(", {} never sent", count(unsent));
     }
     text
+}
+
+/// The part of its updates that were refused: `53 %`, `0.2 %`.
+pub fn refused(cell: &CellSummary) -> String {
+    match cell.refused_part() * 100.0 {
+        percent if percent < 1.0 => format!("{percent:.1} %"),
+        percent => format!("{percent:.0} %"),
+    }
 }
 
 /// What no observed loss proves: `0 of 2,000,000, so fewer than 1 in 666,000 at 95 %`; and the interval where there was
@@ -114,4 +125,29 @@ pub fn times(ratio: f64) -> String {
         r if r >= 0.001 => format!("{r:.3}×"),
         _ => "under 0.001×".to_owned(),
     }
+}
+
+/// The width of everything in a terminal.
+pub(crate) const WIDTH: usize = 80;
+
+/// Lines of at most 80 columns.
+pub(crate) fn wrapped(text: &str) -> impl Iterator<Item = String> + use<> {
+    broken(text, WIDTH)
+}
+
+/// Lines of at most `width` columns.
+pub(crate) fn broken(text: &str, width: usize) -> impl Iterator<Item = String> + use<> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.into_iter()
 }

@@ -1,4 +1,5 @@
-//! WATCH, GET, MULTI, SET, EXEC as a state machine: `watch` and `watch-pipelined` for the event loop.
+//! WATCH, GET, MULTI, SET, EXEC as a state machine: `watch`, `watch-pipelined` and `watch-shared` where one thread drives
+//! all clients.
 //!
 //! The same commands in the same round trips as on a thread of its own, and the same waits with jitter between tries.
 

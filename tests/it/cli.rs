@@ -77,9 +77,10 @@ fn the_driver_is_chosen_recorded_and_said() {
         let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
         assert!(page.contains(words));
     }
-    // Of the default plan, what has no such form is skipped, and the row says why.
-    let out = dir.path().join("default").display().to_string();
-    let output = report(&["--out", &out, "--driver", "events", "--threads", "3", "--rounds", "1", "--updates", "4"]);
+    // Of a group, what has no such form is skipped, and the row says why.
+    let out = dir.path().join("group").display().to_string();
+    let plan = ["--strategies", "exact", "--threads", "3", "--rounds", "1", "--updates", "4"];
+    let output = report(&[["--out", &out, "--driver", "events"].as_slice(), &plan].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let run = Run::read(Path::new(&out)).unwrap();
     let has_form = redis_lost_updates::strategy::conversing();
@@ -88,6 +89,12 @@ fn the_driver_is_chosen_recorded_and_said() {
             record.note.as_deref().is_some_and(|note| note.starts_with("skipped: has no form for many clients on one"));
         assert_eq!(skipped, !has_form.contains(&record.strategy.as_str()), "{record:?}");
     }
+    // By itself it races what has the form.
+    let out = dir.path().join("default").display().to_string();
+    let output = report(&["--out", &out, "--driver", "tasks", "--threads", "3", "--rounds", "1", "--updates", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = Run::read(Path::new(&out)).unwrap();
+    assert!(run.records.len() >= 8 && run.records.iter().all(|record| record.verdict.is_some()));
 }
 
 #[test]

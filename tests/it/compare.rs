@@ -399,12 +399,26 @@ fn completions_and_the_man_page_know_every_flag() {
 }
 
 #[test]
+fn drivers_are_never_compared() {
+    let before = run(1, 5, QUIET, same);
+    let mut after = before.clone();
+    after.records.iter_mut().for_each(|record| record.driver = "tasks".to_owned());
+    let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
+    assert_eq!((compared.compared(), compared.cells.len()), (0, STRATEGIES.len() * 5));
+    let why = "by threads in the first run, by tasks in the second";
+    assert!(compared.cells.iter().all(|cell| cell.why.as_deref() == Some(why)));
+    assert!(compared.shift.is_none() && compared.strategies.is_empty(), "nor does it pass for the machine's doing");
+}
+
+#[test]
 fn an_offered_rate_is_never_compared_with_what_a_closed_loop_does() {
     let before = run(1, 5, QUIET, same);
     let mut after = before.clone();
     after.records.iter_mut().for_each(|record| record.offered_per_s = Some(2_000));
     let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
-    assert_eq!((compared.compared(), compared.cells.len()), (0, 2 * STRATEGIES.len() * 5));
+    assert_eq!((compared.compared(), compared.cells.len()), (0, STRATEGIES.len() * 5));
+    let why = "by threads in the first run, by threads at 2000/s in the second";
+    assert!(compared.cells.iter().all(|cell| cell.why.as_deref() == Some(why) && cell.after.is_some()));
     assert_eq!(
         Comparison::of(("after", &after), ("after", &after), Options::default()).compared(),
         STRATEGIES.len() * 5

@@ -222,7 +222,7 @@ fn a_raised_stop_and_a_deadline_end_a_race() {
         let work = vec![Work::one_key(&format!("{}stop", server.prefix()), 50_000); 20];
         let stop = AtomicBool::new(true);
         let heat = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
-        assert!(heat.lanes.iter().all(|lane| lane.events.len() <= 1), "each finishes the update it is in");
+        assert!(heat.lanes.iter().all(|lane| lane.events.is_empty()), "nobody begins");
         let deadline = Duration::from_millis(30);
         let heat = house.race_within(&work, Limits { stop: &NEVER, deadline }).unwrap();
         let end = deadline.as_nanos() as u64;
@@ -251,6 +251,7 @@ enum Manner {
     Panics,
     SaysNothing,
     NeverUnderstands,
+    WaitsTooEarly,
 }
 
 struct Odd(Manner, usize);
@@ -273,6 +274,7 @@ impl Conversation for Odd {
                 if done.len() == self.1 { Turn::Done } else { Turn::Reply }
             }
             (Manner::Panics, _) => panic!("out of luck"),
+            (Manner::WaitsTooEarly, _) => Turn::Later(Duration::from_millis(1)),
             (_, reply) => Turn::Failed(format!("what is {reply:?}?").into()),
         }
     }
@@ -295,7 +297,21 @@ fn a_panicking_client_is_an_error_and_not_a_hang() {
         let mut db = server.connect().unwrap();
         let found: i64 = Cmd::get(&key).query(&mut db).unwrap();
         assert_eq!(found, 201, "the others finish first");
+        let again = house.race(&key, 3, 1);
         Cmd::del(&key).exec(&mut db).unwrap();
+        assert!(driver == Driver::Events || again.unwrap_err().to_string().contains("has panicked before"));
+    }
+}
+
+#[test]
+fn a_client_with_nothing_to_do_does_nothing() {
+    let server = private();
+    for driver in BOTH {
+        let key = format!("{}idle-{driver}", server.prefix());
+        let work = [Work::one_key(&key, 0), Work::one_key(&key, 3)];
+        let limits = Limits { stop: &NEVER, deadline: LONG };
+        let heat = House::of_incrs(driver, &server, 2).unwrap().race_within(&work, limits).unwrap();
+        assert_eq!(heat.lanes.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [0, 3]);
     }
 }
 
@@ -317,6 +333,15 @@ fn a_client_that_makes_no_sense_of_it_gives_up_and_leaves_the_others_alone() {
         let ledger = ledger(&heat, found);
         assert_eq!((found, ledger.lost, ledger.doubled), (112, 0, 0), "what was not understood was still done");
     }
+}
+
+#[test]
+fn a_try_that_is_to_wait_with_replies_still_to_come_has_failed() {
+    let server = private();
+    let mut house = House::of_odd(Driver::Events, &server, &[Manner::WaitsTooEarly], 2, false);
+    let heat = house.race(&format!("{}early", server.prefix()), 1, 2).unwrap();
+    assert!(heat.lanes[0].events.iter().all(|event| event.outcome() == Outcome::Unknown));
+    assert!(heat.lanes[0].trouble.as_deref().unwrap().contains("before all replies have come"));
 }
 
 /// More than the system takes in one write and than one read gives: nothing is torn or mixed up.

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
-use redis_lost_updates::pace::Timetable;
+use redis_lost_updates::pace::{Pace, Timetable};
 use redis_lost_updates::race::{Limits, Work, pool, race_on_schedule};
 use redis_lost_updates::record::{Clock, Run};
 use redis_lost_updates::server::{Server, Spent};
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy;
-use redis_lost_updates::trial::Trial;
+use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Verdict, judge};
+use redis_lost_updates::workload::{Driver, Size, Workload};
 
 use crate::server::private;
 
@@ -172,11 +173,49 @@ fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_it
         assert!(since.elapsed() < Duration::from_secs(30));
         let outcomes = || heat.lanes.iter().flat_map(|lane| &lane.events).map(Event::outcome);
         let unknown = outcomes().filter(|&outcome| outcome == Outcome::Unknown).count();
-        // What a dead server was to be asked next has no outcome; whoever is told to stop asks nothing more.
-        assert_eq!(unknown, if server_is_gone { 2 } else { 0 });
+        // What is not due yet is not asked, and so has no outcome that is unknown.
+        assert_eq!(unknown, 0);
+        assert!(heat.lanes.iter().all(|lane| lane.trouble.is_some() == server_is_gone));
         assert!((1..600).contains(&(outcomes().count() - unknown)));
         // Who had to stop is not said to have been there to the end.
         assert!(heat.span_ns() < 30_000_000_000, "{} ns", heat.span_ns());
+    }
+}
+
+/// A trial of `incr` by the event loop or by threads, at a rate.
+fn trial_at(server: &Server, driver: Driver, clients: usize, rate: u64, size: Size) -> Trial {
+    let incr = strategy::find(&["incr"]).unwrap()[0];
+    let workload = Workload { pace: Pace::Rate(rate), ..Workload::one_key(clients).driven_by(driver) };
+    let mut crew = Crew::open(server, incr, workload, 1, &NEVER).unwrap();
+    let trial = crew.sized_trial(size).unwrap();
+    let record = trial.record(incr, server, &workload);
+    assert!(record.slowest_share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{record:?}");
+    assert!(record.span_ns >= Some(trial.timetable.unwrap().length_ns()), "{record:?}");
+    crew.close().unwrap();
+    trial
+}
+
+#[test]
+fn fewer_updates_than_clients_leave_some_with_nothing_to_do() {
+    for driver in [Driver::Threads, Driver::Events] {
+        let trial = trial_at(&private(), driver, 100, 50, Size::Duration(Duration::from_secs(1)));
+        let busy = trial.heat.lanes.iter().filter(|lane| lane.events.len() == 1).count();
+        assert_eq!((busy, trial.judgement.ledger.acked, trial.verdict), (50, 50, Verdict::Exact), "{driver}");
+    }
+}
+
+#[test]
+fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
+    // One update a second, by turns; after 100 ms everybody is to stop.
+    let (server, table) = (private(), Timetable::of_updates(1, 4, 2).unwrap());
+    let key = format!("{}late", server.prefix());
+    let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
+    let limits = Limits { stop: &NEVER, deadline: Duration::from_millis(100) };
+    let events = event_loop(&server, 2).race_on_schedule(&work, &table, limits).unwrap();
+    let mut quick = [Sleeper::boxed(1, |_| Duration::ZERO), Sleeper::boxed(1, |_| Duration::ZERO)];
+    let threads = race_on_schedule(&pool(2).unwrap(), &mut quick, &work, &table, limits).unwrap();
+    for heat in [events, threads] {
+        assert_eq!(heat.lanes.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [1, 0]);
     }
 }
 

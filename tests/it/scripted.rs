@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use redis_lost_updates::pace::Pace;
 use redis_lost_updates::record::{Clock, Record, Run};
 use redis_lost_updates::server::Server;
 use redis_lost_updates::stats::quantile;
@@ -18,7 +19,7 @@ use redis_lost_updates::strategy;
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
-use redis_lost_updates::workload::Workload;
+use redis_lost_updates::workload::{Driver, Size, Workload};
 
 /// What is done to every n-th INCR since the counter was last removed; 0 is never. Of several, the first listed.
 #[derive(Clone, Copy, Default)]
@@ -302,6 +303,22 @@ fn a_pipeline_that_is_cut_keeps_what_it_was_told_and_asks_nothing_more_on_that_c
     assert_eq!((log.hung_up, record.found, record.verdict), (1, Some(39), Some(Verdict::Unproven)));
     let told = trial.heat.lanes[0].events.iter().take(39).map(Event::outcome);
     assert!(told.eq((1..=39).map(Outcome::Acked)));
+}
+
+#[test]
+fn a_connection_lost_before_an_open_loop_leaves_its_updates_unsent() {
+    // The warm-up is ten updates by each of four clients, and the twentieth loses its connection.
+    let scripted = Scripted::start(Script { hang_up: 20, ..Script::default() });
+    let server = Server::at(&scripted.url()).unwrap();
+    let incr = strategy::find(&["incr"]).unwrap()[0];
+    let workload = Workload { pace: Pace::Rate(200), ..Workload::one_key(4).driven_by(Driver::Events) };
+    let mut crew = Crew::open(&server, incr, workload, 1, &NEVER).unwrap();
+    let trial = crew.sized_trial(Size::Duration(Duration::from_millis(60))).unwrap();
+    let record = trial.record(incr, &server, &workload);
+    assert_eq!((record.attempted, record.acked, record.unsent), (Some(9), Some(9), Some(3)), "{record:?}");
+    assert!(record.error.is_some() && record.backlog >= Some(3), "{record:?}");
+    let response: u64 = trial.response().unwrap().iter().map(|(_, count)| count).sum();
+    assert_eq!(response, 12, "what was never sent has waited too");
 }
 
 /// What the server's stamps prove of each update of a single client, in nanoseconds: it took at least from the request's

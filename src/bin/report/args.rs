@@ -260,7 +260,13 @@ impl PlanArgs {
     pub(crate) fn strategies(&self) -> Vec<String> {
         match (self.full, self.strategies.is_empty()) {
             (true, _) => vec!["all".to_owned()],
-            (false, true) => strategy::DEFAULT.iter().map(|&name| name.to_owned()).collect(),
+            (false, true) => {
+                let default = match self.driver {
+                    Driver::Threads => strategy::DEFAULT,
+                    Driver::Events | Driver::Tasks => strategy::DEFAULT_OF_ONE_THREAD,
+                };
+                default.iter().map(|&name| name.to_owned()).collect()
+            }
             (false, false) => self.strategies.clone(),
         }
     }

@@ -20,6 +20,8 @@ use crate::live::Live;
 
 pub(crate) struct Progress {
     folder: Folder,
+    /// Trials done.
+    kept: u64,
     bar: ProgressBar,
     last: String,
     live: Option<Live>,
@@ -58,12 +60,12 @@ impl Progress {
         let history = output.history.then(|| folder.path().join("history"));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
-        Self { folder, bar, last: String::new(), live, verbose: output.verbose, history, goal }
+        Self { folder, kept: 0, bar, last: String::new(), live, verbose: output.verbose, history, goal }
     }
 
     /// Trials done.
     pub(crate) fn kept(&self) -> u64 {
-        self.bar.position()
+        self.kept
     }
 
     /// How the pursuit of a goal ended, if there was one and it came to an end.
@@ -134,6 +136,7 @@ impl Watch for Progress {
             self.keep_history(&record, &trial)?;
         }
         self.folder.append(&record, &latency)?;
+        self.kept += 1;
         if let Some(pursuit) = &mut self.goal {
             pursuit.records.push(record);
         }

@@ -2,9 +2,7 @@
 
 use crate::compare::{Comparison, Outcome};
 use crate::report::comparison::{answer, interval, legend, load, maybe, several_keys, verdict, warnings};
-
-/// The width of everything.
-const WIDTH: usize = 80;
+use crate::report::words::{WIDTH, broken, wrapped};
 
 /// The comparison as text. Colours are the terminal's own, so that they hold on any background, and say nothing that the
 /// words do not.
@@ -88,25 +86,4 @@ fn reason(head: &str, why: &str) -> String {
     let mut lines = broken(why, WIDTH - 24);
     let first = format!("{head}{}\n", lines.next().unwrap_or_default());
     lines.fold(first, |out, line| out + &format!("{:24}{line}\n", ""))
-}
-
-/// Lines of at most 80 columns.
-fn wrapped(text: &str) -> impl Iterator<Item = String> {
-    broken(text, WIDTH)
-}
-
-fn broken(text: &str, width: usize) -> impl Iterator<Item = String> + use<> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.into_iter()
 }

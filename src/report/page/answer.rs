@@ -52,7 +52,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
             );
         } else {
             sentence += &format!(
-                " {} acknowledged <b>{acked}</b> updates a second and <b class=\"loss\">lost {}</b> of them, so {} survived",
+                " {} acknowledged <b>{acked}</b> updates a second and <b class=\"loss\">lost {}</b> of them, leaving {}",
                 name(&cell.strategy),
                 words::lost(cell),
                 words::rate(cell.surviving_per_s.median)
@@ -90,7 +90,7 @@ fn worst<'a>(view: &View<'a>, at_threads: usize, at_keys: usize) -> Option<&'a C
     let lossy = || view.at(at_threads, at_keys).map(|(_, cell, _)| cell).filter(|cell| cell.promise == Promise::Lossy);
     lossy()
         .find(|cell| cell.strategy == "get-set")
-        .or_else(|| lossy().max_by(|a, b| a.lost_fraction.total_cmp(&b.lost_fraction)))
+        .or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
 }
 
 fn sure_of(cell: &CellSummary) -> String {

@@ -95,7 +95,7 @@ fn lead_exact(summary: &Summary) -> Vec<&str> {
 /// The race itself, then the lossy strategies that lose most.
 fn lead_lossy(summary: &Summary) -> Vec<&str> {
     let worst = |name: &str| {
-        let parts = summary.cells.iter().filter(|c| c.strategy == name && c.trials > 0).map(|c| c.lost_fraction);
+        let parts = summary.cells.iter().filter(|c| c.strategy == name && c.trials > 0).map(CellSummary::lost_part);
         if name == "get-set" { 2.0 } else { parts.fold(0.0, f64::max) }
     };
     let lossy = |name: &&str| summary.cells.iter().any(|c| c.strategy == *name && c.promise == Promise::Lossy);

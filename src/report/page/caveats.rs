@@ -21,10 +21,8 @@ pub(super) struct Caveat {
     touches: Vec<Touches>,
 }
 
-/// Below this part of the span with every client at it, a race was hardly one.
-const LOW_OVERLAP: f64 = 0.5;
-/// Above this half-width relative to the median, an interval is worth a word.
-const WIDE: f64 = 0.3;
+/// From this part of its updates refused, a cell is worth a word.
+const REFUSED: f64 = 0.001;
 
 /// Everything there is to say about a run.
 pub(super) fn caveats(view: &View) -> Vec<Caveat> {
@@ -57,7 +55,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     );
     add(
         &[Rates, Losses],
-        cells(view, |c| c.threads > 1 && c.overlap < LOW_OVERLAP, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
+        cells(view, CellSummary::is_hardly_a_race, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
             format!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {which}. What was lost or kept there says little about that many clients at once.")
         }),
     );
@@ -89,11 +87,9 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     );
     add(
         &[Rates],
-        cells(
-            view,
-            |c| c.acked_per_s.relative() > WIDE,
-            |c| (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0)),
-        )
+        cells(view, CellSummary::is_scattered, |c| {
+            (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0))
+        })
         .map(|which| {
             format!(
                 "<b>Wide intervals:</b> the trials of {which} scatter so far that small differences there mean nothing."
@@ -104,6 +100,12 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         &[Losses],
         cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {} trials", c.disagreements, c.trials))).map(|which| {
             format!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {which}.")
+        }),
+    );
+    add(
+        &[Rates, Latency],
+        cells(view, |c| c.refused_part() >= REFUSED, |c| (c.refused_part(), words::refused(c))).map(|which| {
+            format!("<b>Refused:</b> some updates were given up with nothing changed, and whoever asked for them was told so: {which}. They are in no rate, and the time they took is among the latencies.")
         }),
     );
     add(

@@ -93,6 +93,9 @@ pub(super) fn in_brief(view: &View) -> String {
         get("server_version").unwrap_or("of unknown version"),
         view.transports().join(" and ")
     )];
+    if view.racer() != "thread" {
+        said.push(driven(view).to_owned());
+    }
     said.extend(get("cpu").map(|cpu| match get("cores") {
         Some(cores) => format!("{cpu}, {cores} CPUs"),
         None => cpu.to_owned(),

@@ -193,7 +193,7 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
     }
     for member in &losing {
         let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
-        let dots = cells.iter().map(|(i, c)| Dot { value: c.lost_fraction, ..dot(x(c.threads), &c.lost_spread, *i) });
+        let dots = cells.iter().map(|(i, c)| Dot { value: c.lost_part(), ..dot(x(c.threads), &c.lost_spread, *i) });
         let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
         lines.push(Line {
             class: format!("kept {}", member.classes()),
@@ -262,7 +262,7 @@ pub(super) fn losses_over_keys(view: &View) -> String {
             let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
             let dots = cells
                 .iter()
-                .map(|(i, c)| Dot { value: c.lost_fraction, ..dot(across(&view.keys, c.keys), &c.lost_spread, *i) });
+                .map(|(i, c)| Dot { value: c.lost_part(), ..dot(across(&view.keys, c.keys), &c.lost_spread, *i) });
             lines.push(Line {
                 class: format!("kept {}", member.classes()),
                 dots: dots.collect(),

@@ -141,7 +141,7 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
             interval(&cell.surviving_per_s)
         ),
     ));
-    cells.push(number(cell.lost_fraction, words::lost(cell)));
+    cells.push(number(cell.lost_part(), words::lost(cell)));
     cells.push(number(cell.lost_interval.1, format!("<small>{}</small>", words::bound(cell))));
     for count in [cell.doubled, cell.refused, cell.unknown] {
         cells.push(number(count as f64, words::count(count)));
@@ -193,7 +193,7 @@ pub(super) fn costs(view: &View) -> Table {
             let cpu = cell.server_cpu_us_per_surviving;
             let cells = vec![
                 word(&cell.strategy, name(&cell.strategy)),
-                number(cell.lost_fraction, words::lost(cell)),
+                number(cell.lost_part(), words::lost(cell)),
                 number(cell.tries_per_update, barred(cell.tries_per_update, most_tries, &short(cell.tries_per_update))),
                 number(cell.jain, barred(cell.jain, 1.0, &format!("{:.0} %", cell.jain * 100.0))),
                 number(
