@@ -273,7 +273,11 @@ impl Comparison {
         let broken = self.alarms.iter().filter(|alarm| alarm.is_failure()).map(Alarm::sentence);
         let beyond = |change: &Change| change.outcome == Outcome::Slower && change.contrast.high < 1.0 - bound;
         let say = |what: String, change: &Change| {
-            format!("{what} is slower by {}, more than {:.3} %", by_how_much(&change.contrast), bound * 100.0)
+            format!(
+                "{what} is slower by {}, more than {} %",
+                by_how_much(&change.contrast),
+                (bound * 1e5).round() / 1e3
+            )
         };
         let whole = self.strategies.iter().filter(|strategy| beyond(&strategy.surviving));
         let whole = whole.map(|strategy| say(strategy.strategy.clone(), &strategy.surviving));
@@ -282,6 +286,13 @@ impl Comparison {
             Some(say(format!("{} at {}", cell.strategy, load(&cell.driver, cell.threads, cell.keys)), change))
         });
         broken.chain(whole).chain(cells).collect()
+    }
+
+    /// By how much all strategies together became slower, where that is so much (half of what they were, or less) and not
+    /// taken for real that a gate cannot answer for the code: machines differ by less, as a rule, and a change of what all
+    /// strategies stand on, the client library say, looks the same.
+    pub fn landslide(&self) -> Option<f64> {
+        self.shift.filter(|shift| !shift.trusted && shift.ratio <= 0.5).map(|shift| shift.ratio)
     }
 
     /// How much slower a strategy as a whole must have become to fail a gate of `bound`, given how far its interval reaches:

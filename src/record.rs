@@ -339,7 +339,8 @@ impl Folder {
     /// # Errors
     /// It cannot be written, or holds a run already: results are never written over.
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
-        std::fs::create_dir_all(path).map_err(|e| Error::file(path, e))?;
+        std::fs::create_dir_all(path)
+            .map_err(|e| Error::file(path, format!("cannot make this folder for the results: {e}")))?;
         if path.join(TRIALS).exists() {
             return Err(Error::file(path, "holds a run already: give another folder with --out"));
         }

@@ -97,7 +97,19 @@ fn cautions(summary: &Summary) -> String {
         if cells.is_empty() { String::new() } else { lines.map(|line| line + "\n").collect() }
     };
     let percent = |part: f64| format!("{:.0} %", part * 100.0);
+    let mut unmeasured: Vec<(&str, Vec<&str>)> = Vec::new();
+    for cell in summary.cells.iter().filter(|cell| cell.trials == 0) {
+        let why = cell.error.as_deref().or(cell.note.as_deref()).unwrap_or("no trial");
+        match unmeasured.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) if names.contains(&cell.strategy.as_str()) => {}
+            Some((_, names)) => names.push(&cell.strategy),
+            None => unmeasured.push((why, vec![&cell.strategy])),
+        }
+    }
+    let unmeasured = unmeasured.iter().flat_map(|(why, names)| wrapped(&format!("{}: {why}", names.join(", "))));
+    let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
+        unmeasured,
         list("Refused, with nothing changed", &|c| c.refused_part() >= 0.001, &words::refused),
         list("Hardly a race, clients together", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
         list("Scattered", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),

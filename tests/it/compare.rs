@@ -155,6 +155,12 @@ fn what_all_have_in_common_is_real_only_if_trusted() {
     assert!(trusted.failures(0.05).len() >= STRATEGIES.len());
     // A bound beyond the difference lets it pass.
     assert_eq!(trusted.failures(0.5).len(), 0);
+    // A gate answers for small movements of the machine, and not for an avalanche.
+    assert_eq!(comparison.landslide(), None);
+    let ruined = run(2, 5, QUIET, |_| 0.1);
+    assert!(compared(&before, &ruined).landslide().is_some_and(|ratio| (ratio - 0.1).abs() < 0.01));
+    let trusted = Comparison::of(("a", &before), ("b", &ruined), Options { trust_shift: true });
+    assert!(trusted.landslide().is_none() && !trusted.failures(0.05).is_empty());
 }
 
 #[test]
@@ -313,6 +319,9 @@ fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_m
     assert_eq!(code(&[&good, &slow]), Some(0), "without a gate nothing fails");
     assert_eq!(code(&[&good, &lossy, "--fail-if-slower", "60%"]), Some(1));
     assert_eq!(code(&[&good, &alone, "--fail-if-slower", "5%"]), Some(2), "nothing was compared");
+    let ruined = written(&run(6, 5, QUIET, |_| 0.1), &dir.path().join("ruined"));
+    assert_eq!(code(&[&good, &ruined, "--fail-if-slower", "5%"]), Some(2), "all of it is slower by nine tenths");
+    assert_eq!(code(&[&good, &ruined, "--fail-if-slower", "5%", "--trust-shift"]), Some(1));
     assert_eq!(code(&[&good, "/nonexistent"]), Some(2));
     assert_eq!(code(&[&good, &again, "--fail-if-slower", "fast"]), Some(2));
     let said = text(&report(&["compare", &good, &format!("{again}@main")]).stderr);

@@ -31,6 +31,11 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     }
     match (failures.is_empty(), compared.compared()) {
         (false, _) => Ok(ExitCode::from(BROKEN)),
+        (true, _) if compared.landslide().is_some() => Err(Error::usage(format!(
+            "all strategies together run at {:.2} of what they did: whether that is the machine or the code cannot be told; \
+             measure both again on one machine, or take it for real with --trust-shift",
+            compared.landslide().unwrap_or_default()
+        ))),
         // A gate that looked at nothing must not look open.
         (true, 0) => Err(Error::usage("nothing could be compared, so nothing was checked")),
         (true, _) => {

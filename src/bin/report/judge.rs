@@ -23,7 +23,11 @@ pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode>
     let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
     let Some(witness) = library::explain(&server, strategy, threads, &STOP)? else {
         let patience = library::PATIENCE.as_secs();
-        print(&format!("{name} lost nothing with {threads} clients in {patience} s of small races.\n"))?;
+        let promise = match strategy.promise() {
+            Promise::Exact => ", as it promises",
+            Promise::Lossy => "; it can: try more --threads",
+        };
+        print(&format!("{name} lost nothing with {threads} clients in {patience} s of small races{promise}.\n"))?;
         return Ok(ExitCode::SUCCESS);
     };
     let (lost, acked) = (witness.lost, witness.acked);

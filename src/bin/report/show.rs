@@ -38,7 +38,14 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
             print(&format!("  {:<24} {:>5}  {}{mark}\n", strategy.name(), strategy.round_trips(), strategy.about()))?;
         }
     }
-    Ok(())
+    let of = |share: bool| {
+        let forms = strategy::ALL.iter().filter_map(|strategy| strategy.conversing());
+        forms.filter(|form| form.share_a_connection() == share).map(|form| form.name()).collect::<Vec<_>>().join(", ")
+    };
+    let (own, shared) = (of(false), of(true));
+    print(&format!(
+        "\n--driver events and --driver tasks drive, over a connection per client: {own};\nover one for all: {shared}\n"
+    ))
 }
 
 pub(crate) fn predict(threads: &[u16], keys: usize) -> Result<()> {
