@@ -30,7 +30,7 @@ pub(super) fn percentiles(view: &View) -> String {
     let ticks: Vec<(f64, String, String)> = PERCENTILES
         .iter()
         .enumerate()
-        .map(|(i, (_, text))| (i as f64 / 4.0, (*text).to_owned(), String::new()))
+        .map(|(i, (q, _))| (i as f64 / 4.0, format!("p{}", (q * 1e4).round() / 1e2), String::new()))
         .collect();
     for (t, k) in view.loads() {
         let mut lines = Vec::new();
