@@ -55,6 +55,21 @@ pub struct EventLoop {
 impl EventLoop {
     /// Connects the clients: all over one socket if they are to `share`, else each over its own.
     ///
+    /// ```no_run
+    /// use std::{sync::atomic::AtomicBool, time::Duration};
+    /// use redis_lost_updates::{event_loop::EventLoop, race::{Limits, Work}, server::Server, strategy};
+    ///
+    /// # fn main() -> redis_lost_updates::error::Result<()> {
+    /// let server = Server::at("redis://127.0.0.1:6379")?;
+    /// let incr = strategy::find(&["incr"])?[0].conversing().expect("one that has the form");
+    /// let mut clients = EventLoop::open(&server, incr.conversations(&server, 1_000)?, incr.share_a_connection())?;
+    /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
+    /// let heat = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
+    /// println!("{} ns", heat.span_ns());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
     pub fn open(server: &Server, clients: Vec<Box<dyn Conversation>>, share: bool) -> Result<Self> {

@@ -92,7 +92,7 @@ fn without_a_script_the_page_is_whole_and_its_choices_still_work() {
     page.click("#t4").unwrap();
     assert!(is(
         &page,
-        "[...document.querySelectorAll('.answer')].find((n) => n.getClientRects().length).textContent.includes('At 4 threads')"
+        "[...document.querySelectorAll('.answer')].find((n) => n.getClientRects().length).textContent.includes('At 4 clients')"
     ));
     page.click("#y-log").unwrap();
     assert_eq!((visible(&page, ".lin"), visible(&page, "figure > .log")), (0, 1));
