@@ -160,6 +160,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
 fn machine(server: &Server) -> Result<Machine> {
     let plan = Plan {
         driver: Driver::Threads,
+        emphasis: 1,
         threads: THREADS.to_vec(),
         keys: vec![1],
         skew: Skew::Even,

@@ -92,7 +92,14 @@ impl Machine {
         }
         match plan.size {
             Size::Updates(updates) => self.add("updates_per_thread", updates.to_string()),
-            Size::Duration(duration) => self.add("trial_ms", duration.as_millis().to_string()),
+            Size::Duration(duration) => {
+                self.add("trial_ms", duration.as_millis().to_string());
+                if let Some(Size::Duration(most)) = plan.threads.iter().max().map(|&most| plan.size_at(most))
+                    && most > duration
+                {
+                    self.add("trial_ms_at_most_threads", most.as_millis().to_string());
+                }
+            }
         }
         for strategy in strategies {
             self.add(&format!("strategy.{}", strategy.name()), strategy.about());

@@ -397,7 +397,7 @@ fn measure_cell(
 ) -> Result<()> {
     let workload = cell.workload;
     let trial = Crew::open(server, strategy, workload, plan.seed, stop).and_then(|mut crew| {
-        let trial = crew.sized_trial(plan.size);
+        let trial = crew.sized_trial(plan.size_at(workload.threads));
         crew.close().and(trial)
     });
     // An error of this strategy is its row; a server that no longer answers anybody is the end.

@@ -207,6 +207,8 @@ pub struct Plan {
     pub driver: Driver,
     /// How large each trial is.
     pub size: Size,
+    /// How many times as long a trial that is sized by time is at the highest thread count, which a run's headline is of.
+    pub emphasis: u32,
     /// Passes over all cells; each in an order of its own.
     pub rounds: u32,
     /// The seed of every shuffle and key sequence, recorded with the run.
@@ -221,6 +223,9 @@ pub struct Cell {
     /// Under which load.
     pub workload: Workload,
 }
+
+/// No trial is made longer than this to fill a plan's time.
+const LONGEST_FIT: Duration = Duration::from_secs(2);
 
 impl Plan {
     /// Checks what cannot be measured before anything is opened.
@@ -262,10 +267,23 @@ impl Plan {
         self.rounds as usize * strategies * self.threads.len() * self.keys.len()
     }
 
-    /// The trial duration with which the whole plan takes about `budget`.
-    pub fn fit(budget: Duration, trials: usize) -> Size {
-        let each = budget / u32::try_from(trials.max(1)).unwrap_or(u32::MAX);
-        Size::Duration(each.clamp(Duration::from_millis(5), Duration::from_secs(2)))
+    /// The trial duration with which the whole plan takes about `budget` for `strategies` strategies.
+    pub fn fit(&self, budget: Duration, strategies: usize) -> Size {
+        let others = self.trials(strategies) * self.threads.len().saturating_sub(1) / self.threads.len().max(1);
+        let weights =
+            self.trials(strategies) + (self.trials(strategies) - others) * (self.emphasis.max(1) as usize - 1);
+        let each = budget / u32::try_from(weights.max(1)).unwrap_or(u32::MAX);
+        Size::Duration(each.clamp(Duration::from_millis(5), LONGEST_FIT))
+    }
+
+    /// How large a trial of so many threads is.
+    pub fn size_at(&self, threads: usize) -> Size {
+        match self.size {
+            Size::Duration(each) if self.threads.iter().max() == Some(&threads) => {
+                Size::Duration((each * self.emphasis.max(1)).min(LONGEST_FIT).max(each))
+            }
+            size => size,
+        }
     }
 
     /// Every load, key counts within thread counts.
@@ -300,7 +318,24 @@ mod tests {
             size: Size::Updates(10),
             rounds: 3,
             seed: 7,
+            emphasis: 1,
         }
+    }
+
+    #[test]
+    fn the_highest_load_gets_its_share_of_the_time() {
+        let plan = Plan { threads: vec![1, 2, 4, 8, 16], keys: vec![1], rounds: 5, emphasis: 3, ..plan() };
+        let Size::Duration(each) = plan.fit(Duration::from_secs(40), 12) else { panic!("a time") };
+        assert_eq!(each.as_millis(), 95); // 40 s over 12 strategies, 5 rounds, and 4 + 3 loads
+        let plan = Plan { size: Size::Duration(each), ..plan };
+        assert_eq!((plan.size_at(8), plan.size_at(16)), (Size::Duration(each), Size::Duration(each * 3)));
+        // One load is all there is, and no trial grows beyond two seconds.
+        let one = Plan { threads: vec![16], ..plan };
+        let Size::Duration(each) = one.fit(Duration::from_secs(40), 1) else { panic!("a time") };
+        let one = Plan { size: Size::Duration(each), ..one };
+        assert_eq!(one.size_at(16), Size::Duration(Duration::from_secs(2)));
+        let counted = Plan { size: Size::Updates(10), ..one };
+        assert_eq!(counted.size_at(16), Size::Updates(10));
     }
 
     #[test]

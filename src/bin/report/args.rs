@@ -153,7 +153,8 @@ pub(crate) struct PlanArgs {
     /// Updates by every thread in every trial, instead of a duration
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     updates: Option<u64>,
-    /// Time of every trial, such as 300ms or 2s [default: what makes the run last under a minute]
+    /// Time of every trial, such as 300ms or 2s [default: what makes the run last under a minute,
+    /// with three times as much for the highest thread count]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
     /// Open loop: this many updates per second on a timetable, over all threads [default: closed loop, each client sends
@@ -281,6 +282,7 @@ impl PlanArgs {
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
             driver: self.driver,
             size: Size::Updates(1),
+            emphasis: 1,
             rounds: self.rounds.filter(|_| self.until.is_none()).unwrap_or(if self.quick { 2 } else { 5 }),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         };
@@ -290,7 +292,10 @@ impl PlanArgs {
             (Some(updates), _) => Size::Updates(updates),
             (None, Some(duration)) => Size::Duration(duration),
             (None, None) if self.full => Size::Duration(FULL_TRIAL),
-            (None, None) => Plan::fit(budget, plan.trials(strategies)),
+            (None, None) => {
+                plan.emphasis = if self.quick { 1 } else { EMPHASIS };
+                plan.fit(budget, strategies)
+            }
         };
         // After the trials have been given the time they have without it.
         if self.until.is_some() {
@@ -311,6 +316,9 @@ impl PlanArgs {
         Some(Goal { within: self.until?, rounds: plan.rounds, time: UNTIL_TIME })
     }
 }
+
+/// At the highest thread count, which the headline is of, a default run's trials are so many times as long.
+const EMPHASIS: u32 = 3;
 
 /// The most rounds with `--until`, unless `--rounds` says another number.
 const UNTIL_ROUNDS: u32 = 100;

@@ -55,7 +55,10 @@ pub(super) fn in_words(view: &View) -> String {
     };
     let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
     let size = match (machine.get("trial_ms"), machine.get("updates_per_thread")) {
-        (Some(ms), _) => format!("trials of about {ms} ms"),
+        (Some(ms), _) => match machine.get("trial_ms_at_most_threads") {
+            Some(longer) => format!("trials of about {ms} ms ({longer} ms at {most})"),
+            None => format!("trials of about {ms} ms"),
+        },
         (_, Some(updates)) => format!("trials of {updates} updates a {}", view.racer()),
         _ => "trials".to_owned(),
     };
