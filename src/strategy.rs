@@ -120,7 +120,8 @@ pub trait Strategy: Sync {
     }
 }
 
-/// A strategy whose clients one thread can drive too, by an event loop or as tasks: the same commands, and the same word for what they meant.
+/// A strategy whose clients one thread can drive too, by an event loop or as tasks: the same commands, and the same word
+/// for what they meant.
 pub trait Conversing: Strategy {
     /// One client for each of `clients` clients. What they need on the server (a script) is put there here. Never timed.
     ///
@@ -138,6 +139,9 @@ pub trait Conversing: Strategy {
         false
     }
 }
+
+/// What keeps another strategy from being driven so.
+pub const NO_FORM: &str = "has no form for many clients on one thread";
 
 /// The names of those one thread can drive.
 pub fn conversing() -> Vec<&'static str> {

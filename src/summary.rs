@@ -217,6 +217,9 @@ const KEPT_UP: f64 = 0.99;
 /// Below this part of the span with every client at it, a race was hardly one.
 const LOW_OVERLAP: f64 = 0.5;
 
+/// From this part of its updates refused, a cell is worth a word.
+const REFUSED: f64 = 0.001;
+
 /// Above this half-width relative to the median, an interval is worth a word.
 const WIDE: f64 = 0.3;
 
@@ -272,6 +275,11 @@ impl CellSummary {
     /// Whether its trials scatter so far that small differences mean nothing.
     pub fn is_scattered(&self) -> bool {
         self.trials > 0 && self.acked_per_s.relative() > WIDE
+    }
+
+    /// Whether so many of its updates were refused that it is worth a word.
+    pub fn is_refusing(&self) -> bool {
+        self.trials > 0 && self.refused_part() >= REFUSED
     }
 
     /// The part of its updates that were given up with nothing changed.

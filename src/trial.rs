@@ -19,12 +19,12 @@ use crate::pace::Timetable;
 use crate::race::{Heat, Lane, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
-use crate::strategy::Strategy;
+use crate::strategy::{NO_FORM, Strategy};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
 use crate::workload::{Cell, Driver, Plan, Size, Workload};
 
-use clients::{Clients, NO_FORM};
+use clients::Clients;
 
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
@@ -189,6 +189,17 @@ impl<'a> Crew<'a> {
         }
     }
 
+    /// Races for `target`, with room for more updates than the `fits` of each client that a [warm-up](Crew::warm_up) said
+    /// would fit, and judges what became of them.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn timed_trial(&mut self, fits: u64, target: Duration) -> Result<Trial> {
+        let batch = self.clients.batch() as u64;
+        let most = (MOST / self.workload.threads as u64 / batch).max(1) * batch;
+        self.trial((fits * ROOM).max(AT_LEAST * batch).min(most), target)
+    }
+
     /// Measures one trial of the planned size and pace, warm-up included. One that is sized by time ends by time: every
     /// client is at it to the end, and none is waited for that has had bad luck.
     ///
@@ -206,9 +217,8 @@ impl<'a> Crew<'a> {
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
-                let (fits, batch) = (self.warm_up(target)?, self.clients.batch() as u64);
-                let most = (MOST / self.workload.threads as u64 / batch).max(1) * batch;
-                self.trial((fits * ROOM).max(AT_LEAST * batch).min(most), target)
+                let fits = self.warm_up(target)?;
+                self.timed_trial(fits, target)
             }
         }
     }

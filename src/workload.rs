@@ -269,10 +269,10 @@ impl Plan {
 
     /// The trial duration with which the whole plan takes about `budget` for `strategies` strategies.
     pub fn fit(&self, budget: Duration, strategies: usize) -> Size {
-        let others = self.trials(strategies) * self.threads.len().saturating_sub(1) / self.threads.len().max(1);
-        let weights =
-            self.trials(strategies) + (self.trials(strategies) - others) * (self.emphasis.max(1) as usize - 1);
-        let each = budget / u32::try_from(weights.max(1)).unwrap_or(u32::MAX);
+        // The highest of the loads counts as so many as it is longer.
+        let loads = self.threads.len() + self.emphasis.max(1) as usize - 1;
+        let shares = self.rounds as usize * strategies * self.keys.len() * loads;
+        let each = budget / u32::try_from(shares.max(1)).unwrap_or(u32::MAX);
         Size::Duration(each.clamp(Duration::from_millis(5), LONGEST_FIT))
     }
 

@@ -176,9 +176,9 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     let strategy = strategy::find(&[name])?[0];
     let workload = Workload::one_key(connections).driven_by(driver);
     let mut crew = Crew::open(server, strategy, workload, 1, &stop)?;
-    let updates = crew.warm_up(time)?;
+    let fits = crew.warm_up(time)?;
     let cpu_before = other_threads_cpu_s();
-    let trial = crew.trial(updates * 3, time)?;
+    let trial = crew.timed_trial(fits, time)?;
     // Judging is on this thread, and so is the event loop's race: of the one nothing may count, of the other all.
     let cpu = match driver {
         Driver::Threads => other_threads_cpu_s() - cpu_before,

@@ -110,7 +110,7 @@ fn cautions(summary: &Summary) -> String {
     let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
         unmeasured,
-        list("Refused, with nothing changed", &|c| c.refused_part() >= 0.001, &words::refused),
+        list("Refused, with nothing changed", &CellSummary::is_refusing, &words::refused),
         list("Hardly a race, clients together", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
         list("Scattered", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),
     ]

@@ -7,7 +7,7 @@ use crate::event_loop::EventLoop;
 use crate::pace::Timetable;
 use crate::race::{self, Heat, Limits, Work};
 use crate::server::Server;
-use crate::strategy::Strategy;
+use crate::strategy::{NO_FORM, Strategy};
 use crate::task_loop::TaskLoop;
 use crate::update::Updater;
 use crate::workload::{Driver, TASKS_ARE_CLOSED, Workload};
@@ -66,6 +66,3 @@ impl Clients {
         }
     }
 }
-
-/// What keeps a strategy from being driven on one thread.
-pub(super) const NO_FORM: &str = "has no form for many clients on one thread";

@@ -335,7 +335,8 @@ impl PlanArgs {
         };
         match self.strategies.iter().find(lacks_a_form) {
             Some(name) if self.driver != Driver::Threads => Err(Error::usage(format!(
-                "strategy {name} has no form for many clients on one thread; those that have one: {}",
+                "strategy {name} {}; those that have one: {}",
+                strategy::NO_FORM,
                 known.join(", ")
             ))),
             _ => Ok(()),

@@ -29,16 +29,15 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     for failure in &failures {
         eprintln!("report: {failure}");
     }
-    match (failures.is_empty(), compared.compared()) {
-        (false, _) => Ok(ExitCode::from(BROKEN)),
-        (true, _) if compared.landslide().is_some() => Err(Error::usage(format!(
-            "all strategies together run at {:.2} of what they did: whether that is the machine or the code cannot be told; \
-             measure both again on one machine, or take it for real with --trust-shift",
-            compared.landslide().unwrap_or_default()
+    match (failures.is_empty(), compared.landslide(), compared.compared()) {
+        (false, ..) => Ok(ExitCode::from(BROKEN)),
+        (true, Some(ratio), _) => Err(Error::usage(format!(
+            "all strategies together run at {ratio:.2} of what they did: whether that is the machine or the code cannot be \
+             told; measure both again on one machine, or take it for real with --trust-shift"
         ))),
         // A gate that looked at nothing must not look open.
-        (true, 0) => Err(Error::usage("nothing could be compared, so nothing was checked")),
-        (true, _) => {
+        (true, None, 0) => Err(Error::usage("nothing could be compared, so nothing was checked")),
+        (true, None, _) => {
             // An open gate says how much it could have stopped: noisy runs let much pass.
             if let Some([(least, finest), (most, coarsest)]) = compared.reach(percent / 100.0) {
                 eprintln!(

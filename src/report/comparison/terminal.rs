@@ -41,15 +41,14 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
     let mut last = "";
     for cell in &comparison.cells {
         let is_first = cell.strategy != last;
+        last = &cell.strategy;
         if let Some(why) = nowhere(comparison, &cell.strategy) {
-            last = &cell.strategy;
             if is_first {
                 out += &reason(&format!("{last:<24}"), &format!("not comparable at any load: {why}"));
             }
             continue;
         }
         if is_first {
-            last = &cell.strategy;
             out += &match comparison.strategies.iter().find(|whole| whole.strategy == last) {
                 Some(whole) => {
                     let word = paint(whole.surviving.outcome, whole.surviving.outcome.words());

@@ -21,9 +21,6 @@ pub(super) struct Caveat {
     touches: Vec<Touches>,
 }
 
-/// From this part of its updates refused, a cell is worth a word.
-const REFUSED: f64 = 0.001;
-
 /// Everything there is to say about a run.
 pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     use Touches::{Latency, Losses, Rates};
@@ -104,7 +101,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     );
     add(
         &[Rates, Latency],
-        cells(view, |c| c.refused_part() >= REFUSED, |c| (c.refused_part(), words::refused(c))).map(|which| {
+        cells(view, CellSummary::is_refusing, |c| (c.refused_part(), words::refused(c))).map(|which| {
             format!("<b>Refused:</b> some updates were given up with nothing changed, and whoever asked for them was told so: {which}. They are in no rate, and the time they took is among the latencies.")
         }),
     );
