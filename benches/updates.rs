@@ -57,7 +57,7 @@ impl<'a> Cell<'a> {
 
     /// Races `iterations` updates by every thread and gives the span.
     fn call(&mut self, iterations: u64) -> Duration {
-        let (name, threads) = (self.strategy.name(), self.workload.threads);
+        let (name, threads) = (self.strategy.info().name, self.workload.threads);
         let trial = self.crew.trial(iterations, DEADLINE).unwrap_or_else(|e| panic!("{name}/{threads}: {e}"));
         let record = trial.record(self.strategy, self.server, &self.workload);
         assert!(
@@ -120,7 +120,7 @@ fn main() {
 
 fn list() {
     for (strategy, threads) in ALL.iter().flat_map(|strategy| THREADS.map(|threads| (strategy, threads))) {
-        println!("{}/{threads}: benchmark", strategy.name());
+        println!("{}/{threads}: benchmark", strategy.info().name);
     }
 }
 
@@ -130,10 +130,10 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
     let mut rows = Vec::new();
     for &strategy in ALL {
         if let Some(why) = strategy.unavailable(&server)? {
-            eprintln!("{}: skipped: {why}", strategy.name());
+            eprintln!("{}: skipped: {why}", strategy.info().name);
             continue;
         }
-        let mut group = criterion.benchmark_group(strategy.name());
+        let mut group = criterion.benchmark_group(strategy.info().name);
         group.sampling_mode(SamplingMode::Flat);
         for threads in THREADS {
             // Criterion calls the closure for every sample; threads and connections are made at the first call, outside
@@ -143,14 +143,14 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
             group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
                 let cell = cell.get_or_insert_with(|| {
                     Cell::open(&server, strategy, threads)
-                        .unwrap_or_else(|e| panic!("{}/{threads}: {e}", strategy.name()))
+                        .unwrap_or_else(|e| panic!("{}/{threads}: {e}", strategy.info().name))
                 });
                 bencher.iter_custom(|iterations| cell.call(iterations));
             });
             // A filtered id never opened.
             let Some(cell) = cell else { continue };
             let records = cell.close(&mut folder)?;
-            rows.extend(estimates::join(output, strategy.name(), threads, &records)?);
+            rows.extend(estimates::join(output, strategy.info().name, threads, &records)?);
         }
         group.finish();
     }

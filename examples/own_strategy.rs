@@ -11,10 +11,9 @@ use std::time::Duration;
 use redis::Connection;
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::server::{Server, Wanted};
-use redis_lost_updates::strategy::Strategy;
+use redis_lost_updates::strategy::{Info, Strategy};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
-use redis_lost_updates::verdict::Promise;
 use redis_lost_updates::workload::{Size, Workload};
 
 struct AppendByte;
@@ -28,20 +27,9 @@ impl Updater for Own {
 }
 
 impl Strategy for AppendByte {
-    fn name(&self) -> &str {
-        "append-byte"
-    }
-
-    fn about(&self) -> &str {
-        "APPEND one byte; the counter is the string's length."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        const INFO: Info = Info::exact("append-byte", "APPEND one byte; the counter is the string's length.");
+        &INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -70,7 +70,7 @@ pub fn explain_within(
     stop: &AtomicBool,
 ) -> Result<Option<Witness>> {
     if let Some(why) = strategy.unavailable(server)? {
-        return Err(Error::server(format!("strategy {} cannot run here: {why}", strategy.name())));
+        return Err(Error::server(format!("strategy {} cannot run here: {why}", strategy.info().name)));
     }
     // Opening may take long (a replica to start): patience is for the races.
     let mut crew = Crew::open(server, strategy, workload, 0, stop)?;
@@ -111,7 +111,7 @@ fn watched(
     let acts = replay::replay(&seen, server.prefix(), threads);
     let steps = shortest::shortest(&acts, ledger, &trial.spent);
     Ok(Some(Witness {
-        steps: shortest::rows(strategy.name(), threads, &steps),
+        steps: shortest::rows(strategy.info().name, threads, &steps),
         acked: ledger.acked,
         lost: ledger.lost,
     }))
@@ -131,7 +131,7 @@ pub fn record_losses(folder: &Path, server: &Server, strategies: &[&dyn Strategy
     let mut trouble = Ok(());
     for strategy in strategies {
         let losses =
-            run.records.iter().filter(|r| r.strategy == strategy.name() && r.lost.is_some_and(|lost| lost > 0));
+            run.records.iter().filter(|r| r.strategy == strategy.info().name && r.lost.is_some_and(|lost| lost > 0));
         let Some(least) = losses.min_by_key(|record| record.threads) else { continue };
         let workload = Workload::one_key(least.threads.min(MOST)).driven_by(least.driver.parse()?);
         let patience = WHOLE_RUN.saturating_sub(since.elapsed()).min(ONE_STRATEGY);

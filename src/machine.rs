@@ -5,7 +5,7 @@ use crate::pace::Pace;
 use crate::race;
 use crate::record::Machine;
 use crate::server::{CpuSet, Server};
-use crate::strategy::Strategy;
+use crate::strategy::{Info, Strategy};
 use crate::workload::{Driver, Plan, Size};
 
 impl Machine {
@@ -102,14 +102,17 @@ impl Machine {
             }
         }
         for strategy in strategies {
-            self.add(&format!("strategy.{}", strategy.name()), strategy.about());
-            self.add(&format!("round_trips.{}", strategy.name()), strategy.round_trips());
+            let Info { name, about, round_trips, batch, role, .. } = strategy.info();
+            self.add(&format!("strategy.{name}"), *about);
+            self.add(&format!("round_trips.{name}"), *round_trips);
+            self.add(&format!("batch.{name}"), batch.to_string());
+            self.add(&format!("role.{name}"), role.to_string());
             let parameters = match (plan.driver, strategy.conversing()) {
                 (Driver::Events | Driver::Tasks, Some(form)) => form.conversing_parameters(),
                 _ => strategy.parameters(),
             };
             if !parameters.is_empty() {
-                self.add(&format!("parameters.{}", strategy.name()), parameters);
+                self.add(&format!("parameters.{name}"), parameters);
             }
         }
     }

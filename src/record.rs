@@ -7,6 +7,8 @@
 //! flushed at once, the latency rows of a trial before its row in `trials.csv`, so that whatever ends a run leaves
 //! valid files. `results/README.md` explains every column.
 
+mod standing;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@ mod get_set_multiplexed;
 mod idempotent_lua;
 mod incr;
 mod incrbyfloat_large;
+mod info;
 mod local_sum;
 mod lock;
 mod lock_expired;
@@ -46,21 +47,13 @@ use crate::update::{Update, Updater};
 use crate::verdict::Promise;
 use crate::workload::Workload;
 
+pub use info::{Info, Need};
 pub use mutex_two_processes::second_process;
 
 /// One way to add one to a counter in Redis.
 pub trait Strategy: Sync {
-    /// Its kebab-case name, unique in [`ALL`].
-    fn name(&self) -> &str;
-
-    /// One sentence for people.
-    fn about(&self) -> &str;
-
-    /// What it promises of the updates it acknowledges.
-    fn promise(&self) -> Promise;
-
-    /// Round trips an update costs when nothing goes wrong, as a figure for people: `1`, `2`, `1/16`, `3+`.
-    fn round_trips(&self) -> &str;
+    /// Its facts: name, promise, cost, needs.
+    fn info(&self) -> &'static Info;
 
     /// Its parameters and their values, as recorded with every run: `depth=16`. Empty if it has none.
     fn parameters(&self) -> String {
@@ -79,17 +72,23 @@ pub trait Strategy: Sync {
         None
     }
 
-    /// Why this server cannot run it at all, if it cannot: a command it lacks, a setting it may not have.
+    /// Why this server cannot run it at all, if it cannot: the first of its [needs](Info::needs) that is missing.
     ///
     /// # Errors
     /// The server does not answer.
-    fn unavailable(&self, _server: &Server) -> Result<Option<String>> {
+    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+        for need in self.info().needs {
+            if let Some(why) = (need.missing)(server)? {
+                return Ok(Some(why));
+            }
+        }
         Ok(None)
     }
 
     /// Why a race under this load cannot show the fault of a lossy strategy, if it cannot.
     fn hidden(&self, workload: &Workload) -> Option<&str> {
-        (self.promise() == Promise::Lossy && workload.threads == 1).then_some("one client alone has nobody to race")
+        (self.info().promise == Promise::Lossy && workload.threads == 1)
+            .then_some("one client alone has nobody to race")
     }
 
     /// Puts the counter at `key` to its start before a race: by default it is removed, and missing means zero.
@@ -111,12 +110,6 @@ pub trait Strategy: Sync {
     /// Other keys it makes for the counter at `key`, removed with it; a `*` stands for any ending.
     fn side_keys(&self, _key: &str) -> Vec<String> {
         Vec::new()
-    }
-
-    /// The commands whose every successful call adds one, as INFO commandstats names them; empty if there are none
-    /// such, and the server's own count then says nothing.
-    fn counted_by(&self) -> &[&str] {
-        &[]
     }
 }
 
@@ -145,7 +138,7 @@ pub const NO_FORM: &str = "has no form for many clients on one thread";
 
 /// The names of those one thread can drive.
 pub fn conversing() -> Vec<&'static str> {
-    ALL.iter().filter(|strategy| strategy.conversing().is_some()).map(|strategy| strategy.name()).collect()
+    ALL.iter().filter(|strategy| strategy.conversing().is_some()).map(|strategy| strategy.info().name).collect()
 }
 
 /// Every strategy of this crate, in the order they are listed: exact ones by family, then the lossy ones.
@@ -233,14 +226,14 @@ pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
         for &strategy in ALL {
             let fits = match wanted {
                 "all" => true,
-                "exact" => strategy.promise() == Promise::Exact,
-                "lossy" => strategy.promise() == Promise::Lossy,
-                name => strategy.name() == name,
+                "exact" => strategy.info().promise == Promise::Exact,
+                "lossy" => strategy.info().promise == Promise::Lossy,
+                name => strategy.info().name == name,
             };
-            if fits && !found.iter().any(|known| known.name() == strategy.name()) {
+            if fits && !found.iter().any(|known| known.info().name == strategy.info().name) {
                 found.push(strategy);
             } else if fits {
-                return Err(Error::usage(format!("strategy '{}' is named twice", strategy.name())));
+                return Err(Error::usage(format!("strategy '{}' is named twice", strategy.info().name)));
             }
         }
         if found.len() == before {
@@ -252,7 +245,7 @@ pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
 
 /// What to say of a name that is none.
 fn unknown(wanted: &str) -> String {
-    let names: Vec<&str> = ALL.iter().map(|strategy| strategy.name()).collect();
+    let names: Vec<&str> = ALL.iter().map(|strategy| strategy.info().name).collect();
     let likeness = |name: &&&str| (strsim::jaro_winkler(wanted, name) * 1_000.0) as u32;
     let meant = names.iter().max_by_key(likeness).filter(|name| likeness(name) > 800);
     match meant {

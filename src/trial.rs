@@ -135,7 +135,7 @@ impl<'a> Crew<'a> {
         }
         let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
         let judgement = history::check(&lanes, &found);
-        let counted_by = self.strategy.counted_by();
+        let counted_by = self.strategy.info().counted_by;
         Ok(Trial {
             verdict: judge(&judgement.ledger),
             judgement,
@@ -161,7 +161,7 @@ impl<'a> Crew<'a> {
         };
         let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
         self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
-            Error::broken(format!("strategy {}, {} clients: {e}", self.strategy.name(), self.workload.threads))
+            Error::broken(format!("strategy {}, {} clients: {e}", self.strategy.info().name, self.workload.threads))
         })
     }
 
@@ -309,7 +309,8 @@ impl Trial {
 
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
     let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
-    let blank = Record::blank(strategy.name(), strategy.promise(), &transport, workload.threads, workload.keys, skew);
+    let blank =
+        Record::blank(strategy.info().name, strategy.info().promise, &transport, workload.threads, workload.keys, skew);
     Record { driver: workload.driver.to_string(), offered_per_s: workload.pace.offered_per_s(), ..blank }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,41 @@ pub enum Promise {
     Exact,
     /// Known to be wrong; kept as a control.
     Lossy,
+}
+
+/// What a strategy is there for: what a chart or a headline may assume about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// What most services do: always shown among the leading ones.
+    Baseline,
+    /// GET and SET with nothing between them: the race itself, which [`crate::law`] predicts and others are held against.
+    Race,
+    /// A way that people choose among.
+    Alternative,
+    /// A mistake that people make, kept as a control.
+    Mistake,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Baseline => "baseline",
+            Self::Race => "race",
+            Self::Alternative => "alternative",
+            Self::Mistake => "mistake",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Baseline, Self::Race, Self::Alternative, Self::Mistake];
+        let found = all.into_iter().find(|role| role.to_string() == text);
+        found.ok_or_else(|| format!("role '{text}': expected baseline, race, alternative or mistake"))
+    }
 }
 
 /// The accounts of one counter, or of several summed: what the clients were told against what the counter holds.

@@ -37,7 +37,8 @@ const OWN: [&str; 16] = [
 
 /// Facts of one strategy that are only words, and the plan's lists of cells: what of them matters shows in the cells.
 fn is_told_elsewhere(fact: &str) -> bool {
-    fact.starts_with("strategy.") || fact.starts_with("round_trips.") || ["threads", "keys", "rounds"].contains(&fact)
+    let of_a_strategy = ["strategy.", "round_trips.", "batch.", "role."];
+    of_a_strategy.iter().any(|prefix| fact.starts_with(prefix)) || ["threads", "keys", "rounds"].contains(&fact)
 }
 
 /// The name of the saved baseline that a run is; what it was made on is not recorded.

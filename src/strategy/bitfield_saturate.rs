@@ -10,13 +10,20 @@ use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, own_connections, told_or_refused};
+use crate::strategy::{Info, Strategy, ask, own_connections, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
 
 /// Where the counter starts: one below the end of u8.
 const START: i64 = 254;
+
+const INFO: Info = Info {
+    commands: &["bitfield"],
+    ..Info::lossy(
+        "bitfield-saturate",
+        "BITFIELD OVERFLOW SAT INCRBY on 8 bits: at 255 it stays there, and says so only by its value.",
+    )
+};
 
 pub(super) struct BitfieldSaturate;
 
@@ -40,20 +47,8 @@ impl Updater for Packed {
 }
 
 impl Strategy for BitfieldSaturate {
-    fn name(&self) -> &str {
-        "bitfield-saturate"
-    }
-
-    fn about(&self) -> &str {
-        "BITFIELD OVERFLOW SAT INCRBY on 8 bits: at 255 it stays there, and says so only by its value."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

@@ -13,12 +13,18 @@ use redis::{Cmd, Connection, RedisResult};
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::backoff::Backoff;
-use crate::strategy::{Strategy, ask, own_connections, successor};
+use crate::strategy::{Info, Need, Strategy, ask, own_connections, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Before the next try after a value that had changed.
 const BACKOFF: Backoff = Backoff { first_us: 100, most_us: 3_200 };
+
+const INFO: Info = Info {
+    round_trips: "2+",
+    commands: &["get", "set"],
+    needs: &[Need { what: "SET IFEQ", missing: no_set_ifeq }],
+    ..Info::exact("cas", "GET, then SET IFEQ the value read, again if it had changed.")
+};
 
 pub(super) struct Cas;
 
@@ -47,38 +53,26 @@ impl Updater for Comparing {
     }
 }
 
+fn no_set_ifeq(server: &Server) -> Result<Option<String>> {
+    let mut db = server.connect()?;
+    // On a key that does not exist, so that it writes nothing where the server has it.
+    let probe = format!("{}probe:{:016x}", server.prefix(), fastrand::u64(..));
+    let answer = redis::cmd("SET").arg(&[&probe, "1", "IFEQ", "0"]).query::<Option<String>>(&mut db);
+    Cmd::del(&probe).exec(&mut db).map_err(|e| server.refuses(&e))?;
+    Ok(match answer {
+        Ok(None) => None,
+        Ok(Some(answer)) => Some(format!("its SET IFEQ answers {answer} where there is nothing to compare with")),
+        Err(error) => Some(format!("it has no SET IFEQ (Valkey from 8.1 and Redis from 8.4 do): {error}")),
+    })
+}
+
 impl Strategy for Cas {
-    fn name(&self) -> &str {
-        "cas"
-    }
-
-    fn about(&self) -> &str {
-        "GET, then SET IFEQ the value read, again if it had changed."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "2+"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         BACKOFF.to_string()
-    }
-
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
-        let mut db = server.connect()?;
-        // On a key that does not exist, so that it writes nothing where the server has it.
-        let probe = format!("{}probe:{:016x}", server.prefix(), fastrand::u64(..));
-        let answer = redis::cmd("SET").arg(&[&probe, "1", "IFEQ", "0"]).query::<Option<String>>(&mut db);
-        Cmd::del(&probe).exec(&mut db).map_err(|e| server.refuses(&e))?;
-        Ok(match answer {
-            Ok(None) => None,
-            Ok(Some(answer)) => Some(format!("its SET IFEQ answers {answer} where there is nothing to compare with")),
-            Err(error) => Some(format!("it has no SET IFEQ (Valkey from 8.1 and Redis from 8.4 do): {error}")),
-        })
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -15,13 +15,22 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask};
+use crate::strategy::{Info, Need, Strategy, ask};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
 
 /// A server out of memory that refuses to write.
 const FULL: [(&str, &str); 2] = [("maxmemory-policy", "noeviction"), ("maxmemory", "1")];
+
+const INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["incr", "config"],
+    needs: &[Need { what: "leave to change settings", missing: no_settings }],
+    ..Info::lossy(
+        "errors-ignored",
+        "INCR on a server out of memory, its error replies ignored: fast, and nothing is counted.",
+    )
+};
 
 pub(super) struct ErrorsIgnored;
 
@@ -77,38 +86,22 @@ impl Updater for Deaf {
     }
 }
 
+fn no_settings(server: &Server) -> Result<Option<String>> {
+    let why = "it sets maxmemory on the server for a while: allowed on a private server, or with --allow-config";
+    Ok((!server.may_configure()).then(|| why.to_owned()))
+}
+
 impl Strategy for ErrorsIgnored {
-    fn name(&self) -> &str {
-        "errors-ignored"
-    }
-
-    fn about(&self) -> &str {
-        "INCR on a server out of memory, its error replies ignored: fast, and nothing is counted."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         "maxmemory=1,maxmemory-policy=noeviction".to_owned()
     }
 
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
-    }
-
     fn hidden(&self, _workload: &Workload) -> Option<&str> {
         None // one client alone shows it
-    }
-
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
-        let why = "it sets maxmemory on the server for a while: allowed on a private server, or with --allow-config";
-        Ok((!server.may_configure()).then(|| why.to_owned()))
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

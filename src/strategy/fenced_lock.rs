@@ -16,9 +16,8 @@ use redis::{Connection, RedisResult};
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::lock::{BACKOFF, UNLOCK};
-use crate::strategy::{Strategy, ask, load, own_connections, successor};
+use crate::strategy::{Info, Strategy, ask, load, own_connections, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// How long the lock outlives a holder that does not give it back. Nothing but speed depends on it.
 const TTL_MS: &str = "1000";
@@ -33,6 +32,15 @@ const WRITE: &str = r"
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1";
+
+const INFO: Info = Info {
+    round_trips: "4+",
+    commands: &["script", "evalsha", "set", "incr", "get", "del"],
+    ..Info::exact(
+        "fenced-lock",
+        "The lock with a fencing number that the write checks: exact even if the lock expires.",
+    )
+};
 
 pub(super) struct Fenced;
 
@@ -87,20 +95,8 @@ impl Updater for Section {
 }
 
 impl Strategy for Fenced {
-    fn name(&self) -> &str {
-        "fenced-lock"
-    }
-
-    fn about(&self) -> &str {
-        "The lock with a fencing number that the write checks: exact even if the lock expires."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "4+"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

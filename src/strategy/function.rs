@@ -10,9 +10,15 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, told_or_refused};
+use crate::strategy::{Info, Need, Strategy, ask, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["function", "fcall", "incr"],
+    needs: &[Need { what: "functions", missing: no_functions }],
+    ..Info::exact("function", "INCR inside a function library that the server keeps, by FCALL.")
+};
 
 pub(super) struct Function;
 
@@ -58,33 +64,17 @@ impl Updater for Calling {
     }
 }
 
+fn no_functions(server: &Server) -> Result<Option<String>> {
+    Ok(match redis::cmd("FUNCTION").arg("STATS").exec(&mut server.connect()?) {
+        Ok(()) => None,
+        Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
+        Err(error) => Some(format!("it has no functions, or we may not use them: {error}")),
+    })
+}
+
 impl Strategy for Function {
-    fn name(&self) -> &str {
-        "function"
-    }
-
-    fn about(&self) -> &str {
-        "INCR inside a function library that the server keeps, by FCALL."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
-    }
-
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
-        Ok(match redis::cmd("FUNCTION").arg("STATS").exec(&mut server.connect()?) {
-            Ok(()) => None,
-            Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
-            Err(error) => Some(format!("it has no functions, or we may not use them: {error}")),
-        })
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -15,10 +15,20 @@ use redis::{Cmd, Connection};
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::{Private, Server};
-use crate::strategy::{Strategy, successor, told_or_refused};
+use crate::strategy::{Info, Need, Strategy, successor, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
+
+const INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    needs: &[Need { what: "a second private server", missing: no_replica }],
+    ..Info::lossy(
+        "get-replica-set-primary",
+        "GET from a replica, add one, SET to the primary: the value read is already old.",
+    )
+};
 
 pub(super) struct GetReplicaSetPrimary;
 
@@ -56,38 +66,22 @@ impl Updater for Behind {
     }
 }
 
+fn no_replica(server: &Server) -> Result<Option<String>> {
+    let why = "it needs a replica, which is only started beside a private server";
+    Ok(server.child().is_none().then(|| why.to_owned()))
+}
+
 impl Strategy for GetReplicaSetPrimary {
-    fn name(&self) -> &str {
-        "get-replica-set-primary"
-    }
-
-    fn about(&self) -> &str {
-        "GET from a replica, add one, SET to the primary: the value read is already old."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         "replicas=1".to_owned()
     }
 
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
-    }
-
     fn hidden(&self, workload: &Workload) -> Option<&str> {
         (workload.threads == 1).then_some("one client alone is rarely quicker than a replica on the same machine")
-    }
-
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
-        let why = "it needs a replica, which is only started beside a private server";
-        Ok(server.child().is_none().then(|| why.to_owned()))
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -9,9 +9,17 @@ use crate::conversation::{Conversation, Turn};
 use crate::error::{BoxError, Result};
 use crate::resp::{Reply, Requests};
 use crate::server::Server;
-use crate::strategy::{Conversing, Strategy, boxed, get_then_set, own_connections};
+use crate::strategy::{Conversing, Info, Strategy, boxed, get_then_set, own_connections};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+use crate::verdict::Role;
+
+const INFO: Info = Info {
+    round_trips: "2",
+    role: Role::Race,
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    ..Info::lossy("get-set", "GET, add one in the client, SET, on a connection per client: the race itself.")
+};
 
 pub(super) struct GetSet;
 
@@ -74,24 +82,8 @@ pub(super) fn read_successor(reply: Reply<'_>) -> Result<Option<i64>, BoxError> 
 }
 
 impl Strategy for GetSet {
-    fn name(&self) -> &str {
-        "get-set"
-    }
-
-    fn about(&self) -> &str {
-        "GET, add one in the client, SET, on a connection per client: the race itself."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

@@ -13,9 +13,18 @@ use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::bridge::Bridge;
 use crate::strategy::get_set::GetThenSet;
-use crate::strategy::{Conversing, Strategy, boxed, successor, told_or_refused};
+use crate::strategy::{Conversing, Info, Strategy, boxed, successor, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    ..Info::lossy(
+        "get-set-multiplexed",
+        "GET, add one, SET over one shared async connection: one connection is no lock.",
+    )
+};
 
 pub(super) struct GetSetMultiplexed;
 
@@ -36,24 +45,8 @@ impl Updater for Sharing {
 }
 
 impl Strategy for GetSetMultiplexed {
-    fn name(&self) -> &str {
-        "get-set-multiplexed"
-    }
-
-    fn about(&self) -> &str {
-        "GET, add one, SET over one shared async connection: one connection is no lock."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

@@ -14,9 +14,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, load, refused_or_unknown};
+use crate::strategy::{Info, Strategy, ask, load, refused_or_unknown};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// How often the same id is tried.
 const TRIES: u32 = 3;
@@ -38,6 +37,15 @@ redis.call('INCR', KEYS[1])
 local value = redis.call('GET', KEYS[1])
 redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. value, 'PX', ARGV[2])
 return value";
+
+const INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["script", "evalsha", "get", "incr", "set"],
+    ..Info::exact(
+        "idempotent-lua",
+        "INCR in a script that remembers the update by its id: safe to try again after a lost reply.",
+    )
+};
 
 pub(super) struct Idempotent;
 
@@ -86,28 +94,12 @@ impl Updater for Remembered {
 }
 
 impl Strategy for Idempotent {
-    fn name(&self) -> &str {
-        "idempotent-lua"
-    }
-
-    fn about(&self) -> &str {
-        "INCR in a script that remembers the update by its id: safe to try again after a lost reply."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         format!("tries={TRIES},ttl={TTL_MS}ms")
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn side_keys(&self, key: &str) -> Vec<String> {

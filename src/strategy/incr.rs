@@ -7,9 +7,14 @@ use redis::Connection;
 use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Conversing, Strategy, boxed, incr, one_command, own_connections};
+use crate::strategy::{Conversing, Info, Strategy, boxed, incr, one_command, own_connections};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["incr"],
+    ..Info::exact("incr", "INCR on a connection per client: the server adds, in one step.")
+};
 
 pub(super) struct Incr;
 
@@ -22,24 +27,8 @@ impl Updater for Own {
 }
 
 impl Strategy for Incr {
-    fn name(&self) -> &str {
-        "incr"
-    }
-
-    fn about(&self) -> &str {
-        "INCR on a connection per client: the server adds, in one step."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

@@ -10,13 +10,17 @@ use redis::{Cmd, Connection, ErrorKind, RedisError, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, ask, own_connections, refused_or_unknown};
+use crate::strategy::{Info, Strategy, ask, own_connections, refused_or_unknown};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
 
 /// Where the counter starts: a power of two, so that every binary float knows it exactly.
 const START: i128 = 1 << 120;
+
+const INFO: Info = Info {
+    commands: &["incrbyfloat", "set", "get"],
+    ..Info::lossy("incrbyfloat-large", "INCRBYFLOAT by 1 on a number too large for it: answered, and unchanged.")
+};
 
 pub(super) struct IncrbyfloatLarge;
 
@@ -35,20 +39,8 @@ impl Updater for Floating {
 }
 
 impl Strategy for IncrbyfloatLarge {
-    fn name(&self) -> &str {
-        "incrbyfloat-large"
-    }
-
-    fn about(&self) -> &str {
-        "INCRBYFLOAT by 1 on a number too large for it: answered, and unchanged."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

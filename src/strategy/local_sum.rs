@@ -9,12 +9,18 @@ use redis::{Connection, ConnectionLike, ErrorKind, RedisError, from_redis_value}
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, incr, own_connections, pack, refused_or_unknown};
+use crate::strategy::{Info, Strategy, incr, own_connections, pack, refused_or_unknown};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Updates summed before a flush.
 const SUM: usize = 16;
+
+const INFO: Info = Info {
+    round_trips: "1/16",
+    batch: SUM,
+    commands: &["incrby"],
+    ..Info::exact("local-sum", "16 updates summed in the worker and sent as one INCRBY, acknowledged after it.")
+};
 
 pub(super) struct LocalSum;
 
@@ -78,20 +84,8 @@ impl Updater for Summing {
 }
 
 impl Strategy for LocalSum {
-    fn name(&self) -> &str {
-        "local-sum"
-    }
-
-    fn about(&self) -> &str {
-        "16 updates summed in the worker and sent as one INCRBY, acknowledged after it."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1/16"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

@@ -18,9 +18,8 @@ use redis::{Connection, ErrorKind, RedisError, RedisResult};
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::backoff::Backoff;
-use crate::strategy::{Strategy, ask, load, own_connections, successor};
+use crate::strategy::{Info, Strategy, ask, load, own_connections, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Before asking for the lock again.
 pub(super) const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 6_400 };
@@ -31,6 +30,12 @@ const TTL_MS: u32 = 30_000;
 /// Deletes the lock only if it still holds our token.
 pub(super) const UNLOCK: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
+
+const INFO: Info = Info {
+    round_trips: "4+",
+    commands: &["script", "set", "get", "evalsha", "del"],
+    ..Info::exact("lock", "SET NX PX with a token, GET, SET, compare-and-delete: exact while nobody outlasts the TTL.")
+};
 
 pub(super) struct Lock;
 
@@ -117,20 +122,8 @@ pub(super) fn side_keys(key: &str) -> Vec<String> {
 }
 
 impl Strategy for Lock {
-    fn name(&self) -> &str {
-        "lock"
-    }
-
-    fn about(&self) -> &str {
-        "SET NX PX with a token, GET, SET, compare-and-delete: exact while nobody outlasts the TTL."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "4+"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

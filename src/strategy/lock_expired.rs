@@ -19,9 +19,8 @@ use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::backoff::Backoff;
 use crate::strategy::lock::{Section, UNLOCK, side_keys};
-use crate::strategy::{Strategy, load, own_connections};
+use crate::strategy::{Info, Strategy, load, own_connections};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Before asking for the lock again: short against the section.
 const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 800 };
@@ -34,6 +33,18 @@ const WORK: Duration = Duration::from_millis(4);
 const DEL_TTL_MS: u32 = 6;
 const DEL_WORK: Duration = Duration::from_millis(4);
 const DEL_LINGER: Duration = Duration::from_millis(4);
+
+const EXPIRED_INFO: Info = Info {
+    round_trips: "4+",
+    commands: &["script", "set", "get", "evalsha", "del"],
+    ..Info::lossy("lock-expired", "A lock whose TTL ends inside the section: two clients are in it together.")
+};
+
+const PLAIN_DEL_INFO: Info = Info {
+    round_trips: "4+",
+    commands: &["script", "set", "get", "del"],
+    ..Info::lossy("lock-plain-del", "A lock given back by plain DEL after it expired: it frees somebody else's.")
+};
 
 pub(super) struct Expired;
 pub(super) struct PlainDel;
@@ -73,20 +84,8 @@ impl Updater for Deleting {
 }
 
 impl Strategy for Expired {
-    fn name(&self) -> &str {
-        "lock-expired"
-    }
-
-    fn about(&self) -> &str {
-        "A lock whose TTL ends inside the section: two clients are in it together."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "4+"
+    fn info(&self) -> &'static Info {
+        &EXPIRED_INFO
     }
 
     fn parameters(&self) -> String {
@@ -104,20 +103,8 @@ impl Strategy for Expired {
 }
 
 impl Strategy for PlainDel {
-    fn name(&self) -> &str {
-        "lock-plain-del"
-    }
-
-    fn about(&self) -> &str {
-        "A lock given back by plain DEL after it expired: it frees somebody else's."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "4+"
+    fn info(&self) -> &'static Info {
+        &PLAIN_DEL_INFO
     }
 
     fn parameters(&self) -> String {

@@ -19,9 +19,8 @@ use crate::error::{BoxError, Result};
 use crate::resp::Requests;
 use crate::server::Server;
 use crate::strategy::one_command::OneCommand;
-use crate::strategy::{Conversing, Strategy, ask, boxed, load, own_connections, told_or_refused};
+use crate::strategy::{Conversing, Info, Strategy, ask, boxed, load, own_connections, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 const INCR: &str = "return redis.call('INCR', KEYS[1])";
 
@@ -38,6 +37,21 @@ if #sum > 19 or (#sum == 19 and sum > '9223372036854775807') then
 end
 redis.call('SET', KEYS[1], sum)
 return sum";
+
+const INCR_INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["script", "evalsha", "incr"],
+    ..Info::exact("lua-incr", "INCR inside a script, called by its hash: what scripts cost.")
+};
+
+const GET_SET_INFO: Info = Info {
+    counted_by: &["set"],
+    commands: &["script", "evalsha", "get", "set"],
+    ..Info::exact(
+        "lua-get-set",
+        "GET, add one, SET inside a script, exact to the end of i64: safe because nobody comes in between.",
+    )
+};
 
 pub(super) struct Incr;
 pub(super) struct GetSet;
@@ -75,24 +89,8 @@ fn conversations(server: &Server, clients: usize, code: &str) -> Result<Vec<Box<
 }
 
 impl Strategy for Incr {
-    fn name(&self) -> &str {
-        "lua-incr"
-    }
-
-    fn about(&self) -> &str {
-        "INCR inside a script, called by its hash: what scripts cost."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
+    fn info(&self) -> &'static Info {
+        &INCR_INFO
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {
@@ -105,24 +103,8 @@ impl Strategy for Incr {
 }
 
 impl Strategy for GetSet {
-    fn name(&self) -> &str {
-        "lua-get-set"
-    }
-
-    fn about(&self) -> &str {
-        "GET, add one, SET inside a script, exact to the end of i64: safe because nobody comes in between."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
+    fn info(&self) -> &'static Info {
+        &GET_SET_INFO
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

@@ -9,10 +9,9 @@ use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, told_or_refused};
+use crate::strategy::{Info, Strategy, told_or_refused};
 use crate::strategy::{ask, load, own_connections};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
 
 /// Where the counter starts: one below 2^53.
@@ -23,6 +22,11 @@ local sum = tonumber(redis.call('GET', KEYS[1]) or '0') + 1
 local text = string.format('%.0f', sum)
 redis.call('SET', KEYS[1], text)
 return text";
+
+const INFO: Info = Info {
+    commands: &["script", "evalsha", "get", "set"],
+    ..Info::lossy("lua-tonumber-large", "tonumber(GET) + 1 in a script beyond 2^53: doubles cannot count there.")
+};
 
 pub(super) struct LuaTonumberLarge;
 
@@ -41,20 +45,8 @@ impl Updater for Doubles {
 }
 
 impl Strategy for LuaTonumberLarge {
-    fn name(&self) -> &str {
-        "lua-tonumber-large"
-    }
-
-    fn about(&self) -> &str {
-        "tonumber(GET) + 1 in a script beyond 2^53: doubles cannot count there."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {

@@ -17,12 +17,26 @@ use crate::error::{BoxError, Result};
 use crate::server::RESPONSE_TIMEOUT;
 use crate::server::Server;
 use crate::strategy::bridge::Bridge;
-use crate::strategy::{Conversing, Strategy, boxed, one_command, told_or_refused};
+use crate::strategy::{Conversing, Info, Strategy, boxed, one_command, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// How often the manager tries to connect again before it lets a command fail.
 const RECONNECTS: usize = 6;
+
+const MULTIPLEXED_INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["incr"],
+    ..Info::exact("multiplexed-incr", "INCR from every client over one shared async connection: implicit pipelining.")
+};
+
+const MANAGER_INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["incr"],
+    ..Info::exact(
+        "connection-manager-incr",
+        "The same over the redis crate's ConnectionManager, which connects again by itself.",
+    )
+};
 
 pub(super) struct Multiplexed;
 pub(super) struct Manager;
@@ -51,28 +65,12 @@ fn timeout() -> String {
 }
 
 impl Strategy for Multiplexed {
-    fn name(&self) -> &str {
-        "multiplexed-incr"
-    }
-
-    fn about(&self) -> &str {
-        "INCR from every client over one shared async connection: implicit pipelining."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &MULTIPLEXED_INFO
     }
 
     fn parameters(&self) -> String {
         timeout()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {
@@ -86,28 +84,12 @@ impl Strategy for Multiplexed {
 }
 
 impl Strategy for Manager {
-    fn name(&self) -> &str {
-        "connection-manager-incr"
-    }
-
-    fn about(&self) -> &str {
-        "The same over the redis crate's ConnectionManager, which connects again by itself."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &MANAGER_INFO
     }
 
     fn parameters(&self) -> String {
         format!("reconnects={RECONNECTS},{}", timeout())
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -10,12 +10,29 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, get_then_set};
+use crate::strategy::{Info, Strategy, get_then_set};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Updates of one hand-over in `mutex-batch`: the original program's 100.
 const BATCH: usize = 100;
+
+const PER_UPDATE_INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    ..Info::exact("mutex", "One connection for all in Arc<Mutex<_>>; GET and SET under one lock per update.")
+};
+
+const PER_BATCH_INFO: Info = Info {
+    round_trips: "2",
+    batch: BATCH,
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    ..Info::exact(
+        "mutex-batch",
+        "The same, the lock held for a whole batch of 100 updates: the original program's safe mode.",
+    )
+};
 
 pub(super) struct PerUpdate;
 pub(super) struct PerBatch;
@@ -55,24 +72,8 @@ impl Updater for Locked {
 }
 
 impl Strategy for PerUpdate {
-    fn name(&self) -> &str {
-        "mutex"
-    }
-
-    fn about(&self) -> &str {
-        "One connection for all in Arc<Mutex<_>>; GET and SET under one lock per update."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
+    fn info(&self) -> &'static Info {
+        &PER_UPDATE_INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
@@ -81,28 +82,12 @@ impl Strategy for PerUpdate {
 }
 
 impl Strategy for PerBatch {
-    fn name(&self) -> &str {
-        "mutex-batch"
-    }
-
-    fn about(&self) -> &str {
-        "The same, the lock held for a whole batch of 100 updates: the original program's safe mode."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
+    fn info(&self) -> &'static Info {
+        &PER_BATCH_INFO
     }
 
     fn parameters(&self) -> String {
         format!("batch={BATCH}")
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

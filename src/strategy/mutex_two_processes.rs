@@ -19,9 +19,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, get_then_set};
+use crate::strategy::{Info, Need, Strategy, get_then_set};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// The hidden subcommand of `report`.
 const SUBCOMMAND: &str = "second-process";
@@ -31,6 +30,14 @@ const URL: &str = "LOST_UPDATES_SECOND_PROCESS_URL";
 
 /// The first line of a second process that is ready.
 const READY: &str = "ready to race";
+
+const INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["set"],
+    commands: &["get", "set"],
+    needs: &[Need { what: "the report program, as a second process", missing: no_second_process }],
+    ..Info::lossy("mutex-two-processes", "The mutex in each of two processes: exact in one, a race in both.")
+};
 
 pub(super) struct TwoProcesses;
 
@@ -141,33 +148,17 @@ impl Updater for There {
     }
 }
 
+fn no_second_process(server: &Server) -> Result<Option<String>> {
+    Ok(Second::start(server).err())
+}
+
 impl Strategy for TwoProcesses {
-    fn name(&self) -> &str {
-        "mutex-two-processes"
-    }
-
-    fn about(&self) -> &str {
-        "The mutex in each of two processes: exact in one, a race in both."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         "processes=2".to_owned()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
-    }
-
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
-        Ok(Second::start(server).err())
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

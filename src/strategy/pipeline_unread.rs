@@ -16,9 +16,8 @@ use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Strategy, pack};
+use crate::strategy::{Info, Strategy, pack};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 use crate::workload::Workload;
 
 /// Updates written before the connection is closed.
@@ -29,6 +28,14 @@ const EVENT: [u8; 1_000] = [b'x'; 1_000];
 
 /// After this long the server has done what it will do.
 const SETTLED: Duration = Duration::from_millis(20);
+
+const INFO: Info = Info {
+    round_trips: "0",
+    batch: BATCH,
+    counted_by: &["incr"],
+    commands: &["set", "incr"],
+    ..Info::lossy("pipeline-unread", "100 INCR written, no reply read, the connection closed: most never run.")
+};
 
 pub(super) struct PipelineUnread;
 
@@ -63,28 +70,12 @@ impl Updater for Hasty {
 }
 
 impl Strategy for PipelineUnread {
-    fn name(&self) -> &str {
-        "pipeline-unread"
-    }
-
-    fn about(&self) -> &str {
-        "100 INCR written, no reply read, the connection closed: most never run."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "0"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         format!("batch={BATCH},event={}B", EVENT.len())
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn side_keys(&self, key: &str) -> Vec<String> {

@@ -15,12 +15,19 @@ use redis::{Connection, RedisError, Value, from_redis_value};
 use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Conversing, Strategy, boxed, one_command, own_connections, pack, refused_or_unknown};
+use crate::strategy::{Conversing, Info, Strategy, boxed, one_command, own_connections, pack, refused_or_unknown};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Updates in one pipeline.
 const DEPTH: usize = 16;
+
+const INFO: Info = Info {
+    round_trips: "1/16",
+    batch: DEPTH,
+    counted_by: &["incr"],
+    commands: &["incr"],
+    ..Info::exact("pipelined-incr", "16 INCR in one round trip on a connection per client.")
+};
 
 pub(super) struct Pipelined;
 
@@ -90,28 +97,12 @@ impl Updater for Pipeline {
 }
 
 impl Strategy for Pipelined {
-    fn name(&self) -> &str {
-        "pipelined-incr"
-    }
-
-    fn about(&self) -> &str {
-        "16 INCR in one round trip on a connection per client."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1/16"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         format!("depth={DEPTH}")
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

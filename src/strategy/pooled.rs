@@ -11,9 +11,26 @@ use redis::Client;
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::{RESPONSE_TIMEOUT, Server};
-use crate::strategy::{Strategy, incr};
+use crate::strategy::{Info, Strategy, incr};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+use crate::verdict::Role;
+
+const WITHOUT_PING_INFO: Info = Info {
+    role: Role::Baseline,
+    counted_by: &["incr"],
+    commands: &["incr"],
+    ..Info::exact("pooled-incr", "INCR on a connection from an r2d2 pool, no PING on checkout: the baseline.")
+};
+
+const WITH_PING_INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["incr"],
+    commands: &["ping", "incr"],
+    ..Info::exact(
+        "pooled-incr-ping",
+        "The same with r2d2's default PING on every checkout: what you get if you change nothing.",
+    )
+};
 
 pub(super) struct WithoutPing;
 pub(super) struct WithPing;
@@ -59,24 +76,8 @@ impl Updater for Pooled {
 }
 
 impl Strategy for WithoutPing {
-    fn name(&self) -> &str {
-        "pooled-incr"
-    }
-
-    fn about(&self) -> &str {
-        "INCR on a connection from an r2d2 pool, no PING on checkout: the baseline."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
+    fn info(&self) -> &'static Info {
+        &WITHOUT_PING_INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
@@ -85,24 +86,8 @@ impl Strategy for WithoutPing {
 }
 
 impl Strategy for WithPing {
-    fn name(&self) -> &str {
-        "pooled-incr-ping"
-    }
-
-    fn about(&self) -> &str {
-        "The same with r2d2's default PING on every checkout: what you get if you change nothing."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
+    fn info(&self) -> &'static Info {
+        &WITH_PING_INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -11,12 +11,20 @@ use redis::{Connection, RedisResult};
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::ask;
-use crate::strategy::{Strategy, refused_or_unknown};
+use crate::strategy::{Info, Strategy, refused_or_unknown};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 /// Keys that together are the counter.
 const SHARDS: usize = 8;
+
+const INFO: Info = Info {
+    counted_by: &["incr"],
+    commands: &["incr", "mget"],
+    ..Info::exact(
+        "sharded-incr",
+        "INCR on one of 8 keys that are summed on read: made for clusters, no gain on one server.",
+    )
+};
 
 pub(super) struct Sharded;
 
@@ -45,28 +53,12 @@ impl Updater for OneShard {
 }
 
 impl Strategy for Sharded {
-    fn name(&self) -> &str {
-        "sharded-incr"
-    }
-
-    fn about(&self) -> &str {
-        "INCR on one of 8 keys that are summed on read: made for clusters, no gain on one server."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "1"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         format!("shards={SHARDS}")
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["incr"]
     }
 
     fn side_keys(&self, key: &str) -> Vec<String> {

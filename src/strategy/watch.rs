@@ -15,14 +15,33 @@ use crate::conversation::Conversation;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::watch_conversation::WatchConversation;
-use crate::strategy::{Conversing, Strategy, ask, boxed, own_connections, pack, successor};
+use crate::strategy::{Conversing, Info, Strategy, ask, boxed, own_connections, pack, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
 
 use crate::strategy::backoff::Backoff;
 
 /// Before the next try after an aborted EXEC.
 pub(super) const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 6_400 };
+
+const WATCH_INFO: Info = Info {
+    round_trips: "3+",
+    counted_by: &["set"],
+    commands: &["watch", "get", "multi", "set", "exec"],
+    ..Info::exact(
+        "watch",
+        "WATCH, GET, then MULTI, SET, EXEC on a connection per client; aborted ones wait and try again.",
+    )
+};
+
+const PIPELINED_INFO: Info = Info {
+    round_trips: "2+",
+    counted_by: &["set"],
+    commands: &["watch", "get", "multi", "set", "exec"],
+    ..Info::exact(
+        "watch-pipelined",
+        "The same with WATCH and GET sent together: one round trip less for others to come in between.",
+    )
+};
 
 pub(super) struct Watch;
 pub(super) struct Pipelined;
@@ -89,28 +108,12 @@ pub(super) fn set_if_untouched(
 }
 
 impl Strategy for Watch {
-    fn name(&self) -> &str {
-        "watch"
-    }
-
-    fn about(&self) -> &str {
-        "WATCH, GET, then MULTI, SET, EXEC on a connection per client; aborted ones wait and try again."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "3+"
+    fn info(&self) -> &'static Info {
+        &WATCH_INFO
     }
 
     fn parameters(&self) -> String {
         BACKOFF.to_string()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {
@@ -123,28 +126,12 @@ impl Strategy for Watch {
 }
 
 impl Strategy for Pipelined {
-    fn name(&self) -> &str {
-        "watch-pipelined"
-    }
-
-    fn about(&self) -> &str {
-        "The same with WATCH and GET sent together: one round trip less for others to come in between."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Exact
-    }
-
-    fn round_trips(&self) -> &str {
-        "2+"
+    fn info(&self) -> &'static Info {
+        &PIPELINED_INFO
     }
 
     fn parameters(&self) -> String {
         BACKOFF.to_string()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

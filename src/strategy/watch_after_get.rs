@@ -10,9 +10,18 @@ use redis::Connection;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::watch::{BACKOFF, set_if_untouched};
-use crate::strategy::{Strategy, ask, own_connections, successor};
+use crate::strategy::{Info, Strategy, ask, own_connections, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    round_trips: "3+",
+    counted_by: &["set"],
+    commands: &["get", "watch", "multi", "set", "exec"],
+    ..Info::lossy(
+        "watch-after-get",
+        "GET, then WATCH, MULTI, SET, EXEC: what was written between GET and WATCH is lost.",
+    )
+};
 
 pub(super) struct WatchAfterGet;
 
@@ -32,28 +41,12 @@ impl Updater for TooLate {
 }
 
 impl Strategy for WatchAfterGet {
-    fn name(&self) -> &str {
-        "watch-after-get"
-    }
-
-    fn about(&self) -> &str {
-        "GET, then WATCH, MULTI, SET, EXEC: what was written between GET and WATCH is lost."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "3+"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         BACKOFF.to_string()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -9,9 +9,18 @@ use redis::Connection;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::watch::set_if_untouched;
-use crate::strategy::{Strategy, ask, own_connections, successor, told_or_refused};
+use crate::strategy::{Info, Strategy, ask, own_connections, successor, told_or_refused};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    round_trips: "3",
+    counted_by: &["set"],
+    commands: &["watch", "get", "multi", "set", "exec"],
+    ..Info::lossy(
+        "watch-ignore-nil",
+        "WATCH done right, but EXEC's nil, which says that nothing was done, is taken for success.",
+    )
+};
 
 pub(super) struct WatchIgnoreNil;
 
@@ -35,24 +44,8 @@ impl Updater for Trusting {
 }
 
 impl Strategy for WatchIgnoreNil {
-    fn name(&self) -> &str {
-        "watch-ignore-nil"
-    }
-
-    fn about(&self) -> &str {
-        "WATCH done right, but EXEC's nil, which says that nothing was done, is taken for success."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "3"
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -16,9 +16,18 @@ use crate::server::Server;
 use crate::strategy::bridge::Bridge;
 use crate::strategy::watch::BACKOFF;
 use crate::strategy::watch_conversation::WatchConversation;
-use crate::strategy::{Conversing, Strategy, boxed, successor};
+use crate::strategy::{Conversing, Info, Strategy, boxed, successor};
 use crate::update::{Update, Updater};
-use crate::verdict::Promise;
+
+const INFO: Info = Info {
+    round_trips: "3+",
+    counted_by: &["set"],
+    commands: &["watch", "get", "multi", "set", "exec"],
+    ..Info::lossy(
+        "watch-shared",
+        "WATCH, GET, MULTI, SET, EXEC on one connection for all clients: the first EXEC ends everybody's watch.",
+    )
+};
 
 pub(super) struct WatchShared;
 
@@ -47,28 +56,12 @@ impl Updater for Sharing {
 }
 
 impl Strategy for WatchShared {
-    fn name(&self) -> &str {
-        "watch-shared"
-    }
-
-    fn about(&self) -> &str {
-        "WATCH, GET, MULTI, SET, EXEC on one connection for all clients: the first EXEC ends everybody's watch."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "3+"
+    fn info(&self) -> &'static Info {
+        &INFO
     }
 
     fn parameters(&self) -> String {
         BACKOFF.to_string()
-    }
-
-    fn counted_by(&self) -> &[&str] {
-        &["set"]
     }
 
     fn conversing(&self) -> Option<&dyn Conversing> {

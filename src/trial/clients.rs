@@ -20,7 +20,7 @@ pub(super) enum Clients {
 
 impl Clients {
     pub(super) fn open(server: &Server, strategy: &dyn Strategy, workload: &Workload) -> Result<Self> {
-        let (wanted, name) = (workload.threads, strategy.name());
+        let (wanted, name) = (workload.threads, strategy.info().name);
         let all = |got: usize, what: &str| match got == wanted {
             true => Ok(()),
             false => Err(Error::broken(format!("strategy {name} opened {got} {what} for {wanted} threads"))),

@@ -298,6 +298,10 @@ fn the_demo_prints_what_the_original_printed_and_what_it_left_out() {
 fn every_strategy_is_listed() {
     let listed = text(&report(&["list"]).stdout);
     for strategy in redis_lost_updates::strategy::ALL {
-        assert!(listed.contains(strategy.name()) && listed.contains(strategy.about()), "{}", strategy.name());
+        assert!(
+            listed.contains(strategy.info().name) && listed.contains(strategy.info().about),
+            "{}",
+            strategy.info().name
+        );
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::law::{predict, predict_keys, predict_shares, simulate, simulate_keys};
 use redis_lost_updates::server::Server;
-use redis_lost_updates::strategy::{Strategy, find};
+use redis_lost_updates::strategy::{Info, Strategy, find};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
-use redis_lost_updates::verdict::Promise;
 use redis_lost_updates::workload::Workload;
 
 use crate::server::private;
@@ -72,20 +71,9 @@ impl Updater for Paused {
 }
 
 impl Strategy for Pausing {
-    fn name(&self) -> &str {
-        "get-set-pausing"
-    }
-
-    fn about(&self) -> &str {
-        "GET and SET, then a pause."
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-
-    fn round_trips(&self) -> &str {
-        "2"
+    fn info(&self) -> &'static Info {
+        const INFO: Info = Info { round_trips: "2", ..Info::lossy("get-set-pausing", "GET and SET, then a pause.") };
+        &INFO
     }
 
     fn open(&self, server: &Server, workers: usize) -> redis_lost_updates::error::Result<Vec<Box<dyn Updater>>> {

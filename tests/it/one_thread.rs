@@ -94,7 +94,7 @@ fn every_one_that_has_the_form_keeps_its_promise_or_is_seen_breaking_it() {
             let all = clients as u64 * updates;
             assert_eq!(trial.heat.lanes.len(), clients, "{name}");
             assert_eq!((ledger.attempted, ledger.unknown), (all, 0), "{name}: {ledger:?}");
-            match named(name).promise() {
+            match named(name).info().promise {
                 Promise::Exact => assert_eq!(trial.verdict, Verdict::Exact, "{name}: {ledger:?}"),
                 Promise::Lossy => assert_eq!(trial.verdict, Verdict::Lost, "{name}: {ledger:?}"),
             }

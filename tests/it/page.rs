@@ -50,9 +50,7 @@ fn the_answer_names_the_loss_and_the_fastest_that_lost_none() {
 #[test]
 fn a_batch_is_no_measure_for_those_that_take_one_update_at_a_time() {
     let mut run = sample::run(USUAL);
-    for fact in run.machine.0.iter_mut().filter(|fact| fact.fact == "round_trips.multiplexed-incr") {
-        fact.value = "1/16".to_owned();
-    }
+    run.machine.add("batch.multiplexed-incr", "16");
     let html = page(&run);
     let answer = between(&html, "<div class=\"answer by-t t16 by-k k1\">", "</div>");
     assert!(!answer.contains("lost none, <code>multiplexed-incr</code>"), "{answer}");

@@ -10,7 +10,9 @@ fn readme() -> String {
 fn the_table_of_strategies_is_the_list() {
     let table: String = ALL
         .iter()
-        .map(|s| format!("| `{}` | {} | {} | {} |\n", s.name(), s.promise(), s.round_trips(), s.about()))
+        .map(|s| {
+            format!("| `{}` | {} | {} | {} |\n", s.info().name, s.info().promise, s.info().round_trips, s.info().about)
+        })
         .collect();
     let table = format!("| strategy | promise | round trips | what it does |\n|---|---|---|---|\n{table}");
     assert!(readme().contains(&table), "README.md's table of strategies is to be:\n{table}");

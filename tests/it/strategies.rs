@@ -11,7 +11,7 @@ use redis::{Cmd, Connection};
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::race::{self, Limits, Work};
 use redis_lost_updates::server::{Placement, Server, Wanted};
-use redis_lost_updates::strategy::{self, ALL, Strategy};
+use redis_lost_updates::strategy::{self, ALL, Info, Strategy};
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Promise, Verdict};
@@ -56,14 +56,15 @@ fn trial(server: &Server, strategy: &dyn Strategy, threads: usize, updates: u64)
 
 #[test]
 fn every_name_is_kebab_case_and_unique_and_every_about_is_a_sentence() {
-    let names: HashSet<&str> = ALL.iter().map(|strategy| strategy.name()).collect();
+    let names: HashSet<&str> = ALL.iter().map(|strategy| strategy.info().name).collect();
     assert!(ALL.len() >= 30 && names.len() == ALL.len());
     for strategy in ALL {
-        let (name, about) = (strategy.name(), strategy.about());
+        let (name, about) = (strategy.info().name, strategy.info().about);
         let kebab = name.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()));
         assert!(kebab, "{name}");
         assert!(about.ends_with('.') && !about.contains(". ") && about.len() < 120, "{name}: {about}");
-        assert!(!strategy.round_trips().is_empty(), "{name}");
+        assert!(!strategy.info().round_trips.is_empty(), "{name}");
+        assert!(strategy.info().batch > 0 && !strategy.info().commands.is_empty(), "{name}");
         // Recorded in one CSV field: name=value,name=value.
         let parameters = strategy.parameters();
         assert!(parameters.is_empty() || parameters.split(',').all(|part| part.contains('=')), "{name}: {parameters}");
@@ -74,13 +75,13 @@ fn every_name_is_kebab_case_and_unique_and_every_about_is_a_sentence() {
 fn every_exact_one_keeps_its_promise_and_every_lossy_one_is_seen_breaking_it() {
     for server in servers() {
         for &strategy in ALL {
-            let name = strategy.name();
+            let name = strategy.info().name;
             if let Some(why) = strategy.unavailable(&server).unwrap() {
                 assert!(!why.is_empty() && why.lines().count() == 1, "{name}: {why}");
                 assert!(["cas", "function"].contains(&name), "{name} runs on any private server of these: {why}");
                 continue;
             }
-            match strategy.promise() {
+            match strategy.info().promise {
                 Promise::Exact => keeps_its_promise(&server, strategy),
                 Promise::Lossy => {
                     assert_eq!(strategy.hidden(&Workload::one_key(4)), None, "{name}");
@@ -94,13 +95,44 @@ fn every_exact_one_keeps_its_promise_and_every_lossy_one_is_seen_breaking_it() {
     }
 }
 
+/// What a strategy states of itself is what its clients do: the batch they ask for, and the commands the server saw.
+#[test]
+fn what_is_stated_is_what_is_done() {
+    // Sent by the harness, by every connection when it is made, and by a replica to its primary.
+    const OTHERS: [&str; 11] =
+        ["info", "get", "del", "scan", "config", "client", "select", "hello", "replconf", "psync", "ping"];
+    for server in servers() {
+        let mut db = server.connect().unwrap();
+        for &strategy in ALL {
+            let Info { name, batch, commands, counted_by, .. } = *strategy.info();
+            if strategy.unavailable(&server).unwrap().is_some() {
+                continue;
+            }
+            let updaters = strategy.open(&server, 2).unwrap();
+            assert!(updaters.iter().all(|updater| updater.batch() == batch), "{name} states {batch}");
+            drop(updaters);
+            if let Some(form) = strategy.conversing() {
+                let clients = form.conversations(&server, 2).unwrap();
+                assert!(clients.iter().all(|client| client.batch() == batch), "{name} states {batch}");
+            }
+            redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut db).unwrap();
+            trial(&server, strategy, 4, 2 * batch as u64);
+            let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut db).unwrap();
+            let seen = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split([':', '|']).next());
+            let unstated: Vec<&str> = seen.filter(|c| !commands.contains(c) && !OTHERS.contains(c)).collect();
+            assert!(unstated.is_empty(), "{name} does not state {unstated:?} on {server:?}");
+            assert!(counted_by.iter().all(|command| commands.contains(command)), "{name}");
+        }
+    }
+}
+
 fn keeps_its_promise(server: &Server, strategy: &dyn Strategy) {
     let trial = trial(server, strategy, 8, 48);
     let ledger = &trial.judgement.ledger;
     let all = (ledger.acked, ledger.unknown, ledger.refused, ledger.found);
-    assert_eq!(all, (8 * 48, 0, 0, 8 * 48), "{} on {server:?}", strategy.name());
-    assert_eq!(trial.verdict, Verdict::Exact, "{} on {server:?}", strategy.name());
-    assert!(trial.applied.is_none_or(|applied| applied == 8 * 48), "{}: {:?}", strategy.name(), trial.applied);
+    assert_eq!(all, (8 * 48, 0, 0, 8 * 48), "{} on {server:?}", strategy.info().name);
+    assert_eq!(trial.verdict, Verdict::Exact, "{} on {server:?}", strategy.info().name);
+    assert!(trial.applied.is_none_or(|applied| applied == 8 * 48), "{}: {:?}", strategy.info().name, trial.applied);
 }
 
 /// No key, no library, no setting.
@@ -121,11 +153,11 @@ fn leaves_nothing_behind(server: &Server) {
 #[test]
 fn what_one_client_alone_loses_is_not_hidden() {
     let server = &servers()[0];
-    for &strategy in ALL.iter().filter(|strategy| strategy.promise() == Promise::Lossy) {
+    for &strategy in ALL.iter().filter(|strategy| strategy.info().promise == Promise::Lossy) {
         if strategy.hidden(&Workload::one_key(1)).is_none() {
             // On a busy machine a client may be stopped just before its mistake: then the next ones must show it.
             let seen = [200, 1_000, 5_000].iter().any(|&n| trial(server, strategy, 1, n).verdict == Verdict::Lost);
-            assert!(seen, "{} lost nothing", strategy.name());
+            assert!(seen, "{} lost nothing", strategy.info().name);
         }
     }
 }
@@ -149,18 +181,11 @@ impl Updater for Held {
 }
 
 impl Strategy for Forced {
-    fn name(&self) -> &str {
-        "forced"
+    fn info(&self) -> &'static Info {
+        const INFO: Info = Info { round_trips: "2", ..Info::lossy("forced", "GET and SET held apart.") };
+        &INFO
     }
-    fn about(&self) -> &str {
-        "GET and SET held apart."
-    }
-    fn promise(&self) -> Promise {
-        Promise::Lossy
-    }
-    fn round_trips(&self) -> &str {
-        "2"
-    }
+
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let both_have_read = Arc::new(Barrier::new(workers));
         (0..workers)

@@ -23,7 +23,7 @@ pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode>
     let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
     let Some(witness) = library::explain(&server, strategy, threads, &STOP)? else {
         let patience = library::PATIENCE.as_secs();
-        let promise = match strategy.promise() {
+        let promise = match strategy.info().promise {
             Promise::Exact => ", as it promises",
             Promise::Lossy => "; it can: try more --threads",
         };
@@ -35,7 +35,7 @@ pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode>
         "{name}, {threads} clients: {lost} of {acked} acknowledged updates were lost. One of them, in the\n"
     ))?;
     print(&format!("order in which the server executed the commands:\n\n{}", report::witness(&witness.steps)))?;
-    Ok(if strategy.promise() == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
+    Ok(if strategy.info().promise == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
 }
 
 pub(crate) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {

@@ -22,7 +22,7 @@ pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
     let strategies = strategy::find(&cli.plan.strategies())?;
     let plan = cli.plan.plan(strategies.len())?;
     let goal = cli.plan.goal(&plan);
-    if goal.is_some() && strategies.iter().all(|strategy| strategy.promise() == Promise::Lossy) {
+    if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
         return Err(Error::usage("--until waits for exact strategies, and --strategies names none"));
     }
     let mut said = Said::new(cli.output.quiet);
@@ -39,7 +39,7 @@ pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
     }
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
     let folder = Folder::create(&out, &machine)?;
-    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
+    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.info().name).collect();
     let mut progress = Progress::new(folder, &plan, &names, goal, &cli.output);
     let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
     progress.finish();

@@ -120,7 +120,7 @@ fn word(record: &Record) -> String {
 impl Watch for Progress {
     fn begins(&mut self, strategy: &dyn Strategy, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
-        self.bar.set_message(format!("{} x{}{}", strategy.name(), workload.threads, self.last));
+        self.bar.set_message(format!("{} x{}{}", strategy.info().name, workload.threads, self.last));
     }
 
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {

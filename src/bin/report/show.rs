@@ -32,15 +32,24 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
             Promise::Exact => "exact: must not lose or double an update      round trips\n",
             Promise::Lossy => "\nlossy: known to be wrong, kept as controls    round trips\n",
         })?;
-        for strategy in strategy::ALL.iter().filter(|strategy| strategy.promise() == promise) {
+        for strategy in strategy::ALL.iter().filter(|strategy| strategy.info().promise == promise) {
             let why_not = server.as_ref().map_or(Ok(None), |server| strategy.unavailable(server))?;
             let mark = why_not.map_or_else(String::new, |why| format!(" [not on this server: {why}]"));
-            print(&format!("  {:<24} {:>5}  {}{mark}\n", strategy.name(), strategy.round_trips(), strategy.about()))?;
+            print(&format!(
+                "  {:<24} {:>5}  {}{mark}\n",
+                strategy.info().name,
+                strategy.info().round_trips,
+                strategy.info().about
+            ))?;
         }
     }
     let of = |share: bool| {
         let forms = strategy::ALL.iter().filter_map(|strategy| strategy.conversing());
-        forms.filter(|form| form.share_a_connection() == share).map(|form| form.name()).collect::<Vec<_>>().join(", ")
+        forms
+            .filter(|form| form.share_a_connection() == share)
+            .map(|form| form.info().name)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let (own, shared) = (of(false), of(true));
     print(&format!(

@@ -4,7 +4,7 @@ use super::markup::list;
 use super::view::{View, fate, interval, keys, name, scope, since_send};
 use crate::report::words;
 use crate::summary::CellSummary;
-use crate::verdict::{Promise, Verdict};
+use crate::verdict::{Promise, Role, Verdict};
 
 /// The answer at one load.
 pub(super) struct Answer {
@@ -87,10 +87,10 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
 
 /// The race itself if it was measured, or else the lossy strategy that lost most.
 fn worst<'a>(view: &View<'a>, at_threads: usize, at_keys: usize) -> Option<&'a CellSummary> {
-    let lossy = || view.at(at_threads, at_keys).map(|(_, cell, _)| cell).filter(|cell| cell.promise == Promise::Lossy);
-    lossy()
-        .find(|cell| cell.strategy == "get-set")
-        .or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
+    let lossy = || view.at(at_threads, at_keys).filter(|(_, cell, _)| cell.promise == Promise::Lossy);
+    let race = lossy().find(|(.., member)| member.role == Role::Race);
+    race.or_else(|| lossy().max_by(|(_, a, _), (_, b, _)| a.lost_part().total_cmp(&b.lost_part())))
+        .map(|(_, cell, _)| cell)
 }
 
 fn sure_of(cell: &CellSummary) -> String {

@@ -4,6 +4,7 @@ use super::markup::num;
 use super::view::{View, fate, is_broken, name, scope};
 use crate::report::words;
 use crate::summary::CellSummary;
+use crate::verdict::Role;
 
 /// One chart of bars: the strategies of one kind at one load.
 pub(super) struct Group {
@@ -39,7 +40,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
     let longest = cells.iter().map(|(_, cell, _)| cell.acked_per_s.high).fold(f64::MIN_POSITIVE, f64::max);
     let best = view.fastest(at_threads, at_keys);
-    let race = cells.iter().map(|(_, cell, _)| *cell).find(|cell| cell.strategy == "get-set");
+    let race = cells.iter().find(|(.., member)| member.role == Role::Race).map(|(_, cell, _)| *cell);
     let mut groups = [
         ("Exact, ranked by surviving updates per second", true),
         ("Lossy: known to be wrong, shown for comparison, not ranked", false),
@@ -56,7 +57,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
             None => {}
         }
         if let Some(race) = race.filter(|race| race.strategy != cell.strategy && race.surviving_per_s.median > 0.0) {
-            ratios.push(format!("{} what {} keeps", ratio(race), name("get-set")));
+            ratios.push(format!("{} what {} keeps", ratio(race), name(&race.strategy)));
         }
         let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {

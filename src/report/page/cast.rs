@@ -6,7 +6,7 @@
 
 use crate::record::Run;
 use crate::summary::{CellSummary, Summary};
-use crate::verdict::Promise;
+use crate::verdict::{Promise, Role};
 
 /// A strategy on the page.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,10 @@ pub(super) struct Member {
     pub(super) marker: usize,
     /// Round trips of an update without retries, as the strategy states them.
     pub(super) round_trips: Option<String>,
+    /// Updates its clients hand over at once.
+    pub(super) batch: usize,
+    /// What it is there for.
+    pub(super) role: Role,
     /// What drives its clients.
     pub(super) driver: String,
 }
@@ -42,7 +46,7 @@ impl Member {
 
     /// Whether it needs many updates at hand to share a round trip among: not what a request handler has.
     pub(super) fn is_batching(&self) -> bool {
-        self.round_trips.as_deref().is_some_and(|trips| trips.starts_with("1/"))
+        self.batch > 1
     }
 
     /// Whether it is one of the coloured.
@@ -58,7 +62,7 @@ impl Member {
 
 /// All strategies of a run, in the summary's order.
 pub(super) fn cast(summary: &Summary, run: &Run) -> Vec<Member> {
-    let (cool, warm) = (lead_exact(summary), lead_lossy(summary));
+    let (cool, warm) = (lead_exact(summary, run), lead_lossy(summary, run));
     let tone = |name: &str| {
         let at = |leads: &[&str]| leads.iter().position(|&lead| lead == name);
         let cool = at(&cool).map(|i| format!("cool{i}"));
@@ -75,16 +79,18 @@ pub(super) fn cast(summary: &Summary, run: &Run) -> Vec<Member> {
             tone: tone(name),
             marker: i % MARKERS,
             round_trips: run.machine.get(&format!("round_trips.{name}")).map(str::to_owned),
+            batch: run.machine.batch(name),
+            role: run.machine.role(name, *promise),
             driver: driver.clone(),
         })
         .collect()
 }
 
 /// The fastest exact strategies at the highest load, and the baseline.
-fn lead_exact(summary: &Summary) -> Vec<&str> {
+fn lead_exact<'a>(summary: &'a Summary, run: &Run) -> Vec<&'a str> {
     let (Some(&threads), Some(&keys)) = (summary.threads().last(), summary.keys().first()) else { return Vec::new() };
     let mut leads: Vec<&str> = summary.ranking(threads, keys).iter().map(|cell| cell.strategy.as_str()).collect();
-    let baseline = leads.iter().position(|&name| name == "pooled-incr");
+    let baseline = leads.iter().position(|&name| run.machine.role(name, Promise::Exact) == Role::Baseline);
     if let Some(at) = baseline.filter(|&at| at >= COOL) {
         leads.swap(at, COOL - 1);
     }
@@ -93,10 +99,10 @@ fn lead_exact(summary: &Summary) -> Vec<&str> {
 }
 
 /// The race itself, then the lossy strategies that lose most.
-fn lead_lossy(summary: &Summary) -> Vec<&str> {
+fn lead_lossy<'a>(summary: &'a Summary, run: &Run) -> Vec<&'a str> {
     let worst = |name: &str| {
         let parts = summary.cells.iter().filter(|c| c.strategy == name && c.trials > 0).map(CellSummary::lost_part);
-        if name == "get-set" { 2.0 } else { parts.fold(0.0, f64::max) }
+        if run.machine.role(name, Promise::Lossy) == Role::Race { 2.0 } else { parts.fold(0.0, f64::max) }
     };
     let lossy = |name: &&str| summary.cells.iter().any(|c| c.strategy == *name && c.promise == Promise::Lossy);
     let mut leads: Vec<&str> = summary.strategies().into_iter().filter(lossy).collect();

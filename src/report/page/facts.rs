@@ -14,7 +14,7 @@ pub(super) struct Group {
 const HOST: [&str; 8] = ["host", "kernel", "arch", "cpu", "cores", "cpus_of_clients", "placement", "load_before"];
 const BUILD: [&str; 6] = ["version", "commit", "rustc", "crates", "profile", "opt_level"];
 /// Said elsewhere on the page, word for word.
-const ELSEWHERE: [&str; 4] = ["strategy.", "round_trips.", "warning", "command"];
+const ELSEWHERE: [&str; 6] = ["strategy.", "round_trips.", "batch.", "role.", "warning", "command"];
 
 /// Every fact that is not said elsewhere on the page.
 pub(super) fn groups(machine: &Machine) -> Vec<Group> {

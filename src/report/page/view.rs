@@ -6,7 +6,7 @@ use crate::record::Run;
 use crate::report::words;
 use crate::stats::Spread;
 use crate::summary::{CellSummary, Summary};
-use crate::verdict::{Promise, Verdict};
+use crate::verdict::{Promise, Role, Verdict};
 use crate::workload::{racer, racers};
 
 /// A run about to be drawn.
@@ -78,7 +78,7 @@ impl<'a> View<'a> {
         let is_even = self.run.machine.get("skew").is_none_or(|skew| skew == "even");
         // It is of clients that never pause; at an offered rate they do.
         let never_pauses = words::offered(self.summary).is_none();
-        is_even && never_pauses && self.cast.iter().any(|member| member.name == "get-set")
+        is_even && never_pauses && self.cast.iter().any(|member| member.role == Role::Race)
     }
 
     /// How the clients reached the server; several if the folder holds rows of several runs.

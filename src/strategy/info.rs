@@ -1,0 +1,70 @@
+//! What is known of a strategy before it runs: its name, its promise, what it costs, what it needs of a server.
+//!
+//! A `const` per strategy, so that whoever asks (the plan, the rows, the page, a preflight) reads data and never guesses
+//! from a name or from a figure made for display.
+
+use crate::error::Result;
+use crate::server::Server;
+use crate::verdict::{Promise, Role};
+
+/// The facts of one strategy. Start from [`Info::exact`] or [`Info::lossy`] and name what differs:
+///
+/// ```
+/// use redis_lost_updates::strategy::Info;
+///
+/// const INFO: Info = Info {
+///     round_trips: "2",
+///     commands: &["get", "set"],
+///     ..Info::lossy("my-get-set", "GET, add one, SET, my way.")
+/// };
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Info {
+    /// Kebab-case, unique among the strategies of a run.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub about: &'static str,
+    /// What it promises of the updates it acknowledges.
+    pub promise: Promise,
+    /// Round trips an update costs when nothing goes wrong, for display only: `1`, `2`, `1/16`, `3+`.
+    pub round_trips: &'static str,
+    /// Updates a client hands over at once. Above 1 it needs many updates at hand, which a request handler has not.
+    pub batch: usize,
+    /// What it is there for.
+    pub role: Role,
+    /// The commands whose every successful call adds one, as INFO commandstats names them; empty if there are none
+    /// such, and the server's own count then says nothing.
+    pub counted_by: &'static [&'static str],
+    /// Every command its clients send, scripts' own included, in lower case: what an ACL has to allow it.
+    pub commands: &'static [&'static str],
+    /// What it needs that not every server or every user of one has.
+    pub needs: &'static [Need],
+}
+
+/// Something that a strategy needs and a server may lack.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// What, in a few words: `SET IFEQ`, `a second server`.
+    pub what: &'static str,
+    /// Why this server does not have it, if it does not.
+    ///
+    /// An error if the server does not answer.
+    pub missing: fn(&Server) -> Result<Option<String>>,
+}
+
+impl Info {
+    /// An exact strategy that people choose among: one round trip, one update at a time, nothing special needed.
+    pub const fn exact(name: &'static str, about: &'static str) -> Self {
+        Self::new(name, about, Promise::Exact, Role::Alternative)
+    }
+
+    /// A strategy that is known to lose: one round trip, one update at a time, nothing special needed.
+    pub const fn lossy(name: &'static str, about: &'static str) -> Self {
+        Self::new(name, about, Promise::Lossy, Role::Mistake)
+    }
+
+    const fn new(name: &'static str, about: &'static str, promise: Promise, role: Role) -> Self {
+        let (counted_by, commands, needs) = (&[], &[], &[]);
+        Self { name, about, promise, round_trips: "1", batch: 1, role, counted_by, commands, needs }
+    }
+}
