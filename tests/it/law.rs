@@ -54,6 +54,32 @@ fn several_keys_are_what_the_model_does() {
     assert!(predict_keys(8, 2) < skewed && skewed < predict(8), "{skewed}");
 }
 
+#[test]
+fn every_legal_load_has_an_answer_and_the_right_one() {
+    // The chain's stationary law by dense linear algebra with 40 digits: another program and another method.
+    for (threads, keys, lost) in [
+        (4, 1, 0.629_882_812_5),
+        (16, 4, 0.658_113_012_051_577),
+        (2, 8_192, 6.103_267_282_418_52e-5),
+        (2, 16_000, 3.124_934_897_189_64e-5),
+        (2, 16_384, 3.051_695_725_591_52e-5),
+        (3, 16_384, 6.103_205_199_299_30e-5),
+        (8, 8_192, 4.270_723_165_189_99e-4),
+        (16, 16_384, 4.575_588_719_124_44e-4),
+    ] {
+        let found = predict_keys(threads, keys);
+        assert!((found - lost).abs() < 1e-8 * lost, "{threads} on {keys}: {found}, not {lost}");
+    }
+    assert!(predict_keys(1, 16_384).abs() < 1e-12);
+    // Rounding kept some of these going for ever; now the steps are bounded, and near the limit the answer is known.
+    for threads in [2, 3, 7, 64, 1_000, 20_000] {
+        for keys in (0..=14).map(|power| 1 << power).chain([3, 9_999, 16_000]) {
+            let (found, limit) = (predict_keys(threads, keys), threads as f64 / (threads + 2 * keys) as f64);
+            assert!(found > 0.0 && (found - limit).abs() < 0.13, "{threads} on {keys}: {found} against {limit}");
+        }
+    }
+}
+
 /// GET and SET with a pause after every update: `pause` says how long, by the client's number.
 struct Pausing(fn(usize) -> Duration);
 
