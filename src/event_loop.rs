@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::conversation::{Conversation, Turn};
+use crate::client_machine::{ClientMachine, Turn};
 use crate::error::{Error, Result};
 use crate::pace::Timetable;
 use crate::race::{Heat, Limits, Work, said, start_of, thread_cpu_ns};
@@ -47,7 +47,7 @@ pub struct EventLoop {
     poll: Poll,
     alarm: Alarm,
     lines: Vec<Line>,
-    clients: Vec<Box<dyn Conversation>>,
+    clients: Vec<Box<dyn ClientMachine>>,
     /// Clients on one line: one, or all of them.
     sharers: usize,
 }
@@ -61,8 +61,8 @@ impl EventLoop {
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Server::at("redis://127.0.0.1:6379")?;
-    /// let incr = strategy::find(&["incr"])?[0].conversing().expect("one that has the form");
-    /// let mut clients = EventLoop::open(&server, incr.conversations(&server, 1_000)?, incr.share_a_connection())?;
+    /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
+    /// let mut clients = EventLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
     /// let heat = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
     /// println!("{} ns", heat.span_ns());
@@ -72,7 +72,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
-    pub fn open(server: &Server, clients: Vec<Box<dyn Conversation>>, share: bool) -> Result<Self> {
+    pub fn open(server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         let sharers = if share { clients.len().max(1) } else { 1 };
         let sockets = server.sockets(clients.len().div_ceil(sharers))?;
         let watch = || {

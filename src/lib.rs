@@ -31,7 +31,7 @@
 //! | [`resp`] | the wire format: requests out, replies in |
 //! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
-//! | [`conversation`] | a client as a state machine: replies in, requests out |
+//! | [`client_machine`] | a client as a state machine: replies in, requests out |
 //! | [`workload`] | what is to be measured, and in which order |
 //! | [`verdict`] | accounts, and the word for them |
 //! | [`history`] | exact: is this the history of a counter? With the proof |
@@ -48,9 +48,9 @@
 //! | [`explain`] | one lost update, step by step |
 //! | `summary`, `report` | rows -> figures -> page, table, words (feature `cli`) |
 
+pub mod client_machine;
 #[cfg(feature = "cli")]
 pub mod compare;
-pub mod conversation;
 mod demo;
 pub mod error;
 pub mod event_loop;

@@ -107,8 +107,8 @@ impl Machine {
             self.add(&format!("round_trips.{name}"), *round_trips);
             self.add(&format!("batch.{name}"), batch.to_string());
             self.add(&format!("role.{name}"), role.to_string());
-            let parameters = match (plan.driver, strategy.conversing()) {
-                (Driver::Events | Driver::Tasks, Some(form)) => form.conversing_parameters(),
+            let parameters = match (plan.driver, strategy.machines()) {
+                (Driver::Events | Driver::Tasks, Some(form)) => form.machine_parameters(),
                 _ => strategy.parameters(),
             };
             if !parameters.is_empty() {

@@ -4,7 +4,7 @@
 //! costs no thread switch: whatever one read of the socket brings wakes the tasks it is for, and what they ask next goes
 //! out in one write. Clients that do not share have a multiplexed connection each, which is how the crate does async.
 //!
-//! What a client asks, and what it makes of the answers, is its [`Conversation`], as over our own
+//! What a client asks, and what it makes of the answers, is its [`ClientMachine`], as over our own
 //! [event loop](crate::event_loop); sending, matching and parsing are the redis crate's, and the order in which tasks run
 //! is tokio's. So is packing, but for what it costs to hand over what our client has packed. A back-off is tokio's sleep:
 //! whole milliseconds.
@@ -24,7 +24,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::conversation::{Conversation, Turn};
+use crate::client_machine::{ClientMachine, Turn};
 use crate::error::{BoxError, Error, Result};
 use crate::race::{Heat, Lane, Laps, Limits, Work, said, thread_cpu_ns};
 use crate::resp::Requests;
@@ -43,7 +43,7 @@ pub struct TaskLoop {
 }
 
 struct Client {
-    machine: Box<dyn Conversation>,
+    machine: Box<dyn ClientMachine>,
     connection: MultiplexedConnection,
     requests: Requests,
 }
@@ -65,8 +65,8 @@ impl TaskLoop {
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Server::at("redis://127.0.0.1:6379")?;
-    /// let incr = strategy::find(&["incr"])?[0].conversing().expect("one that has the form");
-    /// let mut clients = TaskLoop::open(&server, incr.conversations(&server, 1_000)?, incr.share_a_connection())?;
+    /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
+    /// let mut clients = TaskLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
     /// let heat = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
     /// println!("{} ns", heat.span_ns());
@@ -76,7 +76,7 @@ impl TaskLoop {
     ///
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
-    pub fn open(server: &Server, machines: Vec<Box<dyn Conversation>>, share: bool) -> Result<Self> {
+    pub fn open(server: &Server, machines: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         allow_files(if share { 1 } else { machines.len() })?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::broken(format!("cannot start an async runtime: {e}")))?;

@@ -19,7 +19,7 @@ use crate::pace::Timetable;
 use crate::race::{Heat, Lane, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
-use crate::strategy::{NO_FORM, Strategy};
+use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
 use crate::workload::{Cell, Driver, Plan, Size, Workload};
@@ -76,7 +76,7 @@ impl<'a> Crew<'a> {
     /// Opens the strategy's clients and what drives them. `stop` ends every race early once it is raised.
     ///
     /// # Errors
-    /// A connection or a thread cannot be had, or the strategy has no form for this driver.
+    /// A connection or a thread cannot be had, or this driver does not support the strategy.
     pub fn open(
         server: &'a Server,
         strategy: &'a dyn Strategy,
@@ -353,8 +353,8 @@ pub fn measure(
     check_room(plan, server, strategies)?;
     let unavailable: Vec<Option<String>> = strategies
         .iter()
-        .map(|strategy| match (plan.driver, strategy.conversing()) {
-            (Driver::Events | Driver::Tasks, None) => Ok(Some(NO_FORM.to_owned())),
+        .map(|strategy| match (plan.driver, strategy.machines()) {
+            (Driver::Events | Driver::Tasks, None) => Ok(Some(UNSUPPORTED.to_owned())),
             _ => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
@@ -388,7 +388,7 @@ pub fn measure(
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
 pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
-    let forms = strategies.iter().filter_map(|strategy| strategy.conversing());
+    let forms = strategies.iter().filter_map(|strategy| strategy.machines());
     let have_sockets_of_their_own = forms.filter(|form| !form.share_a_connection()).count() > 0;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     match plan.driver {

@@ -10,7 +10,8 @@ use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, ask, own_connections, told_or_refused};
+use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 

@@ -12,8 +12,8 @@ use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::backoff::Backoff;
-use crate::strategy::{Info, Need, Strategy, ask, own_connections, successor};
+use crate::strategy::toolkit::{Backoff, ask, own_connections, successor};
+use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 
 /// Before the next try after a value that had changed.

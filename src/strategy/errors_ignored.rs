@@ -15,7 +15,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Need, Strategy, ask};
+use crate::strategy::toolkit::ask;
+use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 

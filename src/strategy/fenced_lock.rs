@@ -16,7 +16,8 @@ use redis::{Connection, RedisResult};
 use crate::error::{BoxError, Result};
 use crate::server::Server;
 use crate::strategy::lock::{BACKOFF, UNLOCK};
-use crate::strategy::{Info, Strategy, ask, load, own_connections, successor};
+use crate::strategy::toolkit::{ask, load, own_connections, successor};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// How long the lock outlives a holder that does not give it back. Nothing but speed depends on it.

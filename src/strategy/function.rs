@@ -10,7 +10,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Need, Strategy, ask, told_or_refused};
+use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
+use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -79,7 +80,7 @@ impl Strategy for Function {
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let library = Arc::new(Library::load(server)?);
-        crate::strategy::own_connections(server, workers, |connection| Calling {
+        own_connections(server, workers, |connection| Calling {
             connection,
             packed: Vec::new(),
             library: library.clone(),

@@ -15,7 +15,8 @@ use redis::{Cmd, Connection};
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::{Private, Server};
-use crate::strategy::{Info, Need, Strategy, successor, told_or_refused};
+use crate::strategy::toolkit::{successor, told_or_refused};
+use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 

@@ -8,12 +8,11 @@
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
-use crate::conversation::Conversation;
+use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::bridge::Bridge;
-use crate::strategy::get_set::GetThenSet;
-use crate::strategy::{Conversing, Info, Strategy, boxed, successor, told_or_refused};
+use crate::strategy::toolkit::{Bridge, GetThenSet, boxed, successor, told_or_refused};
+use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -49,21 +48,17 @@ impl Strategy for GetSetMultiplexed {
         &INFO
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        let bridge = Bridge::start()?;
-        let connection = bridge.multiplexed(server)?;
-        Ok((0..workers)
-            .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
-            .collect())
+        Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Sharing { connection, bridge })
     }
 }
 
-impl Conversing for GetSetMultiplexed {
-    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
+impl ClientMachines for GetSetMultiplexed {
+    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, GetThenSet::default))
     }
 

@@ -14,7 +14,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, ask, load, refused_or_unknown};
+use crate::strategy::toolkit::{ask, load, refused_or_unknown};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// How often the same id is tried.

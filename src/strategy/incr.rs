@@ -4,10 +4,11 @@
 
 use redis::Connection;
 
-use crate::conversation::Conversation;
+use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Conversing, Info, Strategy, boxed, incr, one_command, own_connections};
+use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, incr, own_connections};
+use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -31,7 +32,7 @@ impl Strategy for Incr {
         &INFO
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
@@ -40,8 +41,8 @@ impl Strategy for Incr {
     }
 }
 
-impl Conversing for Incr {
-    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        Ok(boxed(clients, || one_command::OneCommand::new(1, one_command::incr)))
+impl ClientMachines for Incr {
+    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Ok(boxed(clients, || OneCommand::new(1, ask_incr)))
     }
 }

@@ -6,16 +6,17 @@
 //! said: outcomes are recorded without a value. Sums of money kept as floats get there slowly. Count in integers.
 //! <https://github.com/redis/redis/issues/12374>, <https://redis.io/docs/latest/commands/incrbyfloat/>.
 
-use redis::{Cmd, Connection, ErrorKind, RedisError, RedisResult};
+use redis::{Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, ask, own_connections, refused_or_unknown};
+use crate::strategy::toolkit::{Offset, ask, own_connections, refused_or_unknown};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
 /// Where the counter starts: a power of two, so that every binary float knows it exactly.
-const START: i128 = 1 << 120;
+const START: Offset = Offset(1 << 120);
 
 const INFO: Info = Info {
     commands: &["incrbyfloat", "set", "get"],
@@ -44,7 +45,7 @@ impl Strategy for IncrbyfloatLarge {
     }
 
     fn parameters(&self) -> String {
-        format!("start={START}")
+        format!("start={}", START.0)
     }
 
     fn hidden(&self, _workload: &Workload) -> Option<&str> {
@@ -52,13 +53,11 @@ impl Strategy for IncrbyfloatLarge {
     }
 
     fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
-        Cmd::set(key, START.to_string()).exec(db)
+        START.reset(db, key)
     }
 
     fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
-        let text: String = Cmd::get(key).query(db)?;
-        let gained = text.parse::<i128>().ok().and_then(|value| i64::try_from(value - START).ok());
-        gained.ok_or_else(|| RedisError::from((ErrorKind::UnexpectedReturnType, "not a number near the start", text)))
+        START.found(db, key)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -8,8 +8,10 @@
 use redis::{Connection, ConnectionLike, ErrorKind, RedisError, from_redis_value};
 
 use crate::error::{BoxError, Result};
+use crate::resp::pack;
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, incr, own_connections, pack, refused_or_unknown};
+use crate::strategy::toolkit::{incr, own_connections, refused_or_unknown};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Updates summed before a flush.

@@ -17,8 +17,8 @@ use redis::{Connection, ErrorKind, RedisError, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::backoff::Backoff;
-use crate::strategy::{Info, Strategy, ask, load, own_connections, successor};
+use crate::strategy::toolkit::{Backoff, ask, load, own_connections, successor};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Before asking for the lock again.

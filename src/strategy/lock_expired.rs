@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::backoff::Backoff;
 use crate::strategy::lock::{Section, UNLOCK, side_keys};
-use crate::strategy::{Info, Strategy, load, own_connections};
+use crate::strategy::toolkit::{Backoff, load, own_connections};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Before asking for the lock again: short against the section.

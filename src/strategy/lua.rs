@@ -10,17 +10,12 @@
 //! through Lua is rounded, and two updates are told the same value
 //! (<https://github.com/redis/redis/issues/3224>). `lua-tonumber-large` shows what comes of plain arithmetic.
 
-use std::sync::Arc;
-
-use redis::Connection;
-
-use crate::conversation::Conversation;
-use crate::error::{BoxError, Result};
-use crate::resp::Requests;
+use crate::client_machine::ClientMachine;
+use crate::error::Result;
 use crate::server::Server;
-use crate::strategy::one_command::OneCommand;
-use crate::strategy::{Conversing, Info, Strategy, ask, boxed, load, own_connections, told_or_refused};
-use crate::update::{Update, Updater};
+use crate::strategy::toolkit::Scripted;
+use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::update::Updater;
 
 const INCR: &str = "return redis.call('INCR', KEYS[1])";
 
@@ -56,44 +51,12 @@ const GET_SET_INFO: Info = Info {
 pub(super) struct Incr;
 pub(super) struct GetSet;
 
-/// Calls a loaded script that adds one to KEYS[1] and answers with the value it made.
-pub(super) struct Scripted {
-    connection: Connection,
-    packed: Vec<u8>,
-    hash: String,
-}
-
-impl Scripted {
-    pub(super) fn crew(server: &Server, workers: usize, code: &str) -> Result<Vec<Box<dyn Updater>>> {
-        let hash = load(server, code)?;
-        own_connections(server, workers, |connection| Self { connection, packed: Vec::new(), hash: hash.clone() })
-    }
-}
-
-impl Updater for Scripted {
-    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        let call: [&[u8]; 4] = [b"EVALSHA", self.hash.as_bytes(), b"1", key.as_bytes()];
-        told_or_refused(ask(&mut self.connection, &mut self.packed, &call))
-    }
-}
-
-/// The same for the event loop.
-fn conversations(server: &Server, clients: usize, code: &str) -> Result<Vec<Box<dyn Conversation>>> {
-    let hash: Arc<str> = load(server, code)?.into();
-    Ok(boxed(clients, || {
-        let hash = hash.clone();
-        OneCommand::new(1, move |key: &str, requests: &mut Requests| {
-            requests.ask(&[b"EVALSHA", hash.as_bytes(), b"1", key.as_bytes()]);
-        })
-    }))
-}
-
 impl Strategy for Incr {
     fn info(&self) -> &'static Info {
         &INCR_INFO
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
@@ -107,7 +70,7 @@ impl Strategy for GetSet {
         &GET_SET_INFO
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
@@ -116,14 +79,14 @@ impl Strategy for GetSet {
     }
 }
 
-impl Conversing for Incr {
-    fn conversations(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        conversations(server, clients, INCR)
+impl ClientMachines for Incr {
+    fn clients(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Scripted::machines(server, clients, INCR)
     }
 }
 
-impl Conversing for GetSet {
-    fn conversations(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        conversations(server, clients, GET_SET)
+impl ClientMachines for GetSet {
+    fn clients(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Scripted::machines(server, clients, GET_SET)
     }
 }

@@ -5,17 +5,17 @@
 //! coin reach that size. The script is atomic; only its arithmetic is wrong. Add on text (`lua-get-set`) or let INCR add.
 //! <https://github.com/redis/redis/issues/1118>, <https://github.com/redis/redis/issues/3224>.
 
-use redis::{Cmd, Connection, RedisResult};
+use redis::{Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, told_or_refused};
-use crate::strategy::{ask, load, own_connections};
+use crate::strategy::toolkit::{Offset, ask, load, own_connections, told_or_refused};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
 /// Where the counter starts: one below 2^53.
-const START: i64 = (1 << 53) - 1;
+const START: Offset = Offset((1 << 53) - 1);
 
 const SCRIPT: &str = r"
 local sum = tonumber(redis.call('GET', KEYS[1]) or '0') + 1
@@ -39,8 +39,8 @@ struct Doubles {
 impl Updater for Doubles {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         let call: [&[u8]; 4] = [b"EVALSHA", self.hash.as_bytes(), b"1", key.as_bytes()];
-        let told = ask::<i64>(&mut self.connection, &mut self.packed, &call);
-        told_or_refused(told.map(|value| value - START))
+        let told = ask::<String>(&mut self.connection, &mut self.packed, &call);
+        told_or_refused(told.and_then(|value| START.gained(&value)))
     }
 }
 
@@ -50,7 +50,7 @@ impl Strategy for LuaTonumberLarge {
     }
 
     fn parameters(&self) -> String {
-        format!("start={START}")
+        format!("start={}", START.0)
     }
 
     fn hidden(&self, _workload: &Workload) -> Option<&str> {
@@ -58,11 +58,11 @@ impl Strategy for LuaTonumberLarge {
     }
 
     fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
-        Cmd::set(key, START).exec(db)
+        START.reset(db, key)
     }
 
     fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
-        Ok(Cmd::get(key).query::<i64>(db)? - START)
+        START.found(db, key)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

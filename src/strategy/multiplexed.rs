@@ -12,12 +12,12 @@
 use redis::Cmd;
 use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 
-use crate::conversation::Conversation;
+use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::RESPONSE_TIMEOUT;
 use crate::server::Server;
-use crate::strategy::bridge::Bridge;
-use crate::strategy::{Conversing, Info, Strategy, boxed, one_command, told_or_refused};
+use crate::strategy::toolkit::{Bridge, OneCommand, ask_incr, boxed, told_or_refused};
+use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// How often the manager tries to connect again before it lets a command fail.
@@ -46,14 +46,6 @@ struct Shared<C> {
     bridge: Bridge,
 }
 
-impl<C: ConnectionLike + Clone + Send + 'static> Shared<C> {
-    fn crew(connection: C, bridge: &Bridge, workers: usize) -> Vec<Box<dyn Updater>> {
-        (0..workers)
-            .map(|_| Box::new(Self { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
-            .collect()
-    }
-}
-
 impl<C: ConnectionLike + Send> Updater for Shared<C> {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         told_or_refused(self.bridge.ask(&mut self.connection, Cmd::new().arg("INCR").arg(key)))
@@ -73,13 +65,12 @@ impl Strategy for Multiplexed {
         timeout()
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        let bridge = Bridge::start()?;
-        Ok(Shared::crew(bridge.multiplexed(server)?, &bridge, workers))
+        Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Shared { connection, bridge })
     }
 }
 
@@ -93,18 +84,21 @@ impl Strategy for Manager {
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        let bridge = Bridge::start()?;
         let config = ConnectionManagerConfig::new().set_number_of_retries(RECONNECTS);
-        Ok(Shared::crew(bridge.manager(server, config)?, &bridge, workers))
+        Bridge::crew(
+            workers,
+            |bridge| bridge.manager(server, config),
+            |connection, bridge| Shared { connection, bridge },
+        )
     }
 }
 
-impl Conversing for Multiplexed {
-    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        Ok(boxed(clients, || one_command::OneCommand::new(1, one_command::incr)))
+impl ClientMachines for Multiplexed {
+    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Ok(boxed(clients, || OneCommand::new(1, ask_incr)))
     }
 
-    fn conversing_parameters(&self) -> String {
+    fn machine_parameters(&self) -> String {
         format!("sockets=1,response-timeout={}s", RESPONSE_TIMEOUT.as_secs())
     }
 

@@ -10,7 +10,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, get_then_set};
+use crate::strategy::toolkit::get_then_set;
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Updates of one hand-over in `mutex-batch`: the original program's 100.

@@ -19,7 +19,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::Server;
-use crate::strategy::{Info, Need, Strategy, get_then_set};
+use crate::strategy::toolkit::get_then_set;
+use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 
 /// The hidden subcommand of `report`.

@@ -15,8 +15,9 @@ use std::time::Duration;
 use redis::{Cmd, Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
+use crate::resp::pack;
 use crate::server::Server;
-use crate::strategy::{Info, Strategy, pack};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 

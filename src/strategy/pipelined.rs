@@ -12,10 +12,12 @@
 
 use redis::{Connection, RedisError, Value, from_redis_value};
 
-use crate::conversation::Conversation;
+use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
+use crate::resp::pack;
 use crate::server::Server;
-use crate::strategy::{Conversing, Info, Strategy, boxed, one_command, own_connections, pack, refused_or_unknown};
+use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, own_connections, refused_or_unknown};
+use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Updates in one pipeline.
@@ -105,7 +107,7 @@ impl Strategy for Pipelined {
         format!("depth={DEPTH}")
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
@@ -114,8 +116,8 @@ impl Strategy for Pipelined {
     }
 }
 
-impl Conversing for Pipelined {
-    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        Ok(boxed(clients, || one_command::OneCommand::new(DEPTH, one_command::incr)))
+impl ClientMachines for Pipelined {
+    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Ok(boxed(clients, || OneCommand::new(DEPTH, ask_incr)))
     }
 }

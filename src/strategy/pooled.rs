@@ -11,7 +11,8 @@ use redis::Client;
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::{RESPONSE_TIMEOUT, Server};
-use crate::strategy::{Info, Strategy, incr};
+use crate::strategy::toolkit::incr;
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 

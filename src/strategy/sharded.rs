@@ -10,8 +10,8 @@ use redis::{Connection, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::ask;
-use crate::strategy::{Info, Strategy, refused_or_unknown};
+use crate::strategy::toolkit::{ask, refused_or_unknown};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 /// Keys that together are the counter.

@@ -9,8 +9,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::watch::{BACKOFF, set_if_untouched};
-use crate::strategy::{Info, Strategy, ask, own_connections, successor};
+use crate::strategy::toolkit::{WATCH_BACKOFF as BACKOFF, ask, own_connections, set_if_untouched, successor};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {

@@ -8,8 +8,8 @@ use redis::Connection;
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::watch::set_if_untouched;
-use crate::strategy::{Info, Strategy, ask, own_connections, successor, told_or_refused};
+use crate::strategy::toolkit::{ask, own_connections, set_if_untouched, successor, told_or_refused};
+use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {

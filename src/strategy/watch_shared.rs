@@ -10,13 +10,11 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 
-use crate::conversation::Conversation;
+use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::bridge::Bridge;
-use crate::strategy::watch::BACKOFF;
-use crate::strategy::watch_conversation::WatchConversation;
-use crate::strategy::{Conversing, Info, Strategy, boxed, successor};
+use crate::strategy::toolkit::{Bridge, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, successor};
+use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -64,22 +62,18 @@ impl Strategy for WatchShared {
         BACKOFF.to_string()
     }
 
-    fn conversing(&self) -> Option<&dyn Conversing> {
+    fn machines(&self) -> Option<&dyn ClientMachines> {
         Some(self)
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        let bridge = Bridge::start()?;
-        let connection = bridge.multiplexed(server)?;
-        Ok((0..workers)
-            .map(|_| Box::new(Sharing { connection: connection.clone(), bridge: bridge.clone() }) as Box<dyn Updater>)
-            .collect())
+        Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Sharing { connection, bridge })
     }
 }
 
-impl Conversing for WatchShared {
-    fn conversations(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn Conversation>>> {
-        Ok(boxed(clients, || WatchConversation::new(false)))
+impl ClientMachines for WatchShared {
+    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+        Ok(boxed(clients, || WatchMachine::new(false)))
     }
 
     fn share_a_connection(&self) -> bool {

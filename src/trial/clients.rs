@@ -7,7 +7,7 @@ use crate::event_loop::EventLoop;
 use crate::pace::Timetable;
 use crate::race::{self, Heat, Limits, Work};
 use crate::server::Server;
-use crate::strategy::{NO_FORM, Strategy};
+use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::task_loop::TaskLoop;
 use crate::update::Updater;
 use crate::workload::{Driver, TASKS_ARE_CLOSED, Workload};
@@ -32,9 +32,10 @@ impl Clients {
                 Ok(Self::Threads { updaters, pool: race::pool(wanted)? })
             }
             Driver::Events | Driver::Tasks => {
-                let form = strategy.conversing().ok_or_else(|| Error::usage(format!("strategy {name} {NO_FORM}")))?;
-                let (clients, share) = (form.conversations(server, wanted)?, form.share_a_connection());
-                all(clients.len(), "conversations")?;
+                let form =
+                    strategy.machines().ok_or_else(|| Error::usage(format!("strategy {name}: {UNSUPPORTED}")))?;
+                let (clients, share) = (form.clients(server, wanted)?, form.share_a_connection());
+                all(clients.len(), "client machines")?;
                 Ok(match workload.driver {
                     Driver::Tasks => Self::Tasks(Box::new(TaskLoop::open(server, clients, share)?)),
                     _ => Self::Events(Box::new(EventLoop::open(server, clients, share)?)),

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis::Cmd;
-use redis_lost_updates::conversation::{Conversation, Turn};
+use redis_lost_updates::client_machine::{ClientMachine, Turn};
 use redis_lost_updates::error::Result;
 use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
@@ -48,7 +48,7 @@ enum House {
 }
 
 impl House {
-    fn open(driver: Driver, server: &Server, clients: Vec<Box<dyn Conversation>>, share: bool) -> Result<Self> {
+    fn open(driver: Driver, server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         Ok(match driver {
             Driver::Tasks => Self::Tasks(TaskLoop::open(server, clients, share)?),
             _ => Self::Events(EventLoop::open(server, clients, share)?),
@@ -56,12 +56,12 @@ impl House {
     }
 
     fn of_incrs(driver: Driver, server: &Server, clients: usize) -> Result<Self> {
-        let incr = named("incr").conversing().unwrap();
-        Self::open(driver, server, incr.conversations(server, clients).unwrap(), false)
+        let incr = named("incr").machines().unwrap();
+        Self::open(driver, server, incr.clients(server, clients).unwrap(), false)
     }
 
     fn of_odd(driver: Driver, server: &Server, manners: &[Manner], batch: usize, share: bool) -> Self {
-        let boxed = manners.iter().map(|&manner| Box::new(Odd(manner, batch)) as Box<dyn Conversation>);
+        let boxed = manners.iter().map(|&manner| Box::new(Odd(manner, batch)) as Box<dyn ClientMachine>);
         Self::open(driver, server, boxed.collect(), share).unwrap()
     }
 
@@ -85,7 +85,7 @@ fn ledger(heat: &Heat, found: i64) -> Ledger {
 #[test]
 fn every_one_that_has_the_form_keeps_its_promise_or_is_seen_breaking_it() {
     let server = private();
-    let names = strategy::conversing();
+    let names = strategy::driven_by_one_thread();
     assert!(names.len() >= 10, "{names:?}");
     for name in names {
         for (driver, clients, updates) in BOTH.into_iter().flat_map(|by| [(by, 8, 50), (by, 200, 5)]) {
@@ -244,7 +244,7 @@ fn a_raised_stop_and_a_deadline_end_a_race() {
     }
 }
 
-/// What a conversation of ours does when it is spoken to.
+/// What a state machine of ours does when it is spoken to.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
     Adds,
@@ -256,7 +256,7 @@ enum Manner {
 
 struct Odd(Manner, usize);
 
-impl Conversation for Odd {
+impl ClientMachine for Odd {
     fn batch(&self) -> usize {
         self.1
     }

@@ -128,8 +128,8 @@ fn a_batch_is_handed_over_when_its_last_update_is_due() {
 }
 
 fn event_loop(server: &Server, clients: usize) -> EventLoop {
-    let incr = strategy::find(&["incr"]).unwrap()[0].conversing().unwrap();
-    EventLoop::open(server, incr.conversations(server, clients).unwrap(), false).unwrap()
+    let incr = strategy::find(&["incr"]).unwrap()[0].machines().unwrap();
+    EventLoop::open(server, incr.clients(server, clients).unwrap(), false).unwrap()
 }
 
 #[test]

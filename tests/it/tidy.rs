@@ -9,7 +9,7 @@ const ORDER: &[&str] = &[
     "stats",
     "update",
     "pace",
-    "conversation",
+    "client_machine",
     "workload",
     "verdict",
     "history",

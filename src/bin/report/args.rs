@@ -329,14 +329,14 @@ const UNTIL_TIME: Duration = Duration::from_secs(600);
 impl PlanArgs {
     /// A strategy that was asked for by name is not skipped in silence.
     fn asks_only_what_there_is(&self) -> Result<()> {
-        let known = strategy::conversing();
-        let lacks_a_form = |name: &&String| {
+        let known = strategy::driven_by_one_thread();
+        let is_unsupported = |name: &&String| {
             strategy::find(&[name]).is_ok_and(|found| found.len() == 1) && !known.contains(&name.as_str())
         };
-        match self.strategies.iter().find(lacks_a_form) {
+        match self.strategies.iter().find(is_unsupported) {
             Some(name) if self.driver != Driver::Threads => Err(Error::usage(format!(
-                "strategy {name} {}; those that have one: {}",
-                strategy::NO_FORM,
+                "strategy {name}: {}; supported: {}",
+                strategy::UNSUPPORTED,
                 known.join(", ")
             ))),
             _ => Ok(()),

@@ -44,7 +44,7 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
         }
     }
     let of = |share: bool| {
-        let forms = strategy::ALL.iter().filter_map(|strategy| strategy.conversing());
+        let forms = strategy::ALL.iter().filter_map(|strategy| strategy.machines());
         forms
             .filter(|form| form.share_a_connection() == share)
             .map(|form| form.info().name)

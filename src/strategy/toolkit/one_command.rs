@@ -3,11 +3,11 @@
 //!
 //! An error reply refuses the update that it answers, and no other.
 
-use crate::conversation::{Conversation, Turn};
+use crate::client_machine::{ClientMachine, Turn};
 use crate::resp::{Reply, Requests};
 use crate::update::Update;
 
-pub(super) struct OneCommand<Ask> {
+pub(crate) struct OneCommand<Ask> {
     ask: Ask,
     batch: usize,
     /// Replies still to come.
@@ -16,12 +16,12 @@ pub(super) struct OneCommand<Ask> {
 
 impl<Ask: Fn(&str, &mut Requests) + Send> OneCommand<Ask> {
     /// `ask` appends the command that adds one to a counter and is answered with its value; `batch` of them go at once.
-    pub(super) fn new(batch: usize, ask: Ask) -> Self {
+    pub(crate) fn new(batch: usize, ask: Ask) -> Self {
         Self { ask, batch, left: 0 }
     }
 }
 
-impl<Ask: Fn(&str, &mut Requests) + Send> Conversation for OneCommand<Ask> {
+impl<Ask: Fn(&str, &mut Requests) + Send> ClientMachine for OneCommand<Ask> {
     fn batch(&self) -> usize {
         self.batch
     }
@@ -50,7 +50,7 @@ impl<Ask: Fn(&str, &mut Requests) + Send> Conversation for OneCommand<Ask> {
 }
 
 /// `INCR key`.
-pub(super) fn incr(key: &str, requests: &mut Requests) {
+pub(crate) fn ask_incr(key: &str, requests: &mut Requests) {
     requests.ask(&[b"INCR", key.as_bytes()]);
 }
 
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_is_done_with_its_last_reply_and_an_error_refuses_its_own_update() {
-        let (mut machine, mut requests, mut done) = (OneCommand::new(3, incr), Requests::default(), Vec::new());
+        let (mut machine, mut requests, mut done) = (OneCommand::new(3, ask_incr), Requests::default(), Vec::new());
         machine.begin(&["a", "b", "a"], &mut requests);
         let command = |key: &str| format!("*2\r\n$4\r\nINCR\r\n$1\r\n{key}\r\n");
         let all = [command("a"), command("b"), command("a")].concat();
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_reply_of_another_kind_leaves_the_rest_unknown() {
-        let (mut machine, mut requests, mut done) = (OneCommand::new(2, incr), Requests::default(), Vec::new());
+        let (mut machine, mut requests, mut done) = (OneCommand::new(2, ask_incr), Requests::default(), Vec::new());
         machine.begin(&["a", "a"], &mut requests);
         assert!(matches!(machine.reply(Reply::Status("QUEUED"), 0, &mut requests, &mut done), Turn::Failed(_)));
         assert!(done.is_empty());

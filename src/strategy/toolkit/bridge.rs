@@ -22,10 +22,11 @@ use tokio::task::AbortHandle;
 
 use crate::error::{Error, Result};
 use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::update::Updater;
 
 /// A runtime for connections that several workers share; it ends with the last of them.
 #[derive(Clone)]
-pub(super) struct Bridge(Arc<Driver>);
+pub(crate) struct Bridge(Arc<Driver>);
 
 /// The thread that drives the runtime, for as long as a task lives that does nothing.
 struct Driver {
@@ -45,7 +46,7 @@ impl Drop for Driver {
 }
 
 impl Bridge {
-    pub(super) fn start() -> Result<Self> {
+    fn start() -> Result<Self> {
         let cannot = |e: std::io::Error| Error::broken(format!("cannot start a thread for a shared connection: {e}"));
         let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let (handle, idle) = (runtime.handle().clone(), runtime.spawn(std::future::pending::<()>()));
@@ -59,7 +60,7 @@ impl Bridge {
     }
 
     /// A connection for all.
-    pub(super) fn multiplexed(&self, server: &Server) -> Result<MultiplexedConnection> {
+    pub(crate) fn multiplexed(&self, server: &Server) -> Result<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
         let connection = server.client().get_multiplexed_async_connection_with_config(&config);
@@ -67,20 +68,32 @@ impl Bridge {
     }
 
     /// A connection for all that comes back by itself.
-    pub(super) fn manager(&self, server: &Server, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
+    pub(crate) fn manager(&self, server: &Server, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
         let config = config.set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
         let connection = server.client().get_connection_manager_with_config(config);
         self.0.runtime.block_on(connection).map_err(|e| server.refuses(&e))
     }
 
+    /// A client for each worker, all on one connection that `connect` makes.
+    pub(crate) fn crew<C: Clone, U: Updater + 'static>(
+        workers: usize,
+        connect: impl FnOnce(&Self) -> Result<C>,
+        client: impl Fn(C, Self) -> U,
+    ) -> Result<Vec<Box<dyn Updater>>> {
+        let bridge = Self::start()?;
+        let connection = connect(&bridge)?;
+        let one = |_| Box::new(client(connection.clone(), bridge.clone())) as Box<dyn Updater>;
+        Ok((0..workers).map(one).collect())
+    }
+
     /// Sends `command` and parks this thread until its reply is there.
-    pub(super) fn ask<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike, command: &Cmd) -> RedisResult<T> {
+    pub(crate) fn ask<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike, command: &Cmd) -> RedisResult<T> {
         let reply = self.wait(connection.req_packed_command(command))??.extract_error()?;
         Ok(redis::from_redis_value(reply)?)
     }
 
     /// Drives `future` from this thread, which parks whenever there is nothing to do.
-    pub(super) fn wait<F: Future>(&self, future: F) -> RedisResult<F::Output> {
+    pub(crate) fn wait<F: Future>(&self, future: F) -> RedisResult<F::Output> {
         thread_local!(static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current()))));
         let _inside = self.0.runtime.enter(); // a lost connection is made anew from within a runtime
         let mut future = pin!(future);

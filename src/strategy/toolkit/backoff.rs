@@ -10,23 +10,23 @@ use std::time::{Duration, Instant};
 use redis::RedisResult;
 
 use crate::error::BoxError;
-use crate::strategy::refused_or_unknown;
+use crate::strategy::toolkit::refused_or_unknown;
 use crate::update::Update;
 
 /// After this long an update is given up: nothing changed, and it is refused.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The bounds of the wait before a further try, in microseconds.
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     /// Of the first wait.
-    pub(super) first_us: u64,
+    pub(crate) first_us: u64,
     /// Of any wait.
-    pub(super) most_us: u64,
+    pub(crate) most_us: u64,
 }
 
 impl Backoff {
     /// Runs `attempt` until it tells a value, it fails, or patience ends. `None` from it means: beaten, nothing changed.
-    pub(super) fn retry(&self, mut attempt: impl FnMut() -> RedisResult<Option<i64>>) -> Result<Update, BoxError> {
+    pub(crate) fn retry(&self, mut attempt: impl FnMut() -> RedisResult<Option<i64>>) -> Result<Update, BoxError> {
         let since = Instant::now();
         let mut tries = 0;
         loop {
@@ -45,7 +45,7 @@ impl Backoff {
 
     /// How long to wait after try number `tries` was beaten, `elapsed_ns` nanoseconds into the update; the refusal, once
     /// patience has ended.
-    pub(super) fn after(&self, tries: u32, elapsed_ns: u64) -> Result<Duration, Update> {
+    pub(crate) fn after(&self, tries: u32, elapsed_ns: u64) -> Result<Duration, Update> {
         if u128::from(elapsed_ns) > PATIENCE.as_nanos() {
             let reason = format!("gave up after {} s and {tries} tries", PATIENCE.as_secs());
             return Err(Update::Refused { tries, reason });

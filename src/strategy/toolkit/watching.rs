@@ -1,15 +1,40 @@
-//! WATCH, GET, MULTI, SET, EXEC as a state machine: `watch`, `watch-pipelined` and `watch-shared` where one thread drives
-//! all clients.
+//! WATCH, GET, MULTI, SET, EXEC: what the strategies that watch have in common, and `watch`, `watch-pipelined` and
+//! `watch-shared` as a state machine where one thread drives all clients.
 //!
-//! The same commands in the same round trips as on a thread of its own, and the same waits with jitter between tries.
+//! The state machine sends the same commands in the same round trips as on a thread of its own, and the same waits with jitter between tries.
 
-use crate::conversation::{Conversation, Turn};
-use crate::resp::{Reply, Requests};
-use crate::strategy::get_set::{END, read_successor};
-use crate::strategy::watch::BACKOFF;
+use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
+
+use crate::client_machine::{ClientMachine, Turn};
+use crate::resp::{Reply, Requests, pack};
+use crate::strategy::toolkit::{Backoff, END, read_successor};
 use crate::update::Update;
 
-pub(super) struct WatchConversation {
+/// Before the next try after an aborted EXEC.
+pub(crate) const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 6_400 };
+
+/// MULTI, SET, EXEC in one round trip; false if EXEC said that a watched key was touched.
+pub(crate) fn set_if_untouched(
+    connection: &mut impl ConnectionLike,
+    packed: &mut Vec<u8>,
+    key: &str,
+    value: i64,
+) -> RedisResult<bool> {
+    packed.clear();
+    pack(packed, &[b"MULTI"]);
+    pack(packed, &[b"SET", key.as_bytes(), value.to_string().as_bytes()]);
+    pack(packed, &[b"EXEC"]);
+    let mut replies = connection.req_packed_commands(packed, 0, 3)?;
+    // EXEC's own reply says it all: an error before it makes it an error too.
+    match replies.pop().unwrap_or_default().extract_error()? {
+        Value::Nil => Ok(false),
+        Value::Array(_) => Ok(true),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC answered neither a list nor nil"))),
+    }
+}
+
+/// One client.
+pub(crate) struct WatchMachine {
     /// WATCH and GET in one round trip.
     together: bool,
     key: String,
@@ -27,8 +52,8 @@ enum Awaits {
     Exec(i64),
 }
 
-impl WatchConversation {
-    pub(super) fn new(together: bool) -> Self {
+impl WatchMachine {
+    pub(crate) fn new(together: bool) -> Self {
         Self { together, key: String::new(), tries: 0, awaits: Awaits::Watch }
     }
 
@@ -58,7 +83,7 @@ impl WatchConversation {
     }
 }
 
-impl Conversation for WatchConversation {
+impl ClientMachine for WatchMachine {
     fn begin(&mut self, keys: &[&str], requests: &mut Requests) {
         self.key.clear();
         self.key.push_str(keys[0]);
@@ -116,7 +141,7 @@ mod tests {
 
     /// A try with these replies to GET and EXEC, `elapsed_ns` into the update.
     fn attempt(
-        machine: &mut WatchConversation,
+        machine: &mut WatchMachine,
         requests: &mut Requests,
         (get, exec): (Reply<'_>, Reply<'_>),
         elapsed_ns: u64,
@@ -128,8 +153,8 @@ mod tests {
         (machine.reply(exec, elapsed_ns, requests, &mut done), done)
     }
 
-    fn begun(together: bool) -> (WatchConversation, Requests) {
-        let (mut machine, mut requests) = (WatchConversation::new(together), Requests::default());
+    fn begun(together: bool) -> (WatchMachine, Requests) {
+        let (mut machine, mut requests) = (WatchMachine::new(together), Requests::default());
         machine.begin(&["k"], &mut requests);
         (machine, requests)
     }

@@ -1,6 +1,6 @@
 //! One client as a state machine: what it asks next, given what it was answered. It knows replies, not sockets.
 //!
-//! An [`Updater`](crate::update::Updater) blocks its thread until an update is done. A [`Conversation`] is the same
+//! An [`Updater`](crate::update::Updater) blocks its thread until an update is done. A [`ClientMachine`] is the same
 //! client turned inside out, so that one thread can hold thousands of them: it appends requests, is handed their
 //! replies one by one, and says when its update is done. It has no clock and no socket, so a test plays the server.
 
@@ -11,13 +11,13 @@ use crate::resp::{Reply, Requests};
 use crate::update::Update;
 
 /// One client's updates, one hand-over at a time.
-pub trait Conversation: Send {
+pub trait ClientMachine: Send {
     /// How many updates it likes to be handed at once (a pipeline).
     fn batch(&self) -> usize {
         1
     }
 
-    /// Begins an update of each counter in `keys`, at most [`Conversation::batch`] of them: appends the first requests.
+    /// Begins an update of each counter in `keys`, at most [`ClientMachine::batch`] of them: appends the first requests.
     ///
     /// Called only when nothing is under way. Whatever was under way when a connection was lost is forgotten.
     fn begin(&mut self, keys: &[&str], requests: &mut Requests);
@@ -36,7 +36,7 @@ pub trait Conversation: Send {
 pub enum Turn {
     /// Another reply.
     Reply,
-    /// A wait of this long, and then [`Conversation::again`]: somebody else was faster, and nothing has changed. Only once
+    /// A wait of this long, and then [`ClientMachine::again`]: somebody else was faster, and nothing has changed. Only once
     /// all replies have come.
     Later(Duration),
     /// The next update: each of this hand-over has its outcome.

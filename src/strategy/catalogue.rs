@@ -1,0 +1,82 @@
+//! Strategies by name and by group.
+
+use crate::error::{Error, Result};
+use crate::strategy::{ALL, Strategy};
+use crate::verdict::Promise;
+
+/// Why another strategy is not driven so.
+pub const UNSUPPORTED: &str = "not supported by --driver events or --driver tasks";
+
+/// The names of those one thread can drive.
+pub fn driven_by_one_thread() -> Vec<&'static str> {
+    ALL.iter().filter(|strategy| strategy.machines().is_some()).map(|strategy| strategy.info().name).collect()
+}
+
+/// The default plan's strategies: the race, the ways around it that people choose among, and one that looks right.
+pub static DEFAULT: &[&str] = &[
+    "pooled-incr",
+    "pooled-incr-ping",
+    "incr",
+    "multiplexed-incr",
+    "pipelined-incr",
+    "lua-incr",
+    "watch",
+    "mutex",
+    "mutex-batch",
+    "lock",
+    "get-set",
+    "watch-after-get",
+];
+
+/// The default plan's strategies where one thread drives all clients: those of [`DEFAULT`] that it can drive, and the two
+/// that go wrong because clients share a connection.
+pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
+    "incr",
+    "multiplexed-incr",
+    "pipelined-incr",
+    "lua-incr",
+    "watch",
+    "get-set",
+    "get-set-multiplexed",
+    "watch-shared",
+];
+
+/// The strategies of these names, in the order given; `all`, `exact` and `lossy` stand for whole groups.
+///
+/// # Errors
+/// A name that is none: the message lists those there are.
+pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
+    let mut found: Vec<&'static dyn Strategy> = Vec::new();
+    for name in names {
+        let before = found.len();
+        let wanted = name.as_ref();
+        for &strategy in ALL {
+            let fits = match wanted {
+                "all" => true,
+                "exact" => strategy.info().promise == Promise::Exact,
+                "lossy" => strategy.info().promise == Promise::Lossy,
+                name => strategy.info().name == name,
+            };
+            if fits && !found.iter().any(|known| known.info().name == strategy.info().name) {
+                found.push(strategy);
+            } else if fits {
+                return Err(Error::usage(format!("strategy '{}' is named twice", strategy.info().name)));
+            }
+        }
+        if found.len() == before {
+            return Err(Error::usage(unknown(wanted)));
+        }
+    }
+    Ok(found)
+}
+
+/// What to say of a name that is none.
+fn unknown(wanted: &str) -> String {
+    let names: Vec<&str> = ALL.iter().map(|strategy| strategy.info().name).collect();
+    let likeness = |name: &&&str| (strsim::jaro_winkler(wanted, name) * 1_000.0) as u32;
+    let meant = names.iter().max_by_key(likeness).filter(|name| likeness(name) > 800);
+    match meant {
+        Some(name) => format!("no strategy '{wanted}': did you mean {name}? `report list` prints all"),
+        None => format!("no strategy '{wanted}': all, exact, lossy, or {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,23 @@
+//! What several strategies are made of: commands and their replies, connections, waits, scripts, state machines.
+//!
+//! A strategy imports from here; nothing here knows a strategy.
+
+mod asking;
+mod backoff;
+mod bridge;
+mod connections;
+mod get_then_set;
+mod offset;
+mod one_command;
+mod scripts;
+mod watching;
+
+pub(crate) use asking::{END, ask, get_then_set, incr, read_successor, refused_or_unknown, successor, told_or_refused};
+pub(crate) use backoff::Backoff;
+pub(crate) use bridge::Bridge;
+pub(crate) use connections::{boxed, own_connections};
+pub(crate) use get_then_set::GetThenSet;
+pub(crate) use offset::Offset;
+pub(crate) use one_command::{OneCommand, ask_incr};
+pub(crate) use scripts::{Scripted, load};
+pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, set_if_untouched};

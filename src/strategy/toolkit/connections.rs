@@ -1,0 +1,22 @@
+//! A connection, or a client, for each worker.
+
+use redis::Connection;
+
+use crate::client_machine::ClientMachine;
+use crate::error::Result;
+use crate::server::Server;
+use crate::update::Updater;
+
+/// The same state machine for each client.
+pub(crate) fn boxed<C: ClientMachine + 'static>(clients: usize, one: impl Fn() -> C) -> Vec<Box<dyn ClientMachine>> {
+    (0..clients).map(|_| Box::new(one()) as Box<dyn ClientMachine>).collect()
+}
+
+/// One connection of its own for each worker, wrapped into an updater each.
+pub(crate) fn own_connections<U: Updater + 'static>(
+    server: &Server,
+    workers: usize,
+    updater: impl Fn(Connection) -> U,
+) -> Result<Vec<Box<dyn Updater>>> {
+    (0..workers).map(|_| Ok(Box::new(updater(server.connect()?)) as Box<dyn Updater>)).collect()
+}

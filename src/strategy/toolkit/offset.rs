@@ -1,0 +1,25 @@
+//! A counter that starts far from zero, where the fault of a number that does not fit shows at once.
+
+use redis::{Cmd, Connection, ErrorKind, RedisError, RedisResult};
+
+/// The value such a counter starts from.
+pub(crate) struct Offset(pub(crate) i128);
+
+impl Offset {
+    /// Puts the counter there.
+    pub(crate) fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+        Cmd::set(key, self.0.to_string()).exec(db)
+    }
+
+    /// What the counter gained since.
+    pub(crate) fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+        self.gained(&Cmd::get(key).query::<String>(db)?)
+    }
+
+    /// What a counter that reads `text` has gained.
+    pub(crate) fn gained(&self, text: &str) -> RedisResult<i64> {
+        let gained = text.parse::<i128>().ok().and_then(|value| i64::try_from(value.checked_sub(self.0)?).ok());
+        let strange = || (ErrorKind::UnexpectedReturnType, "not a number near the start", text.to_owned());
+        gained.ok_or_else(|| RedisError::from(strange()))
+    }
+}
