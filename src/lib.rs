@@ -29,6 +29,9 @@
 //! | [`error`] | the one error: a line that says what failed, on what, and what to do |
 //! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
 //! | [`resp`] | the wire format: requests out, replies in |
+//! | [`placement`] | which CPUs the server and the clients run on |
+//! | `timer` | waits below a millisecond |
+//! | [`proxy`] | a network that misbehaves on purpose: delays, cuts, lost replies |
 //! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
 //! | [`client_machine`] | a client as a state machine: replies in, requests out |
@@ -60,6 +63,8 @@ pub mod interchange;
 pub mod law;
 mod machine;
 pub mod pace;
+pub mod placement;
+pub mod proxy;
 pub mod race;
 pub mod record;
 #[cfg(feature = "cli")]
@@ -72,6 +77,7 @@ pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod summary;
 pub mod task_loop;
+mod timer;
 pub mod trial;
 #[cfg(feature = "cli")]
 pub mod until;

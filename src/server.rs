@@ -6,7 +6,6 @@
 pub mod compose;
 mod counts;
 mod facts;
-mod placement;
 mod private;
 mod resolve;
 mod socket;
@@ -21,9 +20,9 @@ use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionIn
 use crate::error::{Error, Result};
 use crate::server::compose::Compose;
 
+pub use crate::placement::{CpuSet, Placement};
 pub use counts::{Counts, Spent};
 pub use facts::ServerFacts;
-pub use placement::{CpuSet, Placement};
 pub use private::Private;
 pub use resolve::Wanted;
 pub(crate) use socket::{Socket, after, allow_files};

@@ -1,7 +1,6 @@
 //! Clients that wait for their next try or for their turn in a timetable, and a timer that ends the loop's sleep when the first of them is due.
 //!
-//! On Linux a wait for sockets ends on whole milliseconds, and most of these waits are shorter: there a timer of the
-//! kernel's is one more thing that the loop watches.
+//! Most of these waits are shorter than the millisecond of the loop's own wait, hence the timer.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,6 +8,8 @@ use std::io::Result;
 use std::time::Duration;
 
 use mio::{Registry, Token};
+
+use crate::timer::Timer;
 
 pub(super) struct Alarm {
     /// When whose wait is over, in nanoseconds since the race's zero.
@@ -53,42 +54,5 @@ impl Alarm {
             self.timer.set(wait)?;
         }
         Ok(Some(wait))
-    }
-}
-
-#[cfg(target_os = "linux")]
-struct Timer(std::os::fd::OwnedFd);
-
-#[cfg(target_os = "linux")]
-impl Timer {
-    fn new(registry: &Registry, token: Token) -> Result<Self> {
-        use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
-        use std::os::fd::AsRawFd;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        registry.register(&mut mio::unix::SourceFd(&timer.as_raw_fd()), token, mio::Interest::READABLE)?;
-        Ok(Self(timer))
-    }
-
-    fn set(&self, wait: Duration) -> Result<()> {
-        use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
-        let once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let wait = Timespec { tv_sec: wait.as_secs() as _, tv_nsec: wait.subsec_nanos() as _ };
-        let spec = Itimerspec { it_interval: once, it_value: wait };
-        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &spec)?;
-        Ok(())
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-struct Timer;
-
-#[cfg(not(target_os = "linux"))]
-impl Timer {
-    fn new(_registry: &Registry, _token: Token) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn set(&self, _wait: Duration) -> Result<()> {
-        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
-use crate::server::placement::CpuSet;
+use crate::placement::CpuSet;
 use crate::workload::MAX_CLIENTS;
 
 /// Runs "$@" until standard input closes, then kills it and removes the folder.

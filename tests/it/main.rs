@@ -12,6 +12,7 @@ mod law;
 mod one_thread;
 mod pace;
 mod page;
+mod proxy;
 mod race;
 mod readme;
 mod record;

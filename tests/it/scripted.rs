@@ -185,7 +185,7 @@ fn counted(script: &Script, logs: &Mutex<Vec<Log>>, arrived: Instant) -> Option<
 }
 
 /// One command; `None` when the client has gone.
-fn request(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<String>>> {
+pub(crate) fn request(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<String>>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&str] = &[
     "error",
     "resp",
+    "placement",
+    "timer",
+    "proxy",
     "stats",
     "update",
     "pace",

@@ -1,0 +1,155 @@
+//! What a proxy costs, measured before a run relies on it.
+//!
+//! PING in a closed loop, by turns past a proxy that does nothing and through it: over one connection for what it adds to a
+//! round trip, over sixteen for how much it carries. No key is touched, and a server that wants a password refuses as fast
+//! as it answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::placement::CpuSet;
+use crate::proxy::{Address, Options, Proxy};
+
+/// The connections over which it is measured how much it carries.
+pub const CONNECTIONS: usize = 16;
+
+/// A proxy that carries less than this part of what the server does without it is the limit of what is measured through it.
+pub const ENOUGH: f64 = 0.5;
+
+/// Each way is measured so often, by turns.
+const ROUNDS: usize = 5;
+
+/// For so long each time.
+const TIME: Duration = Duration::from_millis(40);
+
+/// How long a reply may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a proxy adds and carries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Added to the median round trip over one connection, in nanoseconds.
+    pub added_p50_ns: u64,
+    /// Added to its 99th percentile.
+    pub added_p99_ns: u64,
+    /// Commands a second over sixteen connections, past it.
+    pub direct_per_s: u64,
+    /// Commands a second over sixteen connections, through it.
+    pub proxied_per_s: u64,
+}
+
+impl Cost {
+    /// The part that it carries of what the server does without it.
+    pub fn share(&self) -> f64 {
+        self.proxied_per_s as f64 / self.direct_per_s.max(1) as f64
+    }
+
+    /// Whether it is the limit of what is measured through it, rather than the server.
+    pub fn is_the_limit(&self) -> bool {
+        self.share() < ENOUGH
+    }
+}
+
+/// What a proxy costs between this thread and the server at `upstream`; its own thread runs on `cpus`. Takes about a second.
+///
+/// # Errors
+/// Nothing answers there.
+pub fn measure(upstream: &Address, cpus: Option<CpuSet>) -> Result<Cost> {
+    let proxy = Proxy::start(upstream, Options { cpus, ..Options::default() })?;
+    let ways = [upstream, proxy.address()];
+    let failed = |e: std::io::Error| Error::server(format!("measuring the proxy before {upstream}: {e}"));
+    let (mut times, mut counts) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        for (way, address) in ways.into_iter().enumerate() {
+            times[way].extend(pings(address, 1).map_err(failed)?.into_iter().flatten());
+            counts[way].push(per_second(&pings(address, CONNECTIONS).map_err(failed)?));
+        }
+    }
+    let [mut direct, mut proxied] = times;
+    let added = |direct: u64, proxied: u64| proxied.saturating_sub(direct);
+    let [direct_per_s, proxied_per_s] = counts.map(|mut counts| quantile(&mut counts, 0.5));
+    Ok(Cost {
+        added_p50_ns: added(quantile(&mut direct, 0.5), quantile(&mut proxied, 0.5)),
+        added_p99_ns: added(quantile(&mut direct, 0.99), quantile(&mut proxied, 0.99)),
+        direct_per_s,
+        proxied_per_s,
+    })
+}
+
+fn quantile(values: &mut [u64], q: f64) -> u64 {
+    values.sort_unstable();
+    let place = (values.len().saturating_sub(1) as f64 * q) as usize;
+    values.get(place).copied().unwrap_or(0)
+}
+
+/// All connections' commands by the time that the slowest of them took.
+fn per_second(times: &[Vec<u64>]) -> u64 {
+    let commands: usize = times.iter().map(Vec::len).sum();
+    let longest = times.iter().map(|one| one.iter().sum::<u64>()).max().unwrap_or(0);
+    (commands as f64 * 1e9 / longest.max(1) as f64) as u64
+}
+
+/// Round trips of each of so many connections at once, in nanoseconds.
+fn pings(address: &Address, connections: usize) -> std::io::Result<Vec<Vec<u64>>> {
+    let streams: Vec<Box<dyn Stream>> = (0..connections).map(|_| connect(address)).collect::<std::io::Result<_>>()?;
+    let barrier = Barrier::new(connections);
+    std::thread::scope(|scope| {
+        let run = |stream| {
+            let barrier = &barrier;
+            scope.spawn(move || ping(stream, barrier))
+        };
+        let threads: Vec<_> = streams.into_iter().map(run).collect();
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(std::io::Error::other("a measuring thread panicked"))));
+        joined.collect()
+    })
+}
+
+fn ping(stream: Box<dyn Stream>, barrier: &Barrier) -> std::io::Result<Vec<u64>> {
+    let (mut reader, mut line) = (BufReader::new(stream), Vec::new());
+    let mut one = || -> std::io::Result<()> {
+        reader.get_mut().write_all(b"*1\r\n$4\r\nPING\r\n")?;
+        line.clear();
+        match reader.read_until(b'\n', &mut line)? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    };
+    // The first one makes the connection; whoever fails still lets the others start.
+    let first = one();
+    barrier.wait();
+    first?;
+    let (start, mut times) = (Instant::now(), Vec::new());
+    let mut last = start;
+    while last - start < TIME {
+        one()?;
+        let now = Instant::now();
+        times.push(u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX));
+        last = now;
+    }
+    Ok(times)
+}
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+fn connect(address: &Address) -> std::io::Result<Box<dyn Stream>> {
+    Ok(match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(address, PATIENCE)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Box::new(stream)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            Box::new(stream)
+        }
+    })
+}

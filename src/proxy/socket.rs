@@ -1,0 +1,235 @@
+//! The proxy's sockets: TCP or unix, never blocking.
+
+use std::fmt;
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, SockRef, Type};
+
+/// Connections that wait to be taken, at most.
+const BACKLOG: i32 = 4_096;
+
+/// Where somebody listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A host and port, looked up.
+    Tcp(SocketAddr),
+    /// A unix domain socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// `host:port` over TCP; of several addresses of a name the first one.
+    ///
+    /// # Errors
+    /// The name is not known.
+    pub fn tcp(host: &str, port: u16) -> crate::error::Result<Self> {
+        let found = (host, port).to_socket_addrs().map(|mut all| all.next());
+        match found {
+            Ok(Some(address)) => Ok(Self::Tcp(address)),
+            Ok(None) => Err(crate::error::Error::server(format!("{host}:{port}: this name has no address"))),
+            Err(error) => Err(crate::error::Error::server(format!("{host}:{port}: {error}"))),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A socket that listens, or that keeps its port from others meanwhile.
+pub(super) struct Door {
+    address: Address,
+    /// Holds a TCP port and never listens: who connects while nothing else does is refused.
+    _keeper: Option<socket2::Socket>,
+    listener: Option<Listener>,
+}
+
+enum Listener {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+impl Door {
+    /// Listens at `address`; port 0 is a free one.
+    pub(super) fn open(address: &Address) -> Result<Self> {
+        let Address::Tcp(wanted) = address else {
+            return Ok(Self { listener: Some(listen(address)?), address: address.clone(), _keeper: None });
+        };
+        let keeper = bound(wanted)?;
+        let address = Address::Tcp(keeper.local_addr()?.as_socket().unwrap_or(*wanted));
+        Ok(Self { listener: Some(listen(&address)?), address, _keeper: Some(keeper) })
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        match &mut self.listener {
+            Some(Listener::Tcp(listener)) => listener.register(registry, token, Interest::READABLE),
+            Some(Listener::Unix(listener)) => listener.register(registry, token, Interest::READABLE),
+            None => Ok(()),
+        }
+    }
+
+    /// From now on who connects is refused; those that were not taken yet are reset.
+    pub(super) fn close(&mut self) {
+        self.listener = None;
+    }
+
+    /// Listens again.
+    pub(super) fn reopen(&mut self) -> Result<()> {
+        if self.listener.is_none() {
+            self.listener = Some(listen(&self.address)?);
+        }
+        Ok(())
+    }
+
+    /// The next connection.
+    pub(super) fn accept(&self) -> Result<Socket> {
+        match &self.listener {
+            Some(Listener::Tcp(listener)) => {
+                let (socket, _) = listener.accept()?;
+                socket.set_nodelay(true)?;
+                Ok(Socket::Tcp(socket))
+            }
+            Some(Listener::Unix(listener)) => listener.accept().map(|(socket, _)| Socket::Unix(socket)),
+            None => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // Whoever removed it before has done it for us.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bound(address: &SocketAddr) -> Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    // Two of ours share the port: the one that listens comes and goes.
+    socket.set_reuse_port(true)?;
+    socket.bind(&(*address).into())?;
+    Ok(socket)
+}
+
+fn listen(address: &Address) -> Result<Listener> {
+    match address {
+        Address::Tcp(address) => {
+            let socket = bound(address)?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(Listener::Tcp(mio::net::TcpListener::from_std(socket.into())))
+        }
+        Address::Unix(path) => {
+            // A file that an earlier listener left behind; one that somebody listens at is not ours to remove.
+            if std::os::unix::net::UnixStream::connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
+                std::fs::remove_file(path)?;
+            }
+            Ok(Listener::Unix(mio::net::UnixListener::bind(path)?))
+        }
+    }
+}
+
+/// One end of a connection.
+pub(super) enum Socket {
+    Tcp(mio::net::TcpStream),
+    Unix(mio::net::UnixStream),
+}
+
+impl Socket {
+    /// Begins to connect: it can be written to once that has succeeded.
+    pub(super) fn connect(address: &Address) -> Result<Self> {
+        match address {
+            Address::Tcp(address) => {
+                let socket = mio::net::TcpStream::connect(*address)?;
+                socket.set_nodelay(true)?;
+                Ok(Self::Tcp(socket))
+            }
+            Address::Unix(path) => mio::net::UnixStream::connect(path).map(Self::Unix),
+        }
+    }
+
+    /// Whether connecting has come to an end, which may be an error.
+    pub(super) fn is_connected(&self) -> Result<bool> {
+        let Self::Tcp(socket) = self else { return Ok(true) };
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(socket) => socket.register(registry, token, both),
+            Self::Unix(socket) => socket.register(registry, token, both),
+        }
+    }
+
+    /// No more is sent.
+    pub(super) fn finish(&self) {
+        // It may be gone already.
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+        };
+    }
+
+    /// Ends it with a reset; a unix socket knows none, and is closed.
+    pub(super) fn reset(self) {
+        if let Self::Tcp(socket) = &self {
+            // If it cannot be said, the peer sees an ordinary end.
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// One read that is not interrupted.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        uninterrupted(|| match self {
+            Self::Tcp(socket) => socket.read(buffer),
+            Self::Unix(socket) => socket.read(buffer),
+        })
+    }
+
+    /// One write that is not interrupted.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        let sent = uninterrupted(|| match self {
+            Self::Tcp(socket) => socket.write(bytes),
+            Self::Unix(socket) => socket.write(bytes),
+        })?;
+        if sent == 0 { Err(Error::from(ErrorKind::WriteZero)) } else { Ok(sent) }
+    }
+}
+
+fn uninterrupted(mut act: impl FnMut() -> Result<usize>) -> Result<usize> {
+    loop {
+        match act() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
