@@ -42,6 +42,7 @@
 //! | [`law`] | what GET and SET lose, worked out |
 //! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
 //! | [`race`] | the timed section and nothing else |
+//! | `worker` | client libraries of any language: worker processes, told what to do and judged by their history (feature `cli`) |
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
 //! | [`event_loop`] | the timed section again, for thousands of clients on one thread |
 //! | [`task_loop`] | and for an async program: tasks of one runtime, through the redis crate |
@@ -83,6 +84,8 @@ pub mod trial;
 pub mod until;
 pub mod update;
 pub mod verdict;
+#[cfg(feature = "cli")]
+pub mod worker;
 pub mod workload;
 
 pub use demo::{Phase, demo};

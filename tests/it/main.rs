@@ -9,6 +9,7 @@ mod explain;
 mod history;
 mod interchange;
 mod law;
+mod libraries;
 mod one_thread;
 mod pace;
 mod page;

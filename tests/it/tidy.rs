@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "record",
     "until",
     "race",
+    "worker",
     "server",
     "event_loop",
     "task_loop",

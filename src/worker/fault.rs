@@ -1,0 +1,53 @@
+//! What a worker can do wrong, as a type: one clear line for a row, and a word for a test.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why a worker's race, or its start, came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The command does not run at all.
+    NotStarted(String),
+    /// The process ended before it was done; with its last words on standard error, if it had any.
+    Died(String),
+    /// It says by itself that it cannot go on.
+    GaveUp(String),
+    /// It said nothing more for so long, where something was due.
+    Silent {
+        /// What was due.
+        due: &'static str,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// It printed what the protocol has no place for.
+    Garbage(String),
+    /// It contradicts itself, or the clock.
+    Lie(String),
+    /// We were asked to stop.
+    Interrupted,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted(why) => write!(f, "the worker does not start: {why}"),
+            Self::Died(words) if words.is_empty() => write!(f, "the worker died without a word"),
+            Self::Died(words) => write!(f, "the worker died: {words}"),
+            Self::GaveUp(why) => write!(f, "the worker gave up: {why}"),
+            Self::Silent { due, after } => {
+                write!(f, "the worker hangs: no {due} within {:.0} s", after.as_secs_f64().max(1.0))
+            }
+            Self::Garbage(what) => write!(f, "the worker printed what is no part of the protocol: {what}"),
+            Self::Lie(what) => write!(f, "the worker contradicts itself: {what}"),
+            Self::Interrupted => write!(f, "interrupted"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The beginning of what a worker printed, fit for a message: printable, quoted, short.
+pub(super) fn quote(bytes: &[u8]) -> String {
+    let shown: String = String::from_utf8_lossy(&bytes[..bytes.len().min(240)]).chars().take(60).collect();
+    format!("{shown:?}")
+}

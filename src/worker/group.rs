@@ -1,0 +1,230 @@
+//! All clients of one library: spread over its processes, started together, their rows gathered and bound to one clock.
+
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crate::update::Event;
+
+use super::fault::Fault;
+use super::install::Installed;
+use super::message::{Answer, Flush, Go, Job, Order, Rate, Ready};
+use super::process::{Process, Wait, parse};
+use super::rows::{Lane, Rows, Tie};
+
+/// How many pings tie a clock: the quickest one counts.
+const PINGS: u32 = 9;
+
+/// How much later than `go` is said all clients start, so that every process has read it by then.
+const LEAD: Duration = Duration::from_millis(20);
+
+/// How long a worker is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Until it is ready: a runtime starts, and every client connects.
+    pub ready: Duration,
+    /// After a race should have ended by its own duration.
+    pub after_end: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { ready: Duration::from_secs(60), after_end: Duration::from_secs(30) }
+    }
+}
+
+/// What one client did.
+#[derive(Debug, Clone, Default)]
+pub struct ClientRows {
+    /// An event for every update, in order; times are since the race's zero.
+    pub events: Vec<Event>,
+}
+
+/// What all clients did in one race.
+#[derive(Debug)]
+pub struct Race {
+    /// The clients, in order of their numbers.
+    pub clients: Vec<ClientRows>,
+    /// When all were to start, in nanoseconds since the race's zero.
+    pub start_ns: u64,
+    /// By how much the workers' times may be wrong against ours, and against each other's.
+    pub uncertainty_ns: u64,
+    /// The first error that a client met.
+    pub error: Option<String>,
+    /// What went wrong with a worker; the rows are those that it had sent by then.
+    pub fault: Option<Fault>,
+}
+
+/// Worker processes, connected and ready to race.
+pub struct Workers {
+    members: Vec<Member>,
+    ready: Ready,
+    keys: usize,
+    epoch: Instant,
+    patience: Patience,
+}
+
+struct Member {
+    process: Process,
+    clients: std::ops::Range<usize>,
+    tie: Tie,
+}
+
+impl Workers {
+    /// Starts the processes of `clients` clients, and waits until all are connected.
+    ///
+    /// # Errors
+    /// A worker does not start, says that it cannot, is not the library or version that its manifest says, or hangs.
+    pub fn open(
+        installed: &Installed,
+        job: &Job,
+        clients: usize,
+        patience: Patience,
+        stop: &AtomicBool,
+    ) -> Result<Self, Fault> {
+        let each = installed.manifest.clients_per_process.unwrap_or(clients).clamp(1, clients.max(1));
+        let mut members = Vec::new();
+        // All are started before the first is waited for.
+        for first in (0..clients).step_by(each) {
+            let range = first..(first + each).min(clients);
+            let mut process = Process::start(installed)?;
+            let sequences = job.sequences.get(range.clone()).map(<[_]>::to_vec).unwrap_or_default();
+            let job = Job { clients: range.clone().collect(), sequences, ..job.clone() };
+            process.tell(&Order::Job(&job))?;
+            members.push(Member { process, clients: range, tie: Tie::default() });
+        }
+        let mut workers =
+            Self { members, ready: Ready::default(), keys: job.keys.len(), epoch: Instant::now(), patience };
+        let wait = Wait::of(patience.ready, stop);
+        for member in &mut workers.members {
+            match member.process.answer("sign that it is ready", wait)? {
+                Answer::Ready { ready } => workers.ready = ready,
+                _ => return Err(Fault::Garbage("something else before it is ready".to_owned())),
+            }
+        }
+        let (said, wanted) = (&workers.ready, &installed.manifest);
+        if said.version != wanted.version {
+            let (theirs, ours) = (&said.version, &wanted.version);
+            return Err(Fault::Lie(format!("it is version {theirs}, where its manifest says {ours}")));
+        }
+        if !(1..=10_000).contains(&said.batch) {
+            return Err(Fault::Garbage(format!("a batch of {}", said.batch)));
+        }
+        Ok(workers)
+    }
+
+    /// What the worker says of itself.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Races, and gathers the rows. `updates` says how many each client makes at most; none begins `duration` after the
+    /// start.
+    ///
+    /// # Errors
+    /// A clock cannot be tied, or the race cannot be started. What goes wrong later is in the [`Race`].
+    pub fn race(
+        &mut self,
+        updates: &[u64],
+        duration: Duration,
+        rate: Option<Rate>,
+        flush: Flush,
+        stop: &AtomicBool,
+    ) -> Result<Race, Fault> {
+        let epoch = self.epoch;
+        for member in &mut self.members {
+            member.tie = tie(&mut member.process, epoch, Wait::of(self.patience.ready, stop))?;
+        }
+        let zero_ns = epoch.elapsed().as_nanos() as u64;
+        let start_ns = zero_ns + LEAD.as_nanos() as u64;
+        let duration_ns = duration.as_nanos().min(1 << 47) as u64;
+        for member in &mut self.members {
+            let start_ns = (i128::from(start_ns) + member.tie.offset_ns).max(0) as u64;
+            let updates = updates.get(member.clients.clone()).map(<[_]>::to_vec).unwrap_or_default();
+            member.process.tell(&Order::Go(&Go { start_ns, duration_ns, updates, rate, flush }))?;
+        }
+        let wait = Wait::of(LEAD + duration + self.patience.after_end, stop);
+        let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);
+        let keys = self.keys;
+        let gathered: Vec<Gathered> = std::thread::scope(|scope| {
+            let gather = |member| scope.spawn(move || gather(member, updates, keys, (zero_ns, start_ns), epoch, wait));
+            let threads: Vec<_> = self.members.iter_mut().map(gather).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        let mut race =
+            Race { clients: Vec::new(), start_ns: start_ns - zero_ns, uncertainty_ns, error: None, fault: None };
+        for (lanes, error, fault) in gathered {
+            race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events }));
+            race.error = race.error.or(error);
+            race.fault = race.fault.or(fault);
+        }
+        Ok(race)
+    }
+}
+
+type Gathered = (Vec<Lane>, Option<String>, Option<Fault>);
+
+/// Reads one process's rows until it says that it is done.
+fn gather(
+    member: &mut Member,
+    updates: &[u64],
+    keys: usize,
+    (zero_ns, start_ns): (u64, u64),
+    epoch: Instant,
+    wait: Wait<'_>,
+) -> Gathered {
+    let lane = |client| Lane { events: Vec::new(), most: updates.get(client).copied().unwrap_or(0) };
+    let mut rows = Rows {
+        first_client: member.clients.start,
+        lanes: member.clients.clone().map(lane).collect(),
+        keys,
+        tie: member.tie,
+        zero_ns,
+        start_ns,
+        has_header: false,
+        count: 0,
+        acked: 0,
+    };
+    let mut error = None;
+    let mut read = || -> Result<(), Fault> {
+        loop {
+            let block = member.process.block("end of the race", wait)?;
+            let now_ns = epoch.elapsed().as_nanos() as u64;
+            for line in block.split(|&b| b == b'\n') {
+                if !line.starts_with(b"{") {
+                    rows.take(line, now_ns)?;
+                    continue;
+                }
+                let Answer::Done { done } = parse(line)? else {
+                    return Err(Fault::Garbage("an answer to nothing, within the race".to_owned()));
+                };
+                error = done.error.clone().map(|error| error.chars().filter(|c| !c.is_control()).take(300).collect());
+                return rows.agrees(&done);
+            }
+        }
+    };
+    let fault = read().err();
+    (rows.lanes, error, fault)
+}
+
+/// Ties a worker's clock to ours: of several pings the quickest says most exactly where the worker's clock stood.
+fn tie(process: &mut Process, epoch: Instant, wait: Wait<'_>) -> Result<Tie, Fault> {
+    let mut best: Option<Tie> = None;
+    for number in 0..PINGS {
+        let sent = epoch.elapsed().as_nanos() as u64;
+        process.tell(&Order::Ping(number))?;
+        let answer = process.answer("answer to a ping", wait)?;
+        let received = epoch.elapsed().as_nanos() as u64;
+        let Answer::Pong { pong, now_ns } = answer else {
+            return Err(Fault::Garbage("something else in answer to a ping".to_owned()));
+        };
+        if pong != number {
+            return Err(Fault::Garbage(format!("pong {pong} in answer to ping {number}")));
+        }
+        let uncertainty_ns = (received - sent).div_ceil(2);
+        if best.is_none_or(|best| uncertainty_ns < best.uncertainty_ns) {
+            best =
+                Some(Tie { offset_ns: i128::from(now_ns) - i128::from(sent + (received - sent) / 2), uncertainty_ns });
+        }
+    }
+    best.ok_or_else(|| Fault::Garbage("no pong".to_owned()))
+}
