@@ -1,20 +1,24 @@
 //! An outsider's strategy, measured without touching this crate: GETSET-free counting by `APPEND`, one byte an update.
 //!
 //! The counter is the length of a string: the server appends in one step, so nothing can be lost, and the value told is
-//! the new length. `cargo run --example own_strategy`
+//! the new length. Table, page, `compare`, `explain` and the server's facts come with it, and so does `--redis-url` with
+//! a password in it:
+//!
+//! ```sh
+//! cargo run --example own_strategy -- --quick
+//! cargo run --example own_strategy -- --strategies append-byte,incr --redis-url redis://:secret@127.0.0.1:6379
+//! ```
+//!
+//! In a criterion bench of your own, `bencher.iter_custom` calls `Crew::trial(iterations, deadline)` and returns the
+//! trial's `heat.span_ns()`: see `benches/updates.rs`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+use std::process::ExitCode;
 
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-use redis::Connection;
 use redis_lost_updates::error::{BoxError, Result};
-use redis_lost_updates::server::{Server, Wanted};
+use redis_lost_updates::redis::{self, Connection};
+use redis_lost_updates::server::Server;
 use redis_lost_updates::strategy::{Info, Strategy};
-use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
-use redis_lost_updates::workload::{Size, Workload};
 
 struct AppendByte;
 
@@ -41,21 +45,7 @@ impl Strategy for AppendByte {
     }
 }
 
-fn main() -> Result<()> {
-    let stop = AtomicBool::new(false);
-    let server = Wanted::from_env()?.resolve(&stop, &mut |line| eprintln!("{line}"))?;
-    for threads in [1, 2, 4, 8] {
-        // Three lines measure any strategy; in a criterion bench, `iter_custom` calls `crew.trial(iterations, deadline)`.
-        let mut crew = Crew::open(&server, &AppendByte, Workload::one_key(threads), 1, &stop)?;
-        let trial = crew.sized_trial(Size::Duration(Duration::from_millis(100)))?;
-        crew.close()?;
-        let ledger = trial.judgement.ledger;
-        let per_second = ledger.acked as f64 * 1e9 / trial.heat.span_ns() as f64;
-        println!(
-            "{threads} threads: {per_second:.0} updates/s, {} of {} lost: {}",
-            ledger.lost, ledger.acked, trial.verdict
-        );
-        assert!(!trial.verdict.breaks_exactness());
-    }
-    Ok(())
+/// All that `report` does, for this strategy beside ours: `cargo run --example own_strategy -- --help`.
+fn main() -> ExitCode {
+    redis_lost_updates::run(&[&AppendByte], std::env::args_os())
 }

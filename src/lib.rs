@@ -51,8 +51,11 @@
 //! | `until` | rows -> whether more rounds are needed (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |
 //! | `summary`, `report` | rows -> figures -> page, table, words (feature `cli`) |
+//! | `command` | the command line: argv -> one of the above, by [`run`] (feature `cli`) |
 
 pub mod client_machine;
+#[cfg(feature = "cli")]
+mod command;
 #[cfg(feature = "cli")]
 pub mod compare;
 mod demo;
@@ -88,4 +91,8 @@ pub mod verdict;
 pub mod worker;
 pub mod workload;
 
+#[cfg(feature = "cli")]
+pub use command::run;
 pub use demo::{Phase, demo};
+/// The client library that strategies are written with, in the version this crate speaks.
+pub use redis;

@@ -17,7 +17,7 @@ use crate::update::Updater;
 use crate::verdict::Promise;
 use crate::workload::Workload;
 
-pub use catalogue::{DEFAULT, DEFAULT_OF_ONE_THREAD, UNSUPPORTED, driven_by_one_thread, find};
+pub use catalogue::{DEFAULT, DEFAULT_OF_ONE_THREAD, UNSUPPORTED, driven_by_one_thread, find, find_among};
 pub use info::{Info, Need};
 pub use mutex_two_processes::second_process;
 pub(crate) use toolkit::get_then_set;

@@ -7,9 +7,9 @@ use crate::verdict::Promise;
 /// Why another strategy is not driven so.
 pub const UNSUPPORTED: &str = "not supported by --driver events or --driver tasks";
 
-/// The names of those one thread can drive.
-pub fn driven_by_one_thread() -> Vec<&'static str> {
-    ALL.iter().filter(|strategy| strategy.machines().is_some()).map(|strategy| strategy.info().name).collect()
+/// The names of those among `known` that one thread can drive.
+pub fn driven_by_one_thread(known: &[&dyn Strategy]) -> Vec<&'static str> {
+    known.iter().filter(|strategy| strategy.machines().is_some()).map(|strategy| strategy.info().name).collect()
 }
 
 /// The default plan's strategies: the race, the ways around it that people choose among, and one that looks right.
@@ -46,33 +46,41 @@ pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
 /// # Errors
 /// A name that is none: the message lists those there are.
 pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
-    let mut found: Vec<&'static dyn Strategy> = Vec::new();
+    find_among(ALL, names)
+}
+
+/// The strategies of these names among `known` ones, as [`find`] does.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_among<'a>(known: &[&'a dyn Strategy], names: &[impl AsRef<str>]) -> Result<Vec<&'a dyn Strategy>> {
+    let mut found: Vec<&dyn Strategy> = Vec::new();
     for name in names {
         let before = found.len();
         let wanted = name.as_ref();
-        for &strategy in ALL {
+        for &strategy in known {
             let fits = match wanted {
                 "all" => true,
                 "exact" => strategy.info().promise == Promise::Exact,
                 "lossy" => strategy.info().promise == Promise::Lossy,
                 name => strategy.info().name == name,
             };
-            if fits && !found.iter().any(|known| known.info().name == strategy.info().name) {
+            if fits && !found.iter().any(|other| other.info().name == strategy.info().name) {
                 found.push(strategy);
             } else if fits {
                 return Err(Error::usage(format!("strategy '{}' is named twice", strategy.info().name)));
             }
         }
         if found.len() == before {
-            return Err(Error::usage(unknown(wanted)));
+            return Err(Error::usage(unknown(known, wanted)));
         }
     }
     Ok(found)
 }
 
 /// What to say of a name that is none.
-fn unknown(wanted: &str) -> String {
-    let names: Vec<&str> = ALL.iter().map(|strategy| strategy.info().name).collect();
+fn unknown(known: &[&dyn Strategy], wanted: &str) -> String {
+    let names: Vec<&str> = known.iter().map(|strategy| strategy.info().name).collect();
     let likeness = |name: &&&str| (strsim::jaro_winkler(wanted, name) * 1_000.0) as u32;
     let meant = names.iter().max_by_key(likeness).filter(|name| likeness(name) > 800);
     match meant {

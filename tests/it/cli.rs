@@ -83,7 +83,7 @@ fn the_driver_is_chosen_recorded_and_said() {
     let output = report(&[["--out", &out, "--driver", "events"].as_slice(), &plan].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     let run = Run::read(Path::new(&out)).unwrap();
-    let supported = redis_lost_updates::strategy::driven_by_one_thread();
+    let supported = redis_lost_updates::strategy::driven_by_one_thread(redis_lost_updates::strategy::ALL);
     for record in &run.records {
         let skipped =
             record.note.as_deref().is_some_and(|note| note.starts_with("skipped: not supported by --driver events"));

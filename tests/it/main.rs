@@ -11,6 +11,7 @@ mod interchange;
 mod law;
 mod libraries;
 mod one_thread;
+mod own;
 mod pace;
 mod page;
 mod proxy;

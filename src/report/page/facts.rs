@@ -147,12 +147,16 @@ pub(super) fn recipe(machine: &Machine) -> Vec<(String, String)> {
     }
     if let Some(command) = machine.get("command") {
         steps.push(("What was typed".to_owned(), command.to_owned()));
-        let args = command.strip_prefix("report").unwrap_or(command);
+        let (program, args) = command.split_at(command.find(' ').unwrap_or(command.len()));
         let args = without_option(args, "--out");
         let seed = machine.get("seed").filter(|_| !args.contains("--seed"));
         let seed = seed.map_or_else(String::new, |seed| format!(" --seed {seed}"));
         let release = if machine.get("profile") == Some("release") { " --release" } else { "" };
-        let mut line = format!("cargo run{release} --bin report --{args}{seed}");
+        let mut line = match program {
+            "report" => format!("cargo run{release} --bin report --{args}{seed}"),
+            // Somebody's own program around this library.
+            _ => format!("{program}{args}{seed}"),
+        };
         if let Some(trimmed) = line.strip_suffix(" --") {
             line = trimmed.to_owned();
         }

@@ -3,22 +3,23 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::verdict::Promise;
-use redis_lost_updates::{explain as library, interchange, report, strategy};
+use crate::error::{Error, Result};
+use crate::strategy::{self, Strategy};
+use crate::verdict::Promise;
+use crate::{explain as library, interchange, report};
 
-use crate::args::Cli;
-use crate::output::print;
-use crate::{BROKEN, STOP};
+use super::args::Cli;
+use super::output::print;
+use super::{BROKEN, STOP};
 
-pub(crate) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Result<ExitCode> {
+pub(super) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Result<ExitCode> {
     let checked = interchange::check_file(file, initial, last)?;
     print(&checked.explanation)?;
     Ok(ExitCode::from(checked.answer.exit_code()))
 }
 
-pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode> {
-    let strategies = strategy::find(&[name])?;
+pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: usize) -> Result<ExitCode> {
+    let strategies = strategy::find_among(known, &[name])?;
     let [strategy] = strategies[..] else { return Err(Error::usage("explain takes one strategy by its name")) };
     let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
     let Some(witness) = library::explain(&server, strategy, threads, &STOP)? else {
@@ -38,8 +39,8 @@ pub(crate) fn explain(cli: &Cli, name: &str, threads: usize) -> Result<ExitCode>
     Ok(if strategy.info().promise == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
 }
 
-pub(crate) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
+pub(super) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
     let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
-    let [_, mutex] = redis_lost_updates::demo(&server, threads, updates, &mut std::io::stdout())?;
+    let [_, mutex] = crate::demo(&server, threads, updates, &mut std::io::stdout())?;
     Ok(if mutex.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
 }

@@ -3,20 +3,20 @@
 
 use std::process::ExitCode;
 
+use crate::error::{Error, Result};
 use clap::CommandFactory;
-use redis_lost_updates::error::{Error, Result};
 
-use crate::FAILED;
-use crate::args::Cli;
-use crate::output::print;
+use super::FAILED;
+use super::args::Cli;
+use super::output::print;
 
-pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {
+pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "report", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
 
-pub(crate) fn man() -> Result<()> {
+pub(super) fn man() -> Result<()> {
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
     rendered.map_err(|e| Error::broken(format!("the man page cannot be made: {e}")))?;
@@ -24,7 +24,7 @@ pub(crate) fn man() -> Result<()> {
 }
 
 /// Prints what was asked for instead of a run (`--help`, `--version`), or says what is wrong.
-pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+pub(super) fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // Nobody reads it: nothing is lost.
         let _ = error.print();

@@ -3,22 +3,22 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use crate::error::{Error, Result};
+use crate::interchange::write_history;
+use crate::record::{Bucket, Folder, Record, write_whole};
+use crate::report::words;
+use crate::stats::quantile;
+use crate::strategy::Strategy;
+use crate::trial::{Trial, Watch};
+use crate::until::{Decision, Goal, Precision, percent};
+use crate::update::Event;
+use crate::workload::{Plan, Workload};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::interchange::write_history;
-use redis_lost_updates::record::{Bucket, Folder, Record, write_whole};
-use redis_lost_updates::report::words;
-use redis_lost_updates::stats::quantile;
-use redis_lost_updates::strategy::Strategy;
-use redis_lost_updates::trial::{Trial, Watch};
-use redis_lost_updates::until::{Decision, Goal, Precision, percent};
-use redis_lost_updates::update::Event;
-use redis_lost_updates::workload::{Plan, Workload};
 
-use crate::args::OutputArgs;
-use crate::live::Live;
+use super::args::OutputArgs;
+use super::live::Live;
 
-pub(crate) struct Progress {
+pub(super) struct Progress {
     folder: Folder,
     /// Trials done.
     kept: u64,
@@ -40,7 +40,7 @@ struct Pursuit {
 }
 
 impl Progress {
-    pub(crate) fn new(
+    pub(super) fn new(
         folder: Folder,
         plan: &Plan,
         strategies: &[&str],
@@ -64,16 +64,16 @@ impl Progress {
     }
 
     /// Trials done.
-    pub(crate) fn kept(&self) -> u64 {
+    pub(super) fn kept(&self) -> u64 {
         self.kept
     }
 
     /// How the pursuit of a goal ended, if there was one and it came to an end.
-    pub(crate) fn decision(&self) -> Option<&Decision> {
+    pub(super) fn decision(&self) -> Option<&Decision> {
         self.goal.as_ref().map(|pursuit| &pursuit.decision).filter(|decision| **decision != Decision::GoOn)
     }
 
-    pub(crate) fn finish(&self) {
+    pub(super) fn finish(&self) {
         if let Some(live) = &self.live {
             live.finish();
         }

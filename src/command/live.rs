@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::record::Record;
+use crate::report::words;
+use crate::workload::Plan;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use redis_lost_updates::record::Record;
-use redis_lost_updates::report::words;
-use redis_lost_updates::workload::Plan;
 
 /// A strategy's line.
 struct Lane {
@@ -15,14 +15,14 @@ struct Lane {
     loads: BTreeMap<(usize, usize), (f64, f64)>,
 }
 
-pub(crate) struct Live {
+pub(super) struct Live {
     lanes: BTreeMap<String, Lane>,
     loads: Vec<(usize, usize)>,
     width: usize,
 }
 
 impl Live {
-    pub(crate) fn new(screen: &MultiProgress, plan: &Plan, strategies: &[&str]) -> Self {
+    pub(super) fn new(screen: &MultiProgress, plan: &Plan, strategies: &[&str]) -> Self {
         let mut loads: Vec<(usize, usize)> =
             plan.keys.iter().flat_map(|&keys| plan.threads.iter().map(move |&threads| (keys, threads))).collect();
         loads.sort_unstable();
@@ -37,7 +37,7 @@ impl Live {
     }
 
     /// Takes a trial in and draws its strategy's line.
-    pub(crate) fn sees(&mut self, record: &Record) {
+    pub(super) fn sees(&mut self, record: &Record) {
         let Some(lane) = self.lanes.get_mut(&record.strategy) else { return };
         let (Some(rate), Some(acked), Some(lost)) = (record.surviving_per_s(), record.acked, record.lost) else {
             let why = record.error.as_ref().or(record.note.as_ref()).map_or("no verdict", String::as_str);
@@ -65,7 +65,7 @@ impl Live {
         ));
     }
 
-    pub(crate) fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.lanes.values().for_each(|lane| lane.bar.finish_and_clear());
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 
-use redis_lost_updates::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Prints to stdout; a reader that has gone away (`report | head`) is no error worth a panic.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::broken(format!("cannot print: {e}"))),
@@ -14,30 +14,30 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// Whether stdout wants colours. (<https://no-color.org>)
-pub(crate) fn coloured() -> bool {
+pub(super) fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 /// A document as JSON, with a line end.
-pub(crate) fn json(document: &impl serde::Serialize) -> Result<String> {
+pub(super) fn json(document: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(document).map_err(|e| Error::broken(e.to_string()))?;
     Ok(text + "\n")
 }
 
 /// What a run says on stderr, kept so that its folder holds it too.
-pub(crate) struct Said {
+pub(super) struct Said {
     lines: Vec<String>,
     quiet: bool,
 }
 
 impl Said {
     /// Nothing yet; `quiet` keeps all but warnings off the screen.
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         Self { lines: Vec::new(), quiet }
     }
 
     /// Says what is going on.
-    pub(crate) fn note(&mut self, line: &str) {
+    pub(super) fn note(&mut self, line: &str) {
         if !self.quiet {
             eprintln!("report: {line}");
         }
@@ -45,13 +45,13 @@ impl Said {
     }
 
     /// Says what nobody may miss.
-    pub(crate) fn warn(&mut self, line: &str) {
+    pub(super) fn warn(&mut self, line: &str) {
         eprintln!("report: {line}");
         self.lines.push(line.to_owned());
     }
 
     /// All of it as text, a line each.
-    pub(crate) fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 }

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::{Error, Result};
+use crate::pace::Pace;
+use crate::server::compose::Service;
+use crate::server::{Placement, Wanted};
+use crate::strategy::{self, Strategy};
+use crate::until::{FEWEST, Goal};
+use crate::workload::{Driver, Plan, Size, Skew};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::pace::Pace;
-use redis_lost_updates::server::compose::Service;
-use redis_lost_updates::server::{Placement, Wanted};
-use redis_lost_updates::strategy;
-use redis_lost_updates::until::{FEWEST, Goal};
-use redis_lost_updates::workload::{Driver, Plan, Size, Skew};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 ///
@@ -29,19 +29,19 @@ use redis_lost_updates::workload::{Driver, Plan, Size, Skew};
   report --redis-url redis://127.0.0.1:6379  your own server; only keys under a random prefix are touched
   report render results/example              the page again, from the CSV files alone
   report compare results/before results/after  what became wrong, slower or faster between two runs")]
-pub(crate) struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(super) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) plan: PlanArgs,
+    pub(super) plan: PlanArgs,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(super) output: OutputArgs,
     #[command(flatten)]
-    pub(crate) server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Command {
+pub(super) enum Command {
     /// Re-render the page of a result folder from its CSV files
     Render {
         /// The folder that holds trials.csv
@@ -106,31 +106,31 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-pub(crate) struct CompareArgs {
+pub(super) struct CompareArgs {
     /// The first run
-    pub(crate) before: String,
+    pub(super) before: String,
     /// The second run
-    pub(crate) after: String,
+    pub(super) after: String,
     /// Print markdown, fit for a pull request
     #[arg(long, conflicts_with = "json")]
-    pub(crate) markdown: bool,
+    pub(super) markdown: bool,
     /// Print one JSON document
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(super) json: bool,
     /// Write a self-contained HTML page too
     #[arg(long, value_name = "FILE")]
-    pub(crate) page: Option<PathBuf>,
+    pub(super) page: Option<PathBuf>,
     /// Exit with 1 if anything is slower with its whole interval beyond this, or if an exact strategy lost anything
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub(crate) fail_if_slower: Option<f64>,
+    pub(super) fail_if_slower: Option<f64>,
     /// Take what all strategies have in common for real, and not for the machine's doing
     #[arg(long)]
-    pub(crate) trust_shift: bool,
+    pub(super) trust_shift: bool,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "What is measured")]
-pub(crate) struct PlanArgs {
+pub(super) struct PlanArgs {
     /// Strategies to race: names, or all, exact, lossy [default: a dozen that tell the story; report list prints all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     strategies: Vec<String>,
@@ -167,7 +167,7 @@ pub(crate) struct PlanArgs {
     /// Rounds until the 95 % interval of surviving updates per second is within this of every exact strategy at every
     /// load, such as 2%; at most --rounds, and ten minutes
     #[arg(long, value_name = "PERCENT", value_parser = precision)]
-    pub(crate) until: Option<f64>,
+    pub(super) until: Option<f64>,
     /// Seed of the shuffles [default: random, and recorded]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -178,36 +178,36 @@ pub(crate) struct PlanArgs {
 
 #[derive(Args)]
 #[command(next_help_heading = "What comes out")]
-pub(crate) struct OutputArgs {
+pub(super) struct OutputArgs {
     /// Folder to write into [default: results/<UTC date-time>-<host>]
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Print the summary as one JSON document on stdout and nothing else there
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(super) json: bool,
     /// Print the summary as CSV on stdout, a row for every cell, and nothing else there
     #[arg(long, conflicts_with = "json")]
-    pub(crate) csv: bool,
+    pub(super) csv: bool,
     /// No table and no progress bar: only warnings and where the page is
     #[arg(long, short)]
-    pub(crate) quiet: bool,
+    pub(super) quiet: bool,
     /// Every trial on stderr as it ends
     #[arg(long, short, conflicts_with = "quiet")]
-    pub(crate) verbose: bool,
+    pub(super) verbose: bool,
     /// Throughput and loss of every strategy as they come, if stderr is a terminal
     #[arg(long, conflicts_with_all = ["quiet", "no_progress"])]
-    pub(crate) watch: bool,
+    pub(super) watch: bool,
     /// Write every trial's history too, for report check: some 35 bytes an update, so mind the disk
     #[arg(long)]
-    pub(crate) history: bool,
+    pub(super) history: bool,
     /// No progress bar
     #[arg(long)]
-    pub(crate) no_progress: bool,
+    pub(super) no_progress: bool,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "The server")]
-pub(crate) struct ServerArgs {
+pub(super) struct ServerArgs {
     /// A running server: redis://[user:password@]host:port[/db] or unix:///path.sock
     #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
@@ -239,11 +239,11 @@ enum TransportArg {
 
 impl ServerArgs {
     /// Whether a particular server was asked for, and not just any.
-    pub(crate) fn is_particular(&self) -> bool {
+    pub(super) fn is_particular(&self) -> bool {
         self.redis_url.is_some() || self.server_bin.is_some()
     }
 
-    pub(crate) fn wanted(&self) -> Wanted {
+    pub(super) fn wanted(&self) -> Wanted {
         Wanted {
             url: self.redis_url.clone().filter(|url| !url.is_empty()),
             binary: self.server_bin.clone(),
@@ -257,8 +257,8 @@ impl ServerArgs {
 }
 
 impl PlanArgs {
-    /// The names asked for, or those of the default plan.
-    pub(crate) fn strategies(&self) -> Vec<String> {
+    /// The names asked for, or those of the default plan after `own` ones.
+    pub(super) fn strategies(&self, own: &[&dyn Strategy]) -> Vec<String> {
         match (self.full, self.strategies.is_empty()) {
             (true, _) => vec!["all".to_owned()],
             (false, true) => {
@@ -266,14 +266,16 @@ impl PlanArgs {
                     Driver::Threads => strategy::DEFAULT,
                     Driver::Events | Driver::Tasks => strategy::DEFAULT_OF_ONE_THREAD,
                 };
-                default.iter().map(|&name| name.to_owned()).collect()
+                let drives = |own: &&&dyn Strategy| self.driver == Driver::Threads || own.machines().is_some();
+                let own = own.iter().filter(drives).map(|own| own.info().name);
+                own.chain(default.iter().copied()).map(str::to_owned).collect()
             }
             (false, false) => self.strategies.clone(),
         }
     }
 
-    /// The plan for `strategies` strategies.
-    pub(crate) fn plan(&self, strategies: usize) -> Result<Plan> {
+    /// The plan for `strategies` of the `known` strategies.
+    pub(super) fn plan(&self, strategies: usize, known: &[&dyn Strategy]) -> Result<Plan> {
         let default_threads: &[usize] = if self.quick { &[1, 2, 4, 8] } else { &[1, 2, 4, 8, 16] };
         let mut plan = Plan {
             threads: if self.threads.is_empty() { default_threads.to_vec() } else { self.threads.clone() },
@@ -307,12 +309,12 @@ impl PlanArgs {
             }
         }
         plan.validate()?;
-        self.asks_only_what_there_is()?;
+        self.asks_only_what_there_is(known)?;
         Ok(plan)
     }
 
     /// When rounds are enough, if that is not for the plan to say.
-    pub(crate) fn goal(&self, plan: &Plan) -> Option<Goal> {
+    pub(super) fn goal(&self, plan: &Plan) -> Option<Goal> {
         Some(Goal { within: self.until?, rounds: plan.rounds, time: UNTIL_TIME })
     }
 }
@@ -328,16 +330,16 @@ const UNTIL_TIME: Duration = Duration::from_secs(600);
 
 impl PlanArgs {
     /// A strategy that was asked for by name is not skipped in silence.
-    fn asks_only_what_there_is(&self) -> Result<()> {
-        let known = strategy::driven_by_one_thread();
+    fn asks_only_what_there_is(&self, known: &[&dyn Strategy]) -> Result<()> {
+        let driven = strategy::driven_by_one_thread(known);
         let is_unsupported = |name: &&String| {
-            strategy::find(&[name]).is_ok_and(|found| found.len() == 1) && !known.contains(&name.as_str())
+            strategy::find_among(known, &[name]).is_ok_and(|found| found.len() == 1) && !driven.contains(&name.as_str())
         };
         match self.strategies.iter().find(is_unsupported) {
             Some(name) if self.driver != Driver::Threads => Err(Error::usage(format!(
                 "strategy {name}: {}; supported: {}",
                 strategy::UNSUPPORTED,
-                known.join(", ")
+                driven.join(", ")
             ))),
             _ => Ok(()),
         }

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use redis_lost_updates::error::Result;
-use redis_lost_updates::record::{Run, write_whole};
-use redis_lost_updates::server::Wanted;
-use redis_lost_updates::summary::Summary;
-use redis_lost_updates::verdict::Promise;
-use redis_lost_updates::{law, report, strategy};
+use crate::error::Result;
+use crate::record::{Run, write_whole};
+use crate::server::Wanted;
+use crate::strategy::Strategy;
+use crate::summary::Summary;
+use crate::verdict::Promise;
+use crate::{law, report};
 
-use crate::STOP;
-use crate::args::Cli;
-use crate::output::print;
+use super::STOP;
+use super::args::Cli;
+use super::output::print;
 
-pub(crate) fn render(dir: &Path) -> Result<()> {
+pub(super) fn render(dir: &Path) -> Result<()> {
     let run = Run::read(dir)?;
     let page = dir.join("index.html");
     write_whole(&page, report::render(&Summary::of(&run), &run).as_bytes())?;
@@ -21,7 +22,7 @@ pub(crate) fn render(dir: &Path) -> Result<()> {
 }
 
 /// Every strategy, by promise; what the server at hand cannot run is marked, if there is a server without fetching one.
-pub(crate) fn list(cli: &Cli) -> Result<()> {
+pub(super) fn list(cli: &Cli, known: &[&dyn Strategy]) -> Result<()> {
     let wanted = Wanted { offline: true, ..cli.server.wanted() };
     let server = match wanted.resolve(&STOP, &mut |_| ()) {
         Err(error) if cli.server.is_particular() => return Err(error),
@@ -32,7 +33,7 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
             Promise::Exact => "exact: must not lose or double an update      round trips\n",
             Promise::Lossy => "\nlossy: known to be wrong, kept as controls    round trips\n",
         })?;
-        for strategy in strategy::ALL.iter().filter(|strategy| strategy.info().promise == promise) {
+        for strategy in known.iter().filter(|strategy| strategy.info().promise == promise) {
             let why_not = server.as_ref().map_or(Ok(None), |server| strategy.unavailable(server))?;
             let mark = why_not.map_or_else(String::new, |why| format!(" [not on this server: {why}]"));
             print(&format!(
@@ -44,7 +45,7 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
         }
     }
     let of = |share: bool| {
-        let forms = strategy::ALL.iter().filter_map(|strategy| strategy.machines());
+        let forms = known.iter().filter_map(|strategy| strategy.machines());
         forms
             .filter(|form| form.share_a_connection() == share)
             .map(|form| form.info().name)
@@ -57,7 +58,7 @@ pub(crate) fn list(cli: &Cli) -> Result<()> {
     ))
 }
 
-pub(crate) fn predict(threads: &[u16], keys: usize) -> Result<()> {
+pub(super) fn predict(threads: &[u16], keys: usize) -> Result<()> {
     let counters = if keys == 1 { "one counter".to_owned() } else { format!("{keys} counters used evenly") };
     print(&format!("GET and SET on {counters}, clients without a pause:\n\nthreads    lost  surviving\n"))?;
     for &threads in threads {

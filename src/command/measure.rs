@@ -1,26 +1,33 @@
 //! `report`: measures the plan, writes the folder, shows what is in it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::record::{Folder, Machine, Run, write_whole};
-use redis_lost_updates::summary::Summary;
-use redis_lost_updates::until::{Decision, percent};
-use redis_lost_updates::verdict::Promise;
-use redis_lost_updates::{explain, report, strategy, trial};
+use crate::error::{Error, Result};
+use crate::record::{Folder, Machine, Run, write_whole};
+use crate::strategy::Strategy;
+use crate::summary::Summary;
+use crate::until::{Decision, percent};
+use crate::verdict::Promise;
+use crate::{explain, report, strategy, trial};
 
-use crate::args::{Cli, OutputArgs};
-use crate::output::{Said, coloured, json, print};
-use crate::progress::Progress;
-use crate::{BROKEN, FAILED, STOP};
+use super::args::{Cli, OutputArgs};
+use super::output::{Said, coloured, json, print};
+use super::progress::Progress;
+use super::{BROKEN, FAILED, STOP};
 
 /// What a run printed, in its folder.
 const SUMMARY: &str = "summary.txt";
 
-pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
-    let strategies = strategy::find(&cli.plan.strategies())?;
-    let plan = cli.plan.plan(strategies.len())?;
+pub(super) fn measure(
+    cli: &Cli,
+    known: &[&dyn Strategy],
+    own: &[&dyn Strategy],
+    words: &[OsString],
+) -> Result<ExitCode> {
+    let strategies = strategy::find_among(known, &cli.plan.strategies(own))?;
+    let plan = cli.plan.plan(strategies.len(), known)?;
     let goal = cli.plan.goal(&plan);
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
         return Err(Error::usage("--until waits for exact strategies, and --strategies names none"));
@@ -30,7 +37,7 @@ pub(crate) fn measure(cli: &Cli) -> Result<ExitCode> {
     trial::check_room(&plan, &server, &strategies)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());
-    machine.add("command", command_line());
+    machine.add("command", command_line(words));
     if let Some(goal) = goal {
         machine.add("until", format!("±{}", percent(goal.within)));
     }
@@ -120,8 +127,10 @@ fn default_folder(machine: &Machine) -> PathBuf {
 }
 
 /// The command as it was typed, for the page's recipe; a URL with a password in it is left out.
-fn command_line() -> String {
-    let words = std::env::args().skip(1).map(|word| {
+fn command_line(words: &[OsString]) -> String {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    let program = words.first().and_then(|program| Path::new(program).file_stem()).map(|name| name.to_os_string());
+    let words = words.iter().skip(1).map(text).map(|word| {
         let is_secret = word.contains("://") && (word.contains('@') || word.contains("pass="));
         if !is_secret {
             return word;
@@ -129,5 +138,8 @@ fn command_line() -> String {
         let flag = word.split_once('=').filter(|(name, _)| *name == "--redis-url");
         flag.map_or_else(|| "$REDIS_URL".to_owned(), |(name, _)| format!("{name}=$REDIS_URL"))
     });
-    std::iter::once("report".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once(program.as_ref().map_or_else(|| "report".to_owned(), text))
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use redis_lost_updates::compare::{Comparison, Options, part};
-use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::record::{Run, write_whole};
-use redis_lost_updates::report::comparison;
+use crate::compare::{Comparison, Options, part};
+use crate::error::{Error, Result};
+use crate::record::{Run, write_whole};
+use crate::report::comparison;
 
-use crate::BROKEN;
-use crate::args::CompareArgs;
-use crate::output::{coloured, json, print};
+use super::BROKEN;
+use super::args::CompareArgs;
+use super::output::{coloured, json, print};
 
-pub(crate) fn compare(args: &CompareArgs) -> Result<ExitCode> {
+pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let options = Options { trust_shift: args.trust_shift };
     let compared = Comparison::of((&args.before, &before), (&args.after, &after), options);

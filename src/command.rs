@@ -1,0 +1,96 @@
+//! The command line: argv, paths, progress on stderr, exit codes. What it says and does is the other rooms'.
+//!
+//! A room of the library and not of the program, so that a crate with strategies of its own gets all of it by one call.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+
+mod args;
+mod compare;
+mod judge;
+mod live;
+mod measure;
+mod output;
+mod progress;
+mod shell;
+mod show;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+
+use crate::error::{Error, Result};
+use crate::strategy::{self, ALL, Strategy};
+use args::{Cli, Command};
+
+/// Raised by Ctrl-C and SIGTERM: the run ends after the update it is in.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// An exact strategy broke its promise, or a comparison found what it was to look out for.
+const BROKEN: u8 = 1;
+/// Bad usage, no server, or the run could not finish.
+const FAILED: u8 = 2;
+
+/// Everything the program `report` does, for `own` strategies beside those of this crate: measures them, writes the
+/// folder with its page, compares runs, explains a loss. `args` begins with the program's name, as
+/// [`std::env::args_os`] does. Without `--strategies` the default plan's strategies race with `own` ones before them.
+///
+/// ```no_run
+/// # use redis_lost_updates::strategy::{Strategy, find};
+/// # let mine: &dyn Strategy = find(&["incr"]).unwrap()[0];
+/// fn main() -> std::process::ExitCode {
+///     # let mine: &dyn redis_lost_updates::strategy::Strategy = redis_lost_updates::strategy::find(&["incr"]).unwrap()[0];
+///     redis_lost_updates::run(&[mine], std::env::args_os())
+/// }
+/// ```
+///
+/// It takes over Ctrl-C and SIGTERM, which end a run in order, and is to be called once in a process. The exit code is 0
+/// if every exact strategy kept its promise, 1 if one broke it, 2 if the run could not finish.
+pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => return shell::explain(&error),
+    };
+    if let Err(error) = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            // Asked twice: go at once. The private server's keeper ends it, whatever becomes of us.
+            std::process::exit(FAILED.into());
+        }
+    }) {
+        eprintln!("report: Ctrl-C will not end the run in order: {error}");
+    }
+    known(own).and_then(|known| obey(&cli, &known, own, &words)).unwrap_or_else(|error| {
+        eprintln!("report: {error}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// The strategies there are: `own` ones first.
+fn known<'a>(own: &[&'a dyn Strategy]) -> Result<Vec<&'a dyn Strategy>> {
+    let known: Vec<&dyn Strategy> = own.iter().chain(ALL).copied().collect();
+    let name = |at: usize| known[at].info().name;
+    match (0..known.len()).find(|&at| (0..at).any(|earlier| name(earlier) == name(at))) {
+        Some(at) => Err(Error::usage(format!("strategy {}: there are two of this name; rename yours", name(at)))),
+        None => Ok(known),
+    }
+}
+
+fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsString]) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match &cli.command {
+        None => measure::measure(cli, known, own, words),
+        Some(Command::Render { dir }) => show::render(dir).map(done),
+        Some(Command::List) => show::list(cli, known).map(done),
+        Some(Command::Compare(args)) => compare::compare(args),
+        Some(Command::Explain { strategy, threads }) => judge::explain(cli, known, strategy, usize::from(*threads)),
+        Some(Command::Predict { threads, keys }) => show::predict(threads, usize::from(*keys)).map(done),
+        Some(Command::Check { file, initial, last }) => judge::check(file, *initial, *last),
+        Some(Command::Demo { threads, updates }) => judge::demo(cli, usize::from(*threads), *updates),
+        Some(Command::Completions { shell }) => shell::completions(*shell).map(done),
+        Some(Command::Man) => shell::man().map(done),
+        Some(Command::SecondProcess) => {
+            strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock(), None).map(done)
+        }
+    }
+}
