@@ -8,6 +8,12 @@ use redis_protocol::resp2::types::RangeFrame;
 
 use crate::error::BoxError;
 
+/// Lists within lists go this deep at most, as in the redis crate: no reply to an update has more than one.
+const DEEPEST: usize = 100;
+
+/// The longest reply that is waited for, in bytes: those to an update are a line.
+const LONGEST: usize = 1 << 16;
+
 /// Requests on their way out, and how many replies they ask for.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -76,9 +82,15 @@ impl<'a> Reply<'a> {
     /// The reply that `bytes` begin with and its length, or nothing if its end has not come yet.
     ///
     /// # Errors
-    /// These are no reply.
+    /// These are no reply, or one that is too long or too deep to be one of ours.
     pub fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, BoxError> {
-        let frame = decode_range(bytes).map_err(|e| format!("what came is no reply: {e}"))?;
+        if is_too_deep(bytes) {
+            return Err(format!("invalid reply: lists within lists, more than {DEEPEST} deep").into());
+        }
+        let frame = decode_range(bytes).map_err(|e| format!("invalid reply: {e}"))?;
+        if frame.is_none() && bytes.len() > LONGEST {
+            return Err(format!("invalid reply: it is longer than {LONGEST} bytes").into());
+        }
         Ok(frame.map(|(frame, length)| (Self::of(&frame, bytes), length)))
     }
 
@@ -96,6 +108,45 @@ impl<'a> Reply<'a> {
             })),
         }
     }
+}
+
+/// Whether the lists that `bytes` begin with lie deeper within each other than any reply of ours: the parser calls itself
+/// for each of them, and a stack has an end. Anything else that is wrong is left to the parser.
+fn is_too_deep(bytes: &[u8]) -> bool {
+    if bytes.first() != Some(&b'*') {
+        return false;
+    }
+    // What is still to come of each list that has begun.
+    let (mut open, mut depth, mut at) = ([0_u64; DEEPEST], 0, 0);
+    loop {
+        let Some((kind, number, next)) = header(bytes, at) else { return false };
+        at = next;
+        match (kind, number) {
+            (b'*', Some(1..)) if depth == DEEPEST => return true,
+            (b'*', Some(length @ 1..)) => {
+                open[depth] = length;
+                depth += 1;
+                continue;
+            }
+            (b'$', Some(length)) => at = at.saturating_add(length as usize).saturating_add(2),
+            _ => {}
+        }
+        while depth > 0 && open[depth - 1] == 1 {
+            depth -= 1;
+        }
+        if depth == 0 {
+            return false;
+        }
+        open[depth - 1] -= 1;
+    }
+}
+
+/// The line at `at`: its kind, its number unless it is negative or none, and where the next one begins.
+fn header(bytes: &[u8], at: usize) -> Option<(u8, Option<u64>, usize)> {
+    let (&kind, rest) = bytes.get(at..)?.split_first()?;
+    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    let number = std::str::from_utf8(&rest[..end]).ok().and_then(|digits| digits.parse().ok());
+    Some((kind, number, at + 1 + end + 2))
 }
 
 /// Appends one command to `packed`, as the server reads it. Allocates nothing once `packed` has its size.
@@ -161,5 +212,50 @@ mod tests {
             }
         }
         assert!(Reply::read(b"HTTP/1.1 400 Bad Request\r\n").is_err());
+    }
+
+    /// A list of `filler` and a list of the same, `depth` lists in all.
+    fn nested(depth: usize, filler: &str) -> String {
+        let length = filler.lines().count() + 1;
+        format!("*{length}\r\n{filler}").repeat(depth) + ":1\r\n"
+    }
+
+    #[test]
+    fn a_reply_may_be_deep_and_not_bottomless() {
+        for filler in ["", ":7\r\n", "+OK\r\n", "*0\r\n", "*-1\r\n", "$-1\r\n", "$4\r\n*9\r\n\r\n"] {
+            // A text of two lines is one element.
+            let filler_lines = if filler.starts_with("$4") { "x\r\n" } else { filler };
+            let text = |depth| nested(depth, filler_lines).replace("x\r\n", filler);
+            let deep = text(DEEPEST);
+            assert_eq!(Reply::read(deep.as_bytes()).unwrap(), Some((Reply::List(None), deep.len())), "{filler:?}");
+            for depth in [DEEPEST + 1, 50_000, 1_000_000] {
+                assert!(Reply::read(text(depth).as_bytes()).is_err(), "{filler:?} {depth}");
+            }
+        }
+        // Many beside each other are not deep.
+        let wide = format!("*1000\r\n{}", "*1\r\n+OK\r\n".repeat(1_000));
+        assert_eq!(Reply::read(wide.as_bytes()).unwrap(), Some((Reply::List(None), wide.len())));
+    }
+
+    #[test]
+    fn a_reply_that_never_ends_is_given_up() {
+        for beginning in ["-", "$9223372036854775807\r\n", "*9999999\r\n"] {
+            let filler = if beginning == "-" { "no" } else { ":1\r\n" };
+            let endless = beginning.to_owned() + &filler.repeat(LONGEST);
+            assert_eq!(Reply::read(&endless.as_bytes()[..LONGEST]).unwrap(), None, "{beginning}");
+            assert!(Reply::read(&endless.as_bytes()[..=LONGEST]).is_err(), "{beginning}");
+        }
+    }
+
+    /// What the redis crate, which reads for threads and tasks, makes of the same.
+    #[test]
+    fn the_redis_crate_ends_too() {
+        assert!(redis::parse_redis_value(nested(99, "").as_bytes()).is_ok());
+        for hostile in [nested(50_000, ""), nested(50_000, ":7\r\n"), "*9223372036854775807\r\n:1\r\n".to_owned()] {
+            assert!(redis::parse_redis_value(hostile.as_bytes()).is_err());
+        }
+        for hostile in ["$9223372036854775807\r\nx", "*2147483647\r\n", "%2147483647\r\n", "$-2\r", "~-7\r"] {
+            assert!(redis::parse_redis_value(hostile.as_bytes()).is_err(), "{hostile}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use redis::{Connection, ConnectionAddr};
@@ -27,14 +27,14 @@ impl<T: Read + Write + Source + Send> Socket for T {}
 
 /// A socket as the system gives it, which blocks.
 trait Stream: Read + Write {
-    /// Gives up waiting for a reply after a while.
-    fn impatient(&self) -> std::io::Result<()>;
+    /// Gives up a read after so long.
+    fn wait_at_most(&self, time: Duration) -> std::io::Result<()>;
     fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>>;
 }
 
 impl Stream for TcpStream {
-    fn impatient(&self) -> std::io::Result<()> {
-        self.set_read_timeout(Some(RESPONSE_TIMEOUT))
+    fn wait_at_most(&self, time: Duration) -> std::io::Result<()> {
+        self.set_read_timeout(Some(time))
     }
 
     fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
@@ -44,8 +44,8 @@ impl Stream for TcpStream {
 }
 
 impl Stream for UnixStream {
-    fn impatient(&self) -> std::io::Result<()> {
-        self.set_read_timeout(Some(RESPONSE_TIMEOUT))
+    fn wait_at_most(&self, time: Duration) -> std::io::Result<()> {
+        self.set_read_timeout(Some(time))
     }
 
     fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
@@ -145,9 +145,11 @@ pub(crate) fn after(made: usize, wanted: usize, refusal: Error) -> Error {
     }
 }
 
-/// Sends `hello` and waits until each of its commands is answered.
+/// Sends `hello` and waits until each of its commands is answered: all of them within [`RESPONSE_TIMEOUT`], however many
+/// pieces the answers come in.
 fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket>, BoxError> {
-    stream.impatient()?;
+    let since = Instant::now();
+    stream.wait_at_most(RESPONSE_TIMEOUT)?;
     // A server that has no room says so and hangs up: what it said is worth more than our broken pipe.
     let sent = stream.write_all(hello.bytes());
     let (mut heard, mut answered) = (Vec::new(), 0);
@@ -164,6 +166,11 @@ fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket
                     0 => return Err("the server hung up".into()),
                     length => heard.extend_from_slice(&more[..length]),
                 }
+                let left = RESPONSE_TIMEOUT.saturating_sub(since.elapsed());
+                if left.is_zero() {
+                    return Err(format!("no whole reply within {} s", RESPONSE_TIMEOUT.as_secs()).into());
+                }
+                stream.wait_at_most(left)?;
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn reply<'a>(value: &'a Value, error: &'a mut String) -> Result<Reply
             None => Reply::List(None),
             Some(first) => Reply::List(words(first, error)),
         },
-        other => return Err(format!("what came is no reply: {other:?}").into()),
+        other => return Err(format!("invalid reply: {other:?}").into()),
     })
 }
 
