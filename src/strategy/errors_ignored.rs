@@ -8,6 +8,9 @@
 //!
 //! The limit is set on the measured server while this strategy is open, and put back afterwards; on a server that is not
 //! ours only if that was allowed.
+//!
+//! What it cannot tell: a refusal from an acknowledgement. Every answered update is acknowledged without a value; a lost
+//! connection is seen, and leaves the update unknown.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -15,7 +15,7 @@ use redis::{Cmd, Connection};
 
 use crate::error::{BoxError, Error, Result};
 use crate::server::{Private, Server};
-use crate::strategy::toolkit::{successor, told_or_refused};
+use crate::strategy::toolkit::{successor, told_or_refused, written};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -60,7 +60,7 @@ fn replica(server: &Server) -> Result<Server> {
 impl Updater for Behind {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         let told = Cmd::get(key).query::<Option<i64>>(&mut self.replica).and_then(successor).and_then(|value| {
-            Cmd::set(key, value).exec(&mut self.primary)?;
+            written(Cmd::set(key, value).query(&mut self.primary)?)?;
             Ok(value)
         });
         told_or_refused(told)

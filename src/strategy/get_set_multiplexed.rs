@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::toolkit::{Bridge, GetThenSet, boxed, successor, told_or_refused};
+use crate::strategy::toolkit::{Bridge, GetThenSet, boxed, successor, told_or_refused, written};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -36,7 +36,7 @@ impl Updater for Sharing {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         let Self { connection, bridge } = self;
         let told = bridge.ask(connection, &Cmd::get(key)).and_then(successor).and_then(|value| {
-            bridge.ask::<()>(connection, &Cmd::set(key, value))?;
+            written(bridge.ask(connection, &Cmd::set(key, value))?)?;
             Ok(value)
         });
         told_or_refused(told)

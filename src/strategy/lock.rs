@@ -17,7 +17,7 @@ use redis::{Connection, ErrorKind, RedisError, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::toolkit::{Backoff, ask, load, own_connections, successor};
+use crate::strategy::toolkit::{Backoff, ask, load, own_connections, successor, written};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -83,7 +83,7 @@ impl Section {
     /// Writes the counter.
     pub(super) fn write(&mut self, key: &str, value: i64) -> RedisResult<()> {
         let text = value.to_string();
-        ask(&mut self.connection, &mut self.packed, &[b"SET", key.as_bytes(), text.as_bytes()])
+        written(ask(&mut self.connection, &mut self.packed, &[b"SET", key.as_bytes(), text.as_bytes()])?)
     }
 
     /// Gives the lock back; false if it was not ours any more.

@@ -9,6 +9,9 @@
 //! Each update here comes with an event of 1,000 bytes kept beside the counter, as a log shipper would send it, so that a
 //! batch of 100 is larger than one read. The counter is read back only after a moment's wait, when the server has
 //! surely dropped the connections.
+//!
+//! What it cannot tell: whether an update was refused, left unanswered or done twice. It reads no reply, so every update is
+//! acknowledged without a value, and only the count at the end speaks.
 
 use std::time::Duration;
 

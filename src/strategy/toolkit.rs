@@ -12,7 +12,9 @@ mod one_command;
 mod scripts;
 mod watching;
 
-pub(crate) use asking::{END, ask, get_then_set, incr, read_successor, refused_or_unknown, successor, told_or_refused};
+pub(crate) use asking::{
+    END, ask, get_then_set, incr, read_successor, refused_or_unknown, successor, told_or_refused, written,
+};
 pub(crate) use backoff::Backoff;
 pub(crate) use bridge::Bridge;
 pub(crate) use connections::{boxed, own_connections};
@@ -20,4 +22,4 @@ pub(crate) use get_then_set::GetThenSet;
 pub(crate) use offset::Offset;
 pub(crate) use one_command::{OneCommand, ask_incr};
 pub(crate) use scripts::{Scripted, load};
-pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, set_if_untouched};
+pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

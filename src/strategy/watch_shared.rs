@@ -8,12 +8,12 @@
 //! <https://github.com/redis-rs/redis-rs/issues/1185>.
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, RedisResult};
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::toolkit::{Bridge, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, successor};
+use crate::strategy::toolkit::{Bridge, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, is_done, successor};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -39,11 +39,12 @@ impl Sharing {
         let Self { connection, bridge } = self;
         bridge.ask::<()>(connection, Cmd::new().arg("WATCH").arg(key))?;
         let value = successor(bridge.ask(connection, &Cmd::get(key))?)?;
+        // Sent as one, so that only the watch is shared and not the MULTI. By hand, since the crate's own transaction does
+        // not tell an EXEC that was refused from an invalid reply.
         let mut transaction = redis::pipe();
-        transaction.atomic().set(key, value);
-        // Sent as one, so that only the watch is shared and not the MULTI.
-        let done: Value = bridge.wait(transaction.query_async(connection))??;
-        Ok((done != Value::Nil).then_some(value))
+        transaction.cmd("MULTI").cmd("SET").arg(key).arg(value).cmd("EXEC");
+        let mut replies = bridge.wait(connection.send_packed_commands(&transaction, 0, 3))??;
+        Ok(is_done(replies.pop().unwrap_or_default())?.then_some(value))
     }
 }
 

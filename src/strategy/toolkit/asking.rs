@@ -1,6 +1,6 @@
 //! One command and its reply: how it is sent, and what its reply or its error means for the update.
 
-use redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult};
+use redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 
 use crate::error::{BoxError, Result};
 use crate::resp::{Reply, pack};
@@ -28,6 +28,14 @@ pub(crate) fn ask<T: FromRedisValue>(
     Ok(redis::from_redis_value(reply)?)
 }
 
+/// What a SET without conditions answered: anything but OK is no acknowledgement.
+pub(crate) fn written(reply: Value) -> RedisResult<()> {
+    match reply {
+        Value::Okay => Ok(()),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "SET did not answer OK"))),
+    }
+}
+
 /// What an update told its value means for the history, or what its error means.
 pub(crate) fn told_or_refused(told: RedisResult<i64>) -> Result<Update, BoxError> {
     told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))
@@ -50,7 +58,7 @@ pub(crate) fn successor(value: Option<i64>) -> RedisResult<i64> {
 /// GET, add one, SET on `connection`, with whatever may come in between: the whole of several strategies.
 pub(crate) fn get_then_set(connection: &mut impl ConnectionLike, key: &str) -> Result<Update, BoxError> {
     let told = Cmd::get(key).query::<Option<i64>>(connection).and_then(successor).and_then(|value| {
-        Cmd::set(key, value).exec(connection)?;
+        written(Cmd::set(key, value).query(connection)?)?;
         Ok(value)
     });
     told_or_refused(told)

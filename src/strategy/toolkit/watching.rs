@@ -25,8 +25,12 @@ pub(crate) fn set_if_untouched(
     pack(packed, &[b"SET", key.as_bytes(), value.to_string().as_bytes()]);
     pack(packed, &[b"EXEC"]);
     let mut replies = connection.req_packed_commands(packed, 0, 3)?;
-    // EXEC's own reply says it all: an error before it makes it an error too.
-    match replies.pop().unwrap_or_default().extract_error()? {
+    is_done(replies.pop().unwrap_or_default())
+}
+
+/// What EXEC's own reply says; it says it all, since an error before it makes it an error too.
+pub(crate) fn is_done(exec: Value) -> RedisResult<bool> {
+    match exec.extract_error()? {
         Value::Nil => Ok(false),
         Value::Array(_) => Ok(true),
         _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC answered neither a list nor nil"))),
