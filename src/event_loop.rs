@@ -115,7 +115,7 @@ impl EventLoop {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
         let racers: Vec<Racer> =
-            (work.iter().zip(&self.clients)).map(|(work, client)| Racer::new(work.updates, client.batch())).collect();
+            (work.iter().zip(&self.clients)).map(|(work, client)| Racer::new(work, client.batch())).collect();
         let (zero, cpu_before) = (Instant::now(), thread_cpu_ns());
         let schedule = timetable.map(|table| Schedule { table, start_ns: start_of(zero, 1) });
         let mut race = Race {
@@ -179,11 +179,13 @@ impl Race<'_> {
 
     /// Everybody's first requests: in one burst, or when they are due.
     fn start(&mut self) {
+        let of_all = self.schedule.as_ref().map_or_else(|| self.now(), |schedule| schedule.start_ns);
         for line in 0..self.house.lines.len() {
             let lost = self.house.lines[line].lost.clone();
             for client in self.members(line) {
                 let now = self.now();
-                self.racers[client].laps.start(self.schedule.as_ref().map_or(now, |schedule| schedule.start_ns));
+                let from = if self.schedule.is_some() { of_all } else { now };
+                self.racers[client].laps.start(from, of_all, self.limits);
                 match &lost {
                     Some(why) => self.give_up(client, why, now),
                     None if self.racers[client].laps.goes_on(self.limits) => self.go_on(client, now),

@@ -6,12 +6,15 @@
 //! and touched before the barrier.
 //!
 //! In an *open loop* ([`race_on_schedule`]) the clock is read once more: before each hand-over, when its turn has come.
+//!
+//! All workers start at one instant, for which they sleep, and stop at one: a worker that left the barrier and ran while
+//! the others had yet to be woken would have the server to itself. A worker's own start is stamped when it really runs.
 
 mod laps;
 mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,14 +36,17 @@ pub struct Work {
     pub keys: Arc<[String]>,
     /// Which counters this worker's updates go to, walked round and round.
     pub sequence: Arc<[u16]>,
-    /// How many updates.
+    /// How many updates, at most.
     pub updates: u64,
+    /// How many of them have their events allocated before the start; for those beyond, room is made as they come, which
+    /// costs the client that does more than was expected a few page faults, and not its place in the race.
+    pub room: u64,
 }
 
 impl Work {
     /// `updates` updates of one counter.
     pub fn one_key(key: &str, updates: u64) -> Self {
-        Self { keys: [key.to_owned()].into(), sequence: [0].into(), updates }
+        Self { keys: [key.to_owned()].into(), sequence: [0].into(), updates, room: updates }
     }
 }
 
@@ -49,8 +55,7 @@ impl Work {
 pub struct Limits<'a> {
     /// Raised when the run is to end now (Ctrl-C): every worker stops after the update it is in.
     pub stop: &'a AtomicBool,
-    /// A worker stops so long after its own start (with a timetable: after that of all), once the update it is in is done,
-    /// even if updates are left.
+    /// A worker stops so long after the start of all, once the update it is in is done, even if updates are left.
     pub deadline: Duration,
 }
 
@@ -59,8 +64,8 @@ pub struct Limits<'a> {
 pub struct Lane {
     /// One event for every update attempted, in order.
     pub events: Vec<Event>,
-    /// When it passed the barrier, or made its first request, in nanoseconds since the race's zero; with a timetable, when
-    /// that starts for all.
+    /// When it first ran, or made its first request, in nanoseconds since the race's zero; with a timetable, when that
+    /// starts for all.
     pub start_ns: u64,
     /// When its last update was done; with a timetable, not before that is over, unless the client had to stop.
     pub end_ns: u64,
@@ -143,26 +148,22 @@ fn race_paced(
     assert_eq!(work.len(), updaters.len(), "work for every updater");
     let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
     let clients = seats.len();
-    let barrier = Barrier::new(clients);
-    let start = AtomicU64::new(0);
+    let (barrier, arrived, start) = (Barrier::new(clients), AtomicUsize::new(0), AtomicU64::new(0));
     let zero = Instant::now();
     let lanes: Vec<std::thread::Result<Lane>> = pool.broadcast(|thread| {
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
-        let mut laps = Laps::of(work.updates, updater.batch());
-        let is_leader = barrier.wait().is_leader();
-        let turns = timetable.map(|table| {
-            sharpen_sleep();
-            if is_leader {
-                start.store(start_of(zero, clients), Ordering::Relaxed);
-            }
-            // Orders the store above before every load below.
-            barrier.wait();
-            let start_ns = start.load(Ordering::Relaxed);
-            Turns { table, client: thread.index(), start_ns, zero, stop: limits.stop }
-        });
+        let mut laps = Laps::of(work, updater.batch());
+        sharpen_sleep();
+        if arrived.fetch_add(1, Ordering::Relaxed) + 1 == clients {
+            start.store(start_of(zero, clients), Ordering::Relaxed);
+        }
+        // Orders the store above before every load below.
+        barrier.wait();
+        let start_ns = start.load(Ordering::Relaxed);
+        let turns = Turns { table: timetable, client: thread.index(), start_ns, zero, stop: limits.stop };
         // Caught here, so that one panicking worker cannot leave the others waiting or take the process down.
-        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, turns.as_ref(), limits, zero, &mut laps)))?;
+        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &turns, limits, &mut laps)))?;
         Ok(laps.lane)
     });
     let mut heat = Heat { lanes: Vec::with_capacity(lanes.len()) };
@@ -178,23 +179,15 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("no message").lines().next().unwrap_or_default().to_owned()
 }
 
-fn run(
-    updater: &mut dyn Updater,
-    work: &Work,
-    turns: Option<&Turns<'_>>,
-    limits: Limits<'_>,
-    zero: Instant,
-    laps: &mut Laps,
-) {
-    let now = || zero.elapsed().as_nanos() as u64;
+fn run(updater: &mut dyn Updater, work: &Work, turns: &Turns<'_>, limits: Limits<'_>, laps: &mut Laps) {
     let cpu_before = thread_cpu_ns();
-    laps.start(turns.map_or_else(now, |turns| turns.start_ns));
+    laps.start(turns.await_start(), turns.start_ns, limits);
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
     while laps.goes_on(limits) {
-        let begin_ns = match turns {
+        let begin_ns = match turns.table {
             None => laps.lane.end_ns,
-            Some(turns) => match turns.await_turn(laps.last_of_next(batch), limits.deadline) {
+            Some(table) => match turns.await_turn(table, laps.last_of_next(batch), limits.deadline) {
                 Some(begin_ns) => begin_ns,
                 None => break,
             },
@@ -204,12 +197,12 @@ fn run(
             [key] => updater.update(key).map(|update| laps.done.push(update)),
             _ => updater.update_batch(&keys, &mut laps.done),
         };
-        laps.write_down(ending, now());
+        laps.write_down(ending, turns.now());
     }
     if laps.are_done()
-        && let Some(turns) = turns
+        && let Some(table) = turns.table
     {
-        laps.lane.end_ns = turns.await_end().unwrap_or(laps.lane.end_ns);
+        laps.lane.end_ns = turns.await_end(table).unwrap_or(laps.lane.end_ns);
     }
     laps.lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
 }

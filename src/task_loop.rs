@@ -113,7 +113,7 @@ impl TaskLoop {
         }
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         let laps = work.iter().zip(&self.clients);
-        let laps: Vec<Laps> = laps.map(|(work, client)| Laps::of(work.updates, client.machine.batch())).collect();
+        let laps: Vec<Laps> = laps.map(|(work, client)| Laps::of(work, client.machine.batch())).collect();
         let stop = Arc::default();
         let bounds = Bounds { zero: Instant::now(), stop: Arc::clone(&stop), deadline: limits.deadline };
         let clients = std::mem::take(&mut self.clients).into_iter().zip(work).zip(laps);
@@ -173,7 +173,7 @@ impl Client {
         let limits = Limits { stop: &bounds.stop, deadline: bounds.deadline };
         let batch = self.machine.batch();
         let mut keys = Vec::with_capacity(batch);
-        laps.start(now());
+        laps.start(now(), 0, limits);
         while laps.goes_on(limits) {
             let begin_ns = laps.lane.end_ns;
             laps.hand_over(&work, batch, begin_ns, &mut keys);

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use redis::Connection;
 
-use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
@@ -30,11 +29,14 @@ use clients::Clients;
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
 
-/// A trial that is sized by time has room for so many times the updates that its warm-up says it will take.
+/// A trial that is sized by time allocates beforehand for so many times the updates that its warm-up says it will take.
 const ROOM: u64 = 3;
 
 /// And for so many hand-overs of each client, however slow its warm-up was: one starved client can stretch it a lot.
 const AT_LEAST: u64 = 100;
+
+/// Room for every update that there is.
+const ALL: u64 = u64::MAX;
 
 /// The most updates of one trial that is sized by time: with its check it stays under 1 GiB, however fast the strategy is.
 const MOST: u64 = 10_000_000;
@@ -105,7 +107,7 @@ impl<'a> Crew<'a> {
     /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
     /// errors here: they are unknown outcomes in the trial.
     pub fn trial(&mut self, updates: u64, deadline: Duration) -> Result<Trial> {
-        self.judged(&|_| updates, None, deadline)
+        self.judged(&|_| updates, ALL, None, deadline)
     }
 
     /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up go on
@@ -114,13 +116,14 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// As [`Crew::trial`].
     pub fn trial_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Trial> {
-        self.judged(&|client| timetable.updates_of(client), Some(timetable), deadline)
+        self.judged(&|client| timetable.updates_of(client), ALL, Some(timetable), deadline)
     }
 
     /// Resets, races as [`Crew::race`] does, reads back and judges.
     fn judged(
         &mut self,
         updates: &dyn Fn(usize) -> u64,
+        room: u64,
         timetable: Option<&Timetable>,
         deadline: Duration,
     ) -> Result<Trial> {
@@ -128,7 +131,7 @@ impl<'a> Crew<'a> {
             self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
         }
         let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
-        let heat = self.race(updates, timetable, deadline)?;
+        let heat = self.race(updates, room, timetable, deadline)?;
         let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
         let mut found = Vec::with_capacity(self.keys.len());
         for key in &*self.keys {
@@ -148,10 +151,12 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Races `updates(client)` updates by each client: as fast as they are acknowledged, or by a timetable.
+    /// Races `updates(client)` updates by each client, `room` of them allocated for beforehand: as fast as they are
+    /// acknowledged, or by a timetable.
     fn race(
         &mut self,
         updates: &dyn Fn(usize) -> u64,
+        room: u64,
         timetable: Option<&Timetable>,
         deadline: Duration,
     ) -> Result<Heat> {
@@ -159,6 +164,7 @@ impl<'a> Crew<'a> {
             keys: self.keys.clone(),
             sequence: sequence.clone(),
             updates: updates(client),
+            room: updates(client).min(room),
         };
         let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
         self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
@@ -175,7 +181,7 @@ impl<'a> Crew<'a> {
         let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
         let mut updates = batch;
         loop {
-            let heat = self.race(&|_| updates, None, target * PATIENCE)?;
+            let heat = self.race(&|_| updates, ALL, None, target * PATIENCE)?;
             let span = heat.span_ns().max(1);
             if span >= enough
                 || self.stop.load(Ordering::Relaxed)
@@ -190,15 +196,16 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Races for `target`, with room for more updates than the `fits` of each client that a [warm-up](Crew::warm_up) said
-    /// would fit, and judges what became of them.
+    /// Races for `target` and judges what became of the updates, however many they are: events are allocated beforehand
+    /// for more than the `fits` of each client that a [warm-up](Crew::warm_up) said would fit, and for a client that does
+    /// more still as it goes.
     ///
     /// # Errors
     /// As [`Crew::trial`].
     pub fn timed_trial(&mut self, fits: u64, target: Duration) -> Result<Trial> {
         let batch = self.clients.batch() as u64;
         let most = (MOST / self.workload.threads as u64 / batch).max(1) * batch;
-        self.trial((fits * ROOM).max(AT_LEAST * batch).min(most), target)
+        self.judged(&|_| most, (fits * ROOM).max(AT_LEAST * batch), None, target)
     }
 
     /// Measures one trial of the planned size and pace, warm-up included. One that is sized by time ends by time: every
@@ -209,12 +216,12 @@ impl<'a> Crew<'a> {
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
         if let Some(timetable) = self.workload.timetable(size)? {
             // Warms the connections; how many updates there will be, the timetable says.
-            self.race(&|_| FEW, None, Duration::from_secs(5))?;
+            self.race(&|_| FEW, ALL, None, Duration::from_secs(5))?;
             return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
         }
         match size {
             Size::Updates(updates) => {
-                self.race(&|_| updates.min(FEW), None, Duration::from_secs(5))?;
+                self.race(&|_| updates.min(FEW), ALL, None, Duration::from_secs(5))?;
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
@@ -309,14 +316,10 @@ impl Trial {
 }
 
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
-    let condition = Condition {
-        driver: workload.driver,
-        transport: server.transport(),
-        skew: workload.skew,
-        offered_per_s: workload.pace.offered_per_s(),
-        ..Condition::of(strategy.info().name, workload.threads, workload.keys)
-    };
-    Record::blank(condition, strategy.info().promise)
+    let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
+    let blank =
+        Record::blank(strategy.info().name, strategy.info().promise, &transport, workload.threads, workload.keys, skew);
+    Record { driver: workload.driver.to_string(), offered_per_s: workload.pace.offered_per_s(), ..blank }
 }
 
 fn one_line(text: &str) -> String {
@@ -369,13 +372,12 @@ pub fn measure(
             let strategy = strategies[cell.strategy];
             watch.begins(strategy, &cell.workload, done);
             done += 1;
-            let blank = Record { trial: done as u32, round, ..blank(strategy, server, &cell.workload) };
             match &unavailable[cell.strategy] {
                 Some(why) => {
                     let note = Some(format!("skipped: {why}"));
-                    watch.keeps(Record { note, ..blank }, Vec::new(), None)?;
+                    watch.keeps(Record { round, note, ..blank(strategy, server, &cell.workload) }, Vec::new(), None)?;
                 }
-                None => measure_cell(plan, server, strategy, cell, blank, stop, watch)?,
+                None => measure_cell(plan, server, strategy, cell, round, stop, watch)?,
             }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
@@ -408,7 +410,7 @@ fn measure_cell(
     server: &Server,
     strategy: &dyn Strategy,
     cell: Cell,
-    blank: Record,
+    round: u32,
     stop: &AtomicBool,
     watch: &mut dyn Watch,
 ) -> Result<()> {
@@ -428,11 +430,11 @@ fn measure_cell(
         Ok(trial) => trial,
         Err(error) => {
             let error = Some(one_line(&error.to_string()));
-            watch.keeps(Record { error, ..blank }, Vec::new(), None)?;
+            watch.keeps(Record { round, error, ..blank(strategy, server, &workload) }, Vec::new(), None)?;
             return answers;
         }
     };
-    let record = Record { trial: blank.trial, round: blank.round, ..trial.record(strategy, server, &workload) };
+    let record = Record { round, ..trial.record(strategy, server, &workload) };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
     let latency = service.chain(response).collect();

@@ -1,7 +1,7 @@
 //! One client in one race of the event loop: its laps, and the replies it waits for.
 
 use crate::error::BoxError;
-use crate::race::Laps;
+use crate::race::{Laps, Work};
 
 pub(super) struct Racer {
     pub(super) laps: Laps,
@@ -17,14 +17,7 @@ pub(super) struct Racer {
 }
 
 impl Racer {
-    pub(super) fn new(updates: u64, batch: usize) -> Self {
-        Self {
-            laps: Laps::of(updates, batch),
-            ending: None,
-            owed: 0,
-            asked_ns: 0,
-            awaits_turn: false,
-            is_finished: false,
-        }
+    pub(super) fn new(work: &Work, batch: usize) -> Self {
+        Self { laps: Laps::of(work, batch), ending: None, owed: 0, asked_ns: 0, awaits_turn: false, is_finished: false }
     }
 }

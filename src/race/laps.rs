@@ -19,6 +19,8 @@ pub(crate) struct Laps {
     /// The next place in the sequence of keys.
     place: usize,
     left: u64,
+    /// When no more updates are begun, in nanoseconds since the race's zero.
+    over_ns: u64,
     /// Whether it was told to stop early.
     is_stopped: bool,
     failures: u32,
@@ -28,16 +30,17 @@ pub(crate) struct Laps {
 }
 
 impl Laps {
-    /// Everything it will write to is allocated here, and its pages are the process's own before the race: for `updates`
-    /// updates, handed over `batch` at once.
-    pub(crate) fn of(updates: u64, batch: usize) -> Self {
-        let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); updates as usize];
+    /// Everything it will write to is allocated here, and its pages are the process's own before the race: as far as its
+    /// work has room, handed over `batch` at once.
+    pub(crate) fn of(work: &Work, batch: usize) -> Self {
+        let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); work.room.min(work.updates) as usize];
         events.clear();
         Self {
             lane: Lane { events, ..Lane::default() },
             done: Vec::with_capacity(batch.max(1)),
             place: 0,
-            left: updates,
+            left: work.updates,
+            over_ns: u64::MAX,
             is_stopped: false,
             failures: 0,
             handed_from: 0,
@@ -45,9 +48,11 @@ impl Laps {
         }
     }
 
-    pub(crate) fn start(&mut self, now: u64) {
+    /// Starts now, in a race that started for all at `of_all`.
+    pub(crate) fn start(&mut self, now: u64, of_all: u64, limits: Limits<'_>) {
         self.lane.start_ns = now;
         self.lane.end_ns = now;
+        self.over_ns = of_all.saturating_add(u64::try_from(limits.deadline.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// How many updates the next hand-over takes, if the client likes `batch` at once.
@@ -125,7 +130,7 @@ impl Laps {
         self.left > 0
             && !self.is_stopped
             && self.failures < GIVE_UP_AFTER
-            && self.lane.end_ns - self.lane.start_ns < limits.deadline.as_nanos() as u64
+            && self.lane.end_ns < self.over_ns
             && !limits.stop.load(Ordering::Relaxed)
     }
 

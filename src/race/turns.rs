@@ -1,4 +1,4 @@
-//! Waiting for an update's turn in a timetable.
+//! Waiting for the start that all clients share, and for an update's turn in a timetable.
 //!
 //! A client sleeps until its update is due. Spinning would be more precise, but on few cores it takes the CPU from the
 //! other clients and from the server, whose answers are what is measured. How late a sleep ends is part of the response
@@ -12,32 +12,43 @@ use crate::pace::Timetable;
 /// How long one sleep may be, so that the end of the run is noticed soon.
 const NAP: Duration = Duration::from_millis(50);
 
-/// One client's place in a running timetable.
+/// One client's place in a race, and in its timetable if it has one.
 pub(super) struct Turns<'a> {
-    pub(super) table: &'a Timetable,
+    pub(super) table: Option<&'a Timetable>,
     pub(super) client: usize,
-    /// When the timetable starts, in nanoseconds since the race's zero.
+    /// When all start, in nanoseconds since the race's zero.
     pub(super) start_ns: u64,
     pub(super) zero: Instant,
     pub(super) stop: &'a AtomicBool,
 }
 
 impl Turns<'_> {
+    /// Waits for the start, and gives the time since the race's zero at which this client is really there; with a
+    /// timetable it is there from the start, since lateness is part of its response.
+    pub(super) fn await_start(&self) -> u64 {
+        if self.table.is_some() {
+            return self.start_ns;
+        }
+        // A run that is to end first ends at the first hand-over.
+        self.sleep_until(self.start_ns).unwrap_or_else(|| self.now())
+    }
+
     /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
     /// the race's zero. `None` if the run is to end first, or clients are to stop by then.
-    pub(super) fn await_turn(&self, index: u64, deadline: Duration) -> Option<u64> {
-        let due = self.table.intended_ns(self.client, index);
+    pub(super) fn await_turn(&self, table: &Timetable, index: u64, deadline: Duration) -> Option<u64> {
+        let due = table.intended_ns(self.client, index);
         if due >= deadline.as_nanos() as u64 { None } else { self.sleep_until(self.start_ns + due) }
     }
 
     /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too
     /// long. `None` if the run is to end first, or if it was over already.
-    pub(super) fn await_end(&self) -> Option<u64> {
-        let over = self.start_ns + self.table.length_ns();
+    pub(super) fn await_end(&self, table: &Timetable) -> Option<u64> {
+        let over = self.start_ns + table.length_ns();
         if self.now() >= over { None } else { self.sleep_until(over).map(|_| over) }
     }
 
-    fn now(&self) -> u64 {
+    /// Nanoseconds since the race's zero.
+    pub(super) fn now(&self) -> u64 {
         self.zero.elapsed().as_nanos() as u64
     }
 

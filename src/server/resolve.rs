@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::server::compose::{Service, Wish};
-use crate::server::{Placement, Private, Server, wheel};
+use crate::server::{Placement, Private, Server, Transport, wheel};
 
 /// What server is wanted.
 #[derive(Debug, Clone, Default)]

@@ -177,3 +177,31 @@ fn a_hand_over_shares_its_times_and_what_it_does_not_report_is_unknown() {
     let unknown = Outcome::Unknown;
     assert_eq!(outcomes, [told(1), told(2), told(3), told(4), told(5), told(6), unknown, unknown]);
 }
+
+/// Adds atomically, and slowly.
+struct Slow(Arc<AtomicI64>);
+
+impl Updater for Slow {
+    fn update(&mut self, _key: &str) -> Result<Update, BoxError> {
+        std::thread::sleep(Duration::from_micros(200));
+        Ok(Update::told(self.0.fetch_add(1, Ordering::SeqCst) + 1))
+    }
+}
+
+#[test]
+fn clients_start_and_stop_at_one_instant_and_room_is_not_a_limit() {
+    let shared = Arc::new(AtomicI64::new(0));
+    let mut updaters: Vec<Box<dyn Updater>> = vec![Box::new(Adder(shared.clone())), Box::new(Slow(shared.clone()))];
+    let work = vec![Work { room: 2, ..Work::one_key("counter", 10_000_000) }; 2];
+    let limits = Limits { stop: &NEVER, deadline: Duration::from_millis(40) };
+    let heat = race(&pool(2).unwrap(), &mut updaters, &work, limits).unwrap();
+    let (fast, slow) = (&heat.lanes[0], &heat.lanes[1]);
+    assert!(fast.events.len() > 2 && slow.events.len() > 2, "{} {}", fast.events.len(), slow.events.len());
+    // Whoever came late is done when all are: nothing is begun after the deadline, and nobody stops before it.
+    let over = fast.start_ns.min(slow.start_ns) + 40_000_000;
+    for lane in &heat.lanes {
+        assert!(lane.events.iter().all(|event| event.begin_ns() < over));
+        assert!(lane.events.windows(2).all(|pair| pair[0].end_ns() == pair[1].begin_ns()));
+    }
+    assert_eq!(judge(&accounts(&heat, shared.load(Ordering::SeqCst))), Verdict::Exact);
+}

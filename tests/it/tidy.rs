@@ -14,7 +14,6 @@ const ORDER: &[&str] = &[
     "pace",
     "client_machine",
     "workload",
-    "condition",
     "verdict",
     "history",
     "interchange",
