@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, PlottingBackend, Throughput, criterion_group, criterion_main};
+use redis_lost_updates::condition::Condition;
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::history;
 use redis_lost_updates::race::{Limits, Work, pool, race};
@@ -88,7 +89,7 @@ fn rendering(c: &mut Criterion) {
             lost: Some(0),
             span_ns: Some(1_000_000 + u64::from(round)),
             verdict: Some(Verdict::Exact),
-            ..Record::blank(&format!("strategy-{strategy}"), Promise::Exact, "tcp", threads, 1, "even".to_owned())
+            ..Record::blank(Condition::of(&format!("strategy-{strategy}"), threads, 1), Promise::Exact)
         });
     }
     let mut group = c.benchmark_group("harness/render");

@@ -83,7 +83,8 @@ impl<'a> Cell<'a> {
             // Flat sampling: every measured sample has the same number of iterations, and warm-up calls have fewer.
             let is_measured = call.iterations == most;
             round += u32::from(is_measured);
-            let record = Record { round: if is_measured { round } else { 0 }, ..call.record };
+            let (trial, round) = (folder.next_trial(), if is_measured { round } else { 0 });
+            let record = Record { trial, round, ..call.record };
             let bucket = |times| record.bucket(Clock::Service, times);
             let latency: Vec<Bucket> =
                 if is_measured { call.latency.into_iter().map(bucket).collect() } else { Vec::new() };

@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::{Machine, Run};
 use crate::stats::{Contrast, autocorrelation, contrast, holm, median};
 use crate::verdict::{Promise, Verdict};
-use crate::workload::racers;
 pub use facts::Difference;
 use series::{Cell, Figure};
 
@@ -126,18 +126,13 @@ pub struct Side {
 /// One cell in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellComparison {
-    /// The strategy's name.
-    pub strategy: String,
-    /// What it promises.
+    /// What it was measured under, in the second run if it is there.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// Its name among the cells of its run: the strategy, and what else tells it apart.
+    pub label: String,
+    /// What the strategy promises.
     pub promise: Promise,
-    /// Clients racing at once.
-    pub threads: usize,
-    /// Counters.
-    pub keys: usize,
-    /// What drove the clients.
-    pub driver: String,
-    /// How they reached the server.
-    pub transport: String,
     /// The first run's side, if it has this cell.
     pub before: Option<Side>,
     /// The second run's side, if it has this cell.
@@ -168,14 +163,9 @@ pub struct StrategyComparison {
 /// A change of correctness, or a promise broken.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Alarm {
-    /// The strategy's name.
-    pub strategy: String,
-    /// What drove the clients.
-    pub driver: String,
-    /// Clients racing at once.
-    pub threads: usize,
-    /// Counters.
-    pub keys: usize,
+    /// What it was measured under.
+    #[serde(flatten)]
+    pub condition: Condition,
     /// The first run's verdict.
     pub before: Option<Verdict>,
     /// The second run's verdict.
@@ -283,7 +273,7 @@ impl Comparison {
         let whole = whole.map(|strategy| say(strategy.strategy.clone(), &strategy.surviving));
         let cells = self.cells.iter().filter_map(|cell| {
             let change = cell.surviving.as_ref().filter(|change| beyond(change))?;
-            Some(say(format!("{} at {}", cell.strategy, load(&cell.driver, cell.threads, cell.keys)), change))
+            Some(say(place(&cell.condition), change))
         });
         broken.chain(whole).chain(cells).collect()
     }
@@ -328,7 +318,7 @@ impl Alarm {
 
     /// The alarm in one sentence, without a full stop.
     pub fn sentence(&self) -> String {
-        let at = format!("{} at {}", self.strategy, load(&self.driver, self.threads, self.keys));
+        let at = place(&self.condition);
         let word = |verdict: Option<Verdict>| verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
         let (before, after) = (word(self.before), word(self.after));
         match self.kind {
@@ -341,10 +331,11 @@ impl Alarm {
     }
 }
 
-/// `4 threads`, `4 threads, 16 keys`.
-fn load(driver: &str, threads: usize, keys: usize) -> String {
-    let threads = racers(driver, threads);
-    if keys == 1 { threads } else { format!("{threads}, {keys} keys") }
+/// `incr at 4 threads`, `incr at 4 threads, 16 keys`.
+fn place(condition: &Condition) -> String {
+    let Condition { strategy, keys, .. } = condition;
+    let threads = condition.racers();
+    if *keys == 1 { format!("{strategy} at {threads}") } else { format!("{strategy} at {threads}, {keys} keys") }
 }
 
 /// A fall in percent with its interval: `18 % (12 to 23)`.
@@ -360,16 +351,16 @@ fn whole_strategies(pairs: &[Pair], rho: f64, options: Options) -> (Vec<Strategy
     let mut names: Vec<&str> = Vec::new();
     for (before, after) in pairs {
         if let (Some(cell), Some(_)) = (before, after)
-            && !names.contains(&cell.strategy.as_str())
+            && !names.contains(&cell.label.as_str())
         {
-            names.push(&cell.strategy);
+            names.push(&cell.label);
         }
     }
     let wholes: Vec<_> = names
         .iter()
         .filter_map(|name| {
             let cells = pairs.iter().filter_map(|(before, after)| Some((before.as_ref()?, after.as_ref()?)));
-            let cells = cells.filter(|(before, after)| before.strategy == *name && both_told(before, after, rho));
+            let cells = cells.filter(|(before, after)| before.label == *name && both_told(before, after, rho));
             let (before, after): (Vec<&Cell>, Vec<&Cell>) = cells.unzip();
             Some((*name, before.len(), series::whole(&before).mean(rho)?, series::whole(&after).mean(rho)?))
         })
@@ -395,7 +386,7 @@ fn common_p99(pairs: &[Pair], rho: f64) -> f64 {
         if let (Some(before), Some(after)) = (before, after)
             && let (Some(a), Some(b)) = (before.p99.mean(rho), after.p99.mean(rho))
         {
-            by_strategy.entry(&before.strategy).or_default().push(b.mean - a.mean);
+            by_strategy.entry(&before.label).or_default().push(b.mean - a.mean);
         }
     }
     let middles: Vec<f64> = by_strategy.values().filter_map(|differences| median(differences)).collect();
@@ -451,12 +442,9 @@ fn cell(before: Option<&Cell>, after: Option<&Cell>, surviving: Option<Change>, 
         _ => None,
     };
     CellComparison {
-        strategy: any.strategy.clone(),
+        condition: any.condition.clone(),
+        label: before.unwrap_or(any).label.clone(),
         promise: any.promise,
-        threads: any.threads,
-        keys: any.keys,
-        driver: any.driver.clone(),
-        transport: any.transport.clone(),
         before: before.map(Cell::side),
         after: after.map(Cell::side),
         outcome: surviving.map_or(Outcome::NotComparable, |change| change.outcome),
@@ -482,6 +470,5 @@ fn alarm(cell: &CellComparison) -> Option<Alarm> {
         _ if before.is_some() && before != after => AlarmKind::Changed,
         _ => return None,
     };
-    let (strategy, driver) = (cell.strategy.clone(), cell.driver.clone());
-    Some(Alarm { strategy, driver, threads: cell.threads, keys: cell.keys, before, after, kind })
+    Some(Alarm { condition: cell.condition.clone(), before, after, kind })
 }

@@ -130,10 +130,12 @@ pub fn record_losses(folder: &Path, server: &Server, strategies: &[&dyn Strategy
     let mut steps: Vec<Step> = Vec::new();
     let mut trouble = Ok(());
     for strategy in strategies {
-        let losses =
-            run.records.iter().filter(|r| r.strategy == strategy.info().name && r.lost.is_some_and(|lost| lost > 0));
-        let Some(least) = losses.min_by_key(|record| record.threads) else { continue };
-        let workload = Workload::one_key(least.threads.min(MOST)).driven_by(least.driver.parse()?);
+        let losses = run
+            .records
+            .iter()
+            .filter(|r| r.condition.strategy == strategy.info().name && r.lost.is_some_and(|lost| lost > 0));
+        let Some(least) = losses.min_by_key(|record| record.condition.threads) else { continue };
+        let workload = Workload::one_key(least.condition.threads.min(MOST)).driven_by(least.condition.driver);
         let patience = WHOLE_RUN.saturating_sub(since.elapsed()).min(ONE_STRATEGY);
         if patience.is_zero() || stop.load(Ordering::Relaxed) {
             break;

@@ -36,6 +36,7 @@
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
 //! | [`client_machine`] | a client as a state machine: replies in, requests out |
 //! | [`workload`] | what is to be measured, and in which order |
+//! | [`condition`] | what a figure was measured under; the one key by which rows are grouped |
 //! | [`verdict`] | accounts, and the word for them |
 //! | [`history`] | exact: is this the history of a counter? With the proof |
 //! | [`interchange`] | anyone's history as a file |
@@ -58,6 +59,7 @@ pub mod client_machine;
 mod command;
 #[cfg(feature = "cli")]
 pub mod compare;
+pub mod condition;
 mod demo;
 pub mod error;
 pub mod event_loop;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::server::compose::Compose;
 
@@ -29,27 +30,6 @@ pub(crate) use socket::{Socket, after, allow_files};
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How the clients reach the server. Figures over different transports are not comparable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// TCP, loopback or not.
-    Tcp,
-    /// A unix domain socket.
-    Unix,
-    /// TCP to a port that a Docker engine forwards.
-    DockerTcp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Tcp => "tcp",
-            Self::Unix => "unix",
-            Self::DockerTcp => "docker-tcp",
-        })
-    }
-}
 
 /// A server that answered, and the random prefix all our keys on it share.
 #[derive(Clone)]

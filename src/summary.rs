@@ -8,31 +8,27 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::{Clock, Record, Run};
+use crate::condition::{Condition, labels};
+use crate::record::{Bucket, Clock, Record, Run};
 use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
-use crate::workload::racer;
+use crate::workload::Driver;
 
 use limit::Cpus;
 pub use limit::Limit;
 
-/// All trials of one strategy at one thread count and key count, by one driver.
+/// All trials of one condition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellSummary {
-    /// The strategy's name.
-    pub strategy: String,
-    /// What it promises.
+    /// What they were measured under.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// What it is called in this run: its strategy, and what else tells it from other conditions of that strategy.
+    pub label: String,
+    /// What the strategy promises under it.
     pub promise: Promise,
-    /// What drove the clients.
-    pub driver: String,
-    /// Clients racing at once.
-    pub threads: usize,
-    /// Counters.
-    pub keys: usize,
     /// Trials that ended in a verdict.
     pub trials: usize,
-    /// Updates per second that the clients were to send, together; `None` in a closed loop.
-    pub offered_per_s: Option<u64>,
     /// Updates that were due but not yet sent when the timetable was over, in the worst trial; `None` in a closed loop.
     pub backlog: Option<u64>,
     /// Updates that were due and never sent, in the worst trial; `None` in a closed loop.
@@ -114,8 +110,20 @@ pub struct Summary {
     pub rounds: u32,
     /// All trials with a verdict.
     pub trials: usize,
-    /// Rows in which an exact strategy broke its promise: (round, strategy, threads, keys, verdict).
-    pub broken: Vec<(u32, String, usize, usize, Verdict)>,
+    /// Trials in which an exact strategy broke its promise.
+    pub broken: Vec<BrokenPromise>,
+}
+
+/// A trial in which an exact strategy lost or doubled an update.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BrokenPromise {
+    /// The trial's round.
+    pub round: u32,
+    /// What it was measured under.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// What was seen instead.
+    pub verdict: Verdict,
 }
 
 impl Summary {
@@ -123,30 +131,21 @@ impl Summary {
     pub fn of(run: &Run) -> Self {
         let order: Vec<&str> = run.machine.0.iter().filter_map(|fact| fact.fact.strip_prefix("strategy.")).collect();
         let place = |name: &str| order.iter().position(|&known| known == name).unwrap_or(order.len());
-        let mut groups: BTreeMap<(usize, &str, usize, usize, &str), Vec<&Record>> = BTreeMap::new();
+        let mut groups: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
         for record in &run.records {
-            let (name, driver) = (record.strategy.as_str(), record.driver.as_str());
-            let key = (place(name), name, record.keys, record.threads, driver);
+            let Condition { strategy, keys, threads, .. } = &record.condition;
+            let key = (place(strategy), strategy, keys, threads, &record.condition);
             groups.entry(key).or_default().push(record);
         }
-        let mut latencies: BTreeMap<(&str, usize, usize), Latencies> = BTreeMap::new();
-        for bucket in &run.latency {
-            let cell = latencies.entry((&bucket.strategy, bucket.keys, bucket.threads)).or_default();
-            let trial = cell.entry(bucket.clock).or_default().entry(bucket.round).or_default();
-            *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
-        }
-        // Buckets do not say by which driver: where two drove one load, whose they are cannot be told.
-        let mut loads: Vec<_> = groups.keys().map(|&(_, name, keys, threads, _)| (name, keys, threads)).collect();
-        loads.sort_unstable();
-        loads.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).for_each(|same| drop(latencies.remove(&same[0])));
+        let buckets = run.latencies();
+        let labels = labels(run.records.iter().map(|record| &record.condition));
         let cpus = Cpus::of(&run.machine);
         let cells: Vec<CellSummary> = groups
             .into_iter()
-            .map(|((_, name, keys, threads, driver), records)| {
-                let latencies = latencies.remove(&(name, keys, threads)).unwrap_or_default();
-                let mut cell = CellSummary::of(&records, &latencies);
-                // An event loop is one thread, however many its clients, and so is a runtime of tasks.
-                let drivers = if matches!(driver, "events" | "tasks") { 1 } else { threads };
+            .map(|((.., condition), records)| {
+                let label = labels[condition].clone();
+                let mut cell = CellSummary { label, ..CellSummary::of(&records, &latencies(&records, &buckets)) };
+                let drivers = condition.driver.threads_of(condition.threads);
                 cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus);
                 cell
             })
@@ -155,41 +154,46 @@ impl Summary {
         Self {
             rounds: run.records.iter().map(|record| record.round).max().unwrap_or(0),
             trials: cells.iter().map(|cell| cell.trials).sum(),
-            broken: broken.filter_map(|r| Some((r.round, r.strategy.clone(), r.threads, r.keys, r.verdict?))).collect(),
+            broken: broken
+                .filter_map(|record| {
+                    let (round, condition) = (record.round, record.condition.clone());
+                    Some(BrokenPromise { round, condition, verdict: record.verdict? })
+                })
+                .collect(),
             cells,
         }
     }
 
-    /// The strategies' names, in order.
-    pub fn strategies(&self) -> Vec<&str> {
+    /// What the cells are called, in order: the strategies' names, where nothing else tells cells apart.
+    pub fn labels(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for cell in &self.cells {
-            if !names.contains(&cell.strategy.as_str()) {
-                names.push(&cell.strategy);
+            if !names.contains(&cell.label.as_str()) {
+                names.push(&cell.label);
             }
         }
         names
     }
 
-    /// The cells of one strategy, by threads, at one key count.
-    pub fn curve<'a>(&'a self, strategy: &'a str, keys: usize) -> impl Iterator<Item = &'a CellSummary> {
-        self.cells.iter().filter(move |cell| cell.strategy == strategy && cell.keys == keys && cell.trials > 0)
+    /// The cells of one [label](CellSummary::label), by threads, at one key count.
+    pub fn curve<'a>(&'a self, label: &'a str, keys: usize) -> impl Iterator<Item = &'a CellSummary> {
+        self.cells.iter().filter(move |cell| cell.label == label && cell.condition.keys == keys && cell.trials > 0)
     }
 
     /// The thread counts measured, in order.
     pub fn threads(&self) -> Vec<usize> {
-        distinct(self.cells.iter().map(|cell| cell.threads))
+        distinct(self.cells.iter().map(|cell| cell.condition.threads))
     }
 
     /// The key counts measured, in order.
     pub fn keys(&self) -> Vec<usize> {
-        distinct(self.cells.iter().map(|cell| cell.keys))
+        distinct(self.cells.iter().map(|cell| cell.condition.keys))
     }
 
-    /// The name of what drove the clients; of several, of one that is not `threads`.
-    pub fn driver(&self) -> &str {
-        let mut drivers = self.cells.iter().map(|cell| cell.driver.as_str());
-        drivers.find(|&driver| racer(driver) == "client").unwrap_or("threads")
+    /// What drove the clients; of several drivers, one that is not threads.
+    pub fn driver(&self) -> Driver {
+        let mut drivers = self.cells.iter().map(|cell| cell.condition.driver);
+        drivers.find(|&driver| driver != Driver::Threads).unwrap_or_default()
     }
 
     /// Cells of exact strategies that kept their promise at this load, the fastest first.
@@ -197,7 +201,7 @@ impl Summary {
         let mut cells: Vec<&CellSummary> = self
             .cells
             .iter()
-            .filter(|c| c.threads == threads && c.keys == keys && c.trials > 0)
+            .filter(|c| c.condition.threads == threads && c.condition.keys == keys && c.trials > 0)
             .filter(|c| c.promise == Promise::Exact && !c.verdict.is_some_and(Verdict::breaks_exactness))
             .collect();
         cells.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
@@ -210,6 +214,16 @@ type Counts = BTreeMap<u64, u64>;
 
 /// A cell's latencies by each clock, trial by trial.
 type Latencies = BTreeMap<Clock, BTreeMap<u32, Counts>>;
+
+/// The latencies of these trials.
+fn latencies(records: &[&Record], buckets: &BTreeMap<u32, Vec<&Bucket>>) -> Latencies {
+    let mut latencies = Latencies::new();
+    for bucket in records.iter().filter_map(|record| buckets.get(&record.trial)).flatten() {
+        let trial = latencies.entry(bucket.clock).or_default().entry(bucket.trial).or_default();
+        *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
+    }
+    latencies
+}
 
 /// The part of an offered rate that must be achieved to have kept up: the last updates end after the timetable does.
 const KEPT_UP: f64 = 0.99;
@@ -227,7 +241,7 @@ const WIDE: f64 = 0.3;
 /// though it lowers the rate of a short trial.
 fn fell_behind(record: &Record) -> bool {
     let is_behind = record.backlog.is_some_and(|backlog| backlog > 0);
-    let achieved = record.acked_per_s().zip(record.offered_per_s);
+    let achieved = record.acked_per_s().zip(record.condition.offered_per_s);
     is_behind && achieved.is_some_and(|(achieved, offered)| achieved < offered as f64 * KEPT_UP)
 }
 
@@ -269,7 +283,7 @@ impl CellSummary {
 
     /// Whether all clients were at it together for less than half of the time: hardly a race of so many.
     pub fn is_hardly_a_race(&self) -> bool {
-        self.trials > 0 && self.threads > 1 && self.overlap < LOW_OVERLAP
+        self.trials > 0 && self.condition.threads > 1 && self.overlap < LOW_OVERLAP
     }
 
     /// Whether its trials scatter so far that small differences mean nothing.
@@ -317,13 +331,10 @@ impl CellSummary {
         let surviving = acked.saturating_sub(lost);
         let cpu = sum(&|r| r.server_cpu_us);
         Self {
-            strategy: first.strategy.clone(),
+            condition: first.condition.clone(),
+            label: first.condition.strategy.clone(),
             promise: first.promise,
-            driver: first.driver.clone(),
-            threads: first.threads,
-            keys: first.keys,
             trials: judged.len(),
-            offered_per_s: first.offered_per_s,
             backlog: judged.iter().filter_map(|r| r.backlog).max(),
             unsent: judged.iter().filter_map(|r| r.unsent).max(),
             trials_behind: judged.iter().filter(|record| fell_behind(record)).count(),
@@ -379,7 +390,6 @@ fn modes(values: &[f64]) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Bucket;
 
     #[test]
     fn two_modes_are_two_groups_far_apart() {
@@ -390,36 +400,25 @@ mod tests {
 
     #[test]
     fn two_drivers_of_one_load_are_two_cells_and_share_no_latencies() {
-        let row = |driver: &str, acked| Record {
+        let row = |driver, acked, trial| Record {
+            trial,
             round: 1,
-            driver: driver.to_owned(),
             acked: Some(acked),
             lost: Some(0),
             span_ns: Some(1_000_000_000),
             verdict: Some(Verdict::Exact),
-            ..Record::blank("incr", Promise::Exact, "tcp", 4, 1, "even".to_owned())
+            ..Record::blank(Condition { driver, ..Condition::of("incr", 4, 1) }, Promise::Exact)
         };
-        let bucket = Bucket {
-            round: 1,
-            strategy: "incr".to_owned(),
-            threads: 4,
-            keys: 1,
-            clock: Clock::Service,
-            up_to_ns: 9,
-            count: 5,
-        };
-        let mut run = Run { records: vec![row("threads", 10), row("events", 30)], ..Run::default() };
-        run.latency.push(bucket);
+        let mut run = Run { records: vec![row(Driver::Threads, 10, 1), row(Driver::Events, 30, 2)], ..Run::default() };
+        run.latency.push(run.records[0].bucket(Clock::Service, (9, 5)));
         let cells = Summary::of(&run).cells;
-        let seen: Vec<_> = cells.iter().map(|c| (c.driver.as_str(), c.acked, c.latency_ns[0])).collect();
-        assert_eq!(seen, [("events", 30, None), ("threads", 10, None)]);
-        run.records.truncate(1);
-        assert_eq!(Summary::of(&run).cells[0].latency_ns[0], Some(9));
+        let seen: Vec<_> = cells.iter().map(|c| (c.condition.driver, c.acked, c.latency_ns[0])).collect();
+        assert_eq!(seen, [(Driver::Threads, 10, Some(9)), (Driver::Events, 30, None)]);
     }
 
     #[test]
     fn trials_without_a_verdict_count_for_nothing_but_their_note() {
-        let blank = Record::blank("cas", Promise::Exact, "tcp", 4, 1, "even".to_owned());
+        let blank = Record::blank(Condition::of("cas", 4, 1), Promise::Exact);
         let skipped = Record { note: Some("skipped: no such command".to_owned()), ..blank.clone() };
         let run = Run { records: vec![Record { round: 1, ..skipped }], ..Run::default() };
         let summary = Summary::of(&run);

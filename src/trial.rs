@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use redis::Connection;
 
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
@@ -316,10 +317,14 @@ impl Trial {
 }
 
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
-    let (transport, skew) = (server.transport().to_string(), workload.skew.to_string());
-    let blank =
-        Record::blank(strategy.info().name, strategy.info().promise, &transport, workload.threads, workload.keys, skew);
-    Record { driver: workload.driver.to_string(), offered_per_s: workload.pace.offered_per_s(), ..blank }
+    let condition = Condition {
+        driver: workload.driver,
+        transport: server.transport(),
+        skew: workload.skew,
+        offered_per_s: workload.pace.offered_per_s(),
+        ..Condition::of(strategy.info().name, workload.threads, workload.keys)
+    };
+    Record::blank(condition, strategy.info().promise)
 }
 
 fn one_line(text: &str) -> String {
@@ -372,12 +377,13 @@ pub fn measure(
             let strategy = strategies[cell.strategy];
             watch.begins(strategy, &cell.workload, done);
             done += 1;
+            let blank = Record { trial: done as u32, round, ..blank(strategy, server, &cell.workload) };
             match &unavailable[cell.strategy] {
                 Some(why) => {
                     let note = Some(format!("skipped: {why}"));
-                    watch.keeps(Record { round, note, ..blank(strategy, server, &cell.workload) }, Vec::new(), None)?;
+                    watch.keeps(Record { note, ..blank }, Vec::new(), None)?;
                 }
-                None => measure_cell(plan, server, strategy, cell, round, stop, watch)?,
+                None => measure_cell(plan, server, strategy, cell, blank, stop, watch)?,
             }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
@@ -410,7 +416,7 @@ fn measure_cell(
     server: &Server,
     strategy: &dyn Strategy,
     cell: Cell,
-    round: u32,
+    blank: Record,
     stop: &AtomicBool,
     watch: &mut dyn Watch,
 ) -> Result<()> {
@@ -430,11 +436,11 @@ fn measure_cell(
         Ok(trial) => trial,
         Err(error) => {
             let error = Some(one_line(&error.to_string()));
-            watch.keeps(Record { round, error, ..blank(strategy, server, &workload) }, Vec::new(), None)?;
+            watch.keeps(Record { error, ..blank }, Vec::new(), None)?;
             return answers;
         }
     };
-    let record = Record { round, ..trial.record(strategy, server, &workload) };
+    let record = Record { trial: blank.trial, round: blank.round, ..trial.record(strategy, server, &workload) };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
     let latency = service.chain(response).collect();

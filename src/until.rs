@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::condition::Condition;
 use crate::record::Record;
 use crate::stats::{MeanLog, autocorrelation};
 use crate::verdict::Promise;
@@ -40,12 +41,8 @@ pub struct Precision {
 /// A cell and its error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worst {
-    /// Its strategy.
-    pub strategy: String,
-    /// Its clients.
-    pub threads: usize,
-    /// Its counters.
-    pub keys: usize,
+    /// What it was measured under.
+    pub condition: Condition,
     /// Half the width of its 95 % interval, as a part of the figure; infinite where there are too few rounds.
     pub error: f64,
 }
@@ -64,17 +61,15 @@ pub enum Decision {
 impl Precision {
     /// Of all rounds so far. A cell that could not be measured in any of them is left out: its rows say why.
     pub fn of(records: &[Record]) -> Self {
-        let mut cells: BTreeMap<(&str, usize, usize), Vec<f64>> = BTreeMap::new();
+        let mut cells: BTreeMap<&Condition, Vec<f64>> = BTreeMap::new();
         for record in records.iter().filter(|r| r.promise == Promise::Exact && r.round > 0 && r.verdict.is_some()) {
             if let Some(rate) = record.surviving_per_s().filter(|&rate| rate > 0.0) {
-                cells.entry((&record.strategy, record.threads, record.keys)).or_default().push(rate.ln());
+                cells.entry(&record.condition).or_default().push(rate.ln());
             }
         }
         let rho = autocorrelation(&cells.values().cloned().collect::<Vec<_>>());
-        let known = cells.into_iter().map(|((strategy, threads, keys), logs)| Worst {
-            strategy: strategy.to_owned(),
-            threads,
-            keys,
+        let known = cells.into_iter().map(|(condition, logs)| Worst {
+            condition: condition.clone(),
             error: MeanLog::of(&logs, rho).map_or(f64::INFINITY, |mean| mean.relative_error()),
         });
         Self {
@@ -86,9 +81,10 @@ impl Precision {
 
 impl fmt::Display for Worst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} client{}", self.strategy, self.threads, if self.threads == 1 { "" } else { "s" })?;
-        if self.keys > 1 {
-            write!(f, " on {} keys", self.keys)?;
+        let Condition { strategy, threads, keys, .. } = &self.condition;
+        write!(f, "{strategy} at {threads} client{}", if *threads == 1 { "" } else { "s" })?;
+        if *keys > 1 {
+            write!(f, " on {keys} keys")?;
         }
         if self.error > 1.0 && self.error.is_finite() {
             f.write_str(" is at over ±100 %")
@@ -155,7 +151,7 @@ mod tests {
             lost: Some(0),
             span_ns: Some(1_000_000_000),
             verdict: Some(Verdict::Exact),
-            ..Record::blank(strategy, promise, "tcp", 16, 1, "even".to_owned())
+            ..Record::blank(Condition::of(strategy, 16, 1), promise)
         }
     }
 

@@ -1,9 +1,13 @@
 //! What is to be measured: a [`Plan`] of cells, how large each trial is, and the shuffled order they run in.
 //! Validated plain data; no clock, no server.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pace::{Pace, Timetable};
@@ -19,7 +23,8 @@ const CROWD: usize = 256;
 pub const MAX_CLIENTS: usize = 20_000;
 
 /// What drives the clients. Figures of different drivers are not comparable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// A thread for every client, which blocks until its update is done.
     #[default]
@@ -38,25 +43,33 @@ impl Driver {
             Self::Events | Self::Tasks => MAX_CLIENTS,
         }
     }
+
+    /// What one client is called: a thread, where each has its own.
+    pub fn racer(self) -> &'static str {
+        match self {
+            Self::Threads => "thread",
+            Self::Events | Self::Tasks => "client",
+        }
+    }
+
+    /// So many clients in words: `16 threads`, `1 thread`, `10000 clients`.
+    pub fn racers(self, count: usize) -> String {
+        let one = self.racer();
+        if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+    }
+
+    /// How many threads of this process so many clients keep busy.
+    pub fn threads_of(self, clients: usize) -> usize {
+        match self {
+            Self::Threads => clients,
+            Self::Events | Self::Tasks => 1,
+        }
+    }
 }
 
 /// Why tasks have no timetable: tokio's timer would put every update of a millisecond on its edge.
 pub(crate) const TASKS_ARE_CLOSED: &str =
     "driver tasks: its timer has whole milliseconds only; leave out --rate, or say --driver threads or events";
-
-/// So many clients of the driver of this name, in words: `16 threads`, `1 thread`, `10000 clients`.
-pub fn racers(driver: &str, count: usize) -> String {
-    let one = racer(driver);
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-/// What one client of the driver of this name is called: a thread, where each has its own.
-pub fn racer(driver: &str) -> &'static str {
-    match driver.parse() {
-        Ok(Driver::Events | Driver::Tasks) => "client",
-        Ok(Driver::Threads) | Err(_) => "thread",
-    }
-}
 
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,13 +104,65 @@ pub enum Size {
 }
 
 /// How updates choose among several counters.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Skew {
     /// Every counter alike.
     #[default]
     Even,
     /// Counter number k (from 1) is chosen in proportion to 1/k^s.
     Zipf(f64),
+}
+
+impl Skew {
+    /// The exponent; none where every counter is alike.
+    fn exponent(self) -> Option<f64> {
+        match self {
+            Self::Even => None,
+            Self::Zipf(s) => Some(s),
+        }
+    }
+}
+
+// Exponents are positive numbers, whose bits are in the order of their values.
+impl PartialEq for Skew {
+    fn eq(&self, other: &Self) -> bool {
+        self.exponent().map(f64::to_bits) == other.exponent().map(f64::to_bits)
+    }
+}
+
+impl Eq for Skew {}
+
+impl PartialOrd for Skew {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Skew {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.exponent().map(f64::to_bits).cmp(&other.exponent().map(f64::to_bits))
+    }
+}
+
+impl Hash for Skew {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.exponent().map(f64::to_bits).hash(state);
+    }
+}
+
+impl TryFrom<String> for Skew {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Skew> for String {
+    fn from(skew: Skew) -> Self {
+        skew.to_string()
+    }
 }
 
 impl FromStr for Skew {

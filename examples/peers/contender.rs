@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::server::{Counts, Server, Transport};
+use redis_lost_updates::server::{Counts, Server};
 use redis_lost_updates::strategy;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::{Driver, Workload};

@@ -38,14 +38,14 @@ impl Live {
 
     /// Takes a trial in and draws its strategy's line.
     pub(super) fn sees(&mut self, record: &Record) {
-        let Some(lane) = self.lanes.get_mut(&record.strategy) else { return };
+        let Some(lane) = self.lanes.get_mut(&record.condition.strategy) else { return };
         let (Some(rate), Some(acked), Some(lost)) = (record.surviving_per_s(), record.acked, record.lost) else {
             let why = record.error.as_ref().or(record.note.as_ref()).map_or("no verdict", String::as_str);
-            lane.bar.set_message(format!("{:<1$}  {why}", record.strategy, self.width));
+            lane.bar.set_message(format!("{:<1$}  {why}", record.condition.strategy, self.width));
             return;
         };
         let part = if acked == 0 { 0.0 } else { lost as f64 / acked as f64 };
-        lane.loads.insert((record.keys, record.threads), (rate, part));
+        lane.loads.insert((record.condition.keys, record.condition.threads), (rate, part));
         let most = lane.loads.values().map(|(rate, _)| *rate).fold(0.0, f64::max);
         let draw = |height: &dyn Fn(&(f64, f64)) -> f64| {
             self.loads
@@ -56,9 +56,9 @@ impl Live {
         let rates = draw(&|(rate, _)| if most > 0.0 { rate / most } else { 0.0 });
         lane.bar.set_message(format!(
             "{:<width$}  {rates}  {:>9}/s x{:<4} lost {}  {:>5.1} %",
-            record.strategy,
+            record.condition.strategy,
             words::rate(rate),
-            record.threads,
+            record.condition.threads,
             draw(&|(_, part)| *part),
             part * 100.0,
             width = self.width,

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::{Folder, Machine, Run, write_whole};
 use crate::strategy::Strategy;
-use crate::summary::Summary;
+use crate::summary::{BrokenPromise, Summary};
 use crate::until::{Decision, percent};
 use crate::verdict::Promise;
 use crate::{explain, report, strategy, trial};
@@ -103,15 +104,15 @@ fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
 }
 
 fn verdict(summary: &Summary, said: &mut Said) -> ExitCode {
-    for (round, strategy, threads, keys, verdict) in &summary.broken {
-        said.warn(&format!(
-            "{strategy} promises exact and broke it: {verdict}, round {round}, {threads} threads, {keys} keys"
-        ));
+    for BrokenPromise { round, condition, verdict } in &summary.broken {
+        let Condition { strategy, keys, .. } = condition;
+        let threads = condition.racers();
+        said.warn(&format!("{strategy} promises exact and broke it: {verdict}, round {round}, {threads}, {keys} keys"));
     }
     let unjudged: Vec<_> = summary.cells.iter().filter(|cell| cell.trials == 0 && cell.error.is_some()).collect();
     for cell in &unjudged {
         let why = cell.error.as_deref().unwrap_or_default();
-        said.warn(&format!("{} at {} threads has no verdict: {why}", cell.strategy, cell.threads));
+        said.warn(&format!("{} at {} threads has no verdict: {why}", cell.condition.strategy, cell.condition.threads));
     }
     match (summary.broken.is_empty(), unjudged.is_empty()) {
         (false, _) => ExitCode::from(BROKEN),

@@ -85,14 +85,16 @@ impl Progress {
         let per_s = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), words::rate);
         let told = latency.iter().filter(|bucket| bucket.clock == record.clock());
         let buckets: Vec<(u64, u64)> = told.map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
-        let offered =
-            record.offered_per_s.map_or_else(String::new, |per_s| format!("offered {}/s, ", words::count(per_s)));
-        let keys = if record.keys == 1 { String::new() } else { format!(" k{}", record.keys) };
+        let offered = record
+            .condition
+            .offered_per_s
+            .map_or_else(String::new, |per_s| format!("offered {}/s, ", words::count(per_s)));
+        let keys = if record.condition.keys == 1 { String::new() } else { format!(" k{}", record.condition.keys) };
         let line = format!(
             "round {} {} x{}{keys}: {offered}acked {}/s, surviving {}/s, p99 {}, {}",
             record.round,
-            record.strategy,
-            record.threads,
+            record.condition.strategy,
+            record.condition.threads,
             per_s(record.acked_per_s()),
             per_s(record.surviving_per_s()),
             quantile(&buckets, 0.99).map_or_else(|| "-".to_owned(), words::time),
@@ -105,7 +107,10 @@ impl Progress {
     fn keep_history(&self, record: &Record, trial: &Trial) -> Result<()> {
         let Some(folder) = &self.history else { return Ok(()) };
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-        let path = folder.join(format!("{}-{}-{}-{}.csv", record.round, record.strategy, record.threads, record.keys));
+        let path = folder.join(format!(
+            "{}-{}-{}-{}.csv",
+            record.round, record.condition.strategy, record.condition.threads, record.condition.keys
+        ));
         let lanes: Vec<&[Event]> = trial.heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
         let mut bytes = Vec::new();
         write_history(&mut bytes, &lanes, &trial.found).map_err(|e| Error::file(&path, e))?;
@@ -124,7 +129,7 @@ impl Watch for Progress {
     }
 
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {
-        self.last = format!("  (last: {} x{} {})", record.strategy, record.threads, word(&record));
+        self.last = format!("  (last: {} x{} {})", record.condition.strategy, record.condition.threads, word(&record));
         if self.verbose {
             self.say(&record, &latency);
         }

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::compare::{Pair, Side};
-use crate::record::{Estimate, Record, Run};
+use crate::condition::{Condition, Transport, labels};
+use crate::record::{Bucket, Estimate, Record, Run};
 use crate::stats::{MeanLog, quantile};
 use crate::verdict::{Promise, Verdict};
-
-/// What drives the clients of a bench run.
-const CRITERION: &str = "criterion";
 
 /// The logarithms of one figure of one cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,15 +20,12 @@ pub(super) enum Figure {
 /// One cell of one run.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
-    pub(super) strategy: String,
+    pub(super) condition: Condition,
+    /// Its name among the cells of its run.
+    pub(super) label: String,
     pub(super) promise: Promise,
-    pub(super) driver: String,
-    pub(super) transport: String,
-    pub(super) skew: String,
-    /// What was offered; `None` in a closed loop.
-    pub(super) offered_per_s: Option<u64>,
-    pub(super) threads: usize,
-    pub(super) keys: usize,
+    /// Whether the figure is Criterion's estimate.
+    is_estimate: bool,
     pub(super) surviving: Figure,
     pub(super) p99: Figure,
     verdict: Option<Verdict>,
@@ -66,14 +61,10 @@ impl Cell {
         let rate = |r: &&&Record| Some((r.round, r.surviving_per_s().filter(|&rate| rate > 0.0)?.ln()));
         let why = |r: &&Record| r.error.clone().or_else(|| r.note.clone());
         Self {
-            strategy: first.strategy.clone(),
+            condition: first.condition.clone(),
+            label: String::new(),
             promise: first.promise,
-            driver: first.driver.clone(),
-            transport: first.transport.clone(),
-            skew: first.skew.clone(),
-            offered_per_s: first.offered_per_s,
-            threads: first.threads,
-            keys: first.keys,
+            is_estimate: false,
             surviving: Figure::Rounds(judged.iter().filter_map(rate).collect()),
             p99: Figure::Rounds(p99),
             verdict: records.iter().filter_map(|r| r.verdict).max(),
@@ -85,21 +76,17 @@ impl Cell {
     }
 
     /// A bench's cell: one iteration is one update by every thread.
-    fn benched(estimate: &Estimate, promise: Promise, transport: &str) -> Self {
+    fn benched(estimate: &Estimate, promise: Promise, transport: Transport) -> Self {
         let kept = 1.0 - estimate.lost as f64 / estimate.acked.max(1) as f64;
         let rate = |ns: f64| (estimate.threads as f64 * kept * 1e9 / ns).ln();
         let ends = (rate(estimate.mean_high_ns), rate(estimate.mean_low_ns));
         let told = [rate(estimate.mean_ns), ends.0, ends.1].iter().all(|log| log.is_finite());
         let surviving = MeanLog::of_interval(rate(estimate.mean_ns), ends, estimate.confidence);
         Self {
-            strategy: estimate.strategy.clone(),
+            condition: Condition { transport, ..Condition::of(&estimate.strategy, estimate.threads, 1) },
+            label: String::new(),
             promise,
-            driver: CRITERION.to_owned(),
-            transport: transport.to_owned(),
-            skew: "even".to_owned(),
-            offered_per_s: None,
-            threads: estimate.threads,
-            keys: 1,
+            is_estimate: true,
             surviving: if told { Figure::Estimate(surviving) } else { Figure::Rounds(BTreeMap::new()) },
             p99: Figure::Rounds(BTreeMap::new()),
             verdict: estimate.verdict,
@@ -138,29 +125,29 @@ impl Cell {
         }
     }
 
-    /// What it is measured under, but for strategy, load and driver.
-    fn setting(&self) -> [(&'static str, &str); 2] {
-        [("transport", &self.transport), ("skew", &self.skew)]
-    }
-
+    /// Estimates are another way of measuring, and never of the same cell as trials of our own.
     fn is_same(&self, other: &Self) -> bool {
-        self.is_same_load(other) && self.setting() == other.setting()
+        self.is_estimate == other.is_estimate && self.condition.is_same_but_for_versions(&other.condition)
     }
 
-    /// Drivers are two ways of measuring, Criterion's estimates a third, and never of one load; neither is a rate that was
-    /// offered the same as another, or as what a closed loop does by itself.
+    /// The same strategy under a load that was made the same way. Drivers are different ways of measuring; neither is a rate
+    /// that was offered the same as another, or as what a closed loop does by itself.
     fn is_same_load(&self, other: &Self) -> bool {
-        self.is_same_place(other) && (&self.driver, self.offered_per_s) == (&other.driver, other.offered_per_s)
+        let (one, two) = (&self.condition, &other.condition);
+        let is_made_alike = (one.driver, one.offered_per_s) == (two.driver, two.offered_per_s);
+        self.is_same_place(other) && is_made_alike && self.is_estimate == other.is_estimate
     }
 
     fn is_same_place(&self, other: &Self) -> bool {
-        (&self.strategy, self.threads, self.keys) == (&other.strategy, other.threads, other.keys)
+        let (one, two) = (&self.condition, &other.condition);
+        (&one.strategy, one.threads, one.keys) == (&two.strategy, two.threads, two.keys)
     }
 
     /// How its load is made, for people.
     fn load_made(&self) -> String {
-        let pace = self.offered_per_s.map_or_else(String::new, |per_s| format!(" at {per_s}/s"));
-        format!("by {}{pace}", self.driver)
+        let pace = self.condition.offered_per_s.map_or_else(String::new, |per_s| format!(" at {per_s}/s"));
+        let driver = if self.is_estimate { "criterion".to_owned() } else { self.condition.driver.to_string() };
+        format!("by {driver}{pace}")
     }
 }
 
@@ -169,7 +156,9 @@ impl Cell {
 /// A cell that the other run measured in one other setting alone (another transport, say) is paired with it, and says so:
 /// such a comparison is asked for on purpose as often as by mistake.
 pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
-    let (before, mut rest) = (cells(before), cells(after));
+    let (mut before, mut rest) = (cells(before), cells(after));
+    name(&mut before);
+    name(&mut rest);
     let mut partners: Vec<Option<Cell>> =
         before.iter().map(|cell| taken(&mut rest, |other| cell.is_same(other))).collect();
     for (cell, partner) in before.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
@@ -180,12 +169,21 @@ pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = before.into_iter().map(Some).zip(partners).collect();
     // What only the second run has stands under the strategy's other cells.
     for cell in rest {
-        let place = pairs.iter().rposition(|(one, other)| {
-            one.as_ref().or(other.as_ref()).is_some_and(|known| known.strategy == cell.strategy)
-        });
+        let place = pairs
+            .iter()
+            .rposition(|(one, other)| one.as_ref().or(other.as_ref()).is_some_and(|known| known.label == cell.label));
         pairs.insert(place.map_or(pairs.len(), |place| place + 1), (None, Some(cell)));
     }
     pairs
+}
+
+/// Gives each cell of a run its label. What differs between two runs is no part of it: see [`across`].
+fn name(cells: &mut [Cell]) {
+    let conditions: Vec<Condition> = cells.iter().map(|cell| cell.condition.without_versions()).collect();
+    let labels = labels(&conditions);
+    for (cell, condition) in cells.iter_mut().zip(&conditions) {
+        cell.label.clone_from(&labels[condition]);
+    }
 }
 
 /// Cells that both runs have, but of loads that are not made the same way: their two places, and the reason.
@@ -209,9 +207,9 @@ fn taken(cells: &mut Vec<Cell>, fits: impl Fn(&Cell) -> bool) -> Option<Cell> {
 
 /// `transport: tcp before, unix after`, if the two cells were measured in different settings.
 pub(super) fn across(before: &Cell, after: &Cell) -> Option<String> {
-    let differ = before.setting().into_iter().zip(after.setting()).filter(|(one, other)| one != other);
+    let differ = before.condition.without_versions().differences(&after.condition.without_versions());
     let said: Vec<String> =
-        differ.map(|((name, one), (_, other))| format!("{name}: {one} before, {other} after")).collect();
+        differ.iter().map(|(name, one, other)| format!("{name}: {one} before, {other} after")).collect();
     (!said.is_empty()).then(|| said.join(", "))
 }
 
@@ -223,35 +221,30 @@ fn measured(run: &Run) -> Vec<Cell> {
     let order: Vec<&str> = run.machine.0.iter().filter_map(|fact| fact.fact.strip_prefix("strategy.")).collect();
     let place = |name: &str| order.iter().position(|&known| known == name).unwrap_or(order.len());
     let mut groups: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
-    for r in &run.records {
-        let setting = (r.driver.as_str(), r.transport.as_str(), r.skew.as_str(), r.offered_per_s);
-        groups.entry((place(&r.strategy), r.strategy.as_str(), r.keys, r.threads, setting)).or_default().push(r);
+    for record in &run.records {
+        let Condition { strategy, keys, threads, .. } = &record.condition;
+        groups.entry((place(strategy), strategy, keys, threads, &record.condition)).or_default().push(record);
     }
-    let latencies = latencies(run);
-    let p99 = |name, threads, keys| latencies.get(&(name, threads, keys)).cloned().unwrap_or_default();
-    groups.iter().map(|(&(_, name, keys, threads, _), records)| Cell::of(records, p99(name, threads, keys))).collect()
+    let latencies = run.latencies();
+    groups.values().map(|records| Cell::of(records, p99(records, &latencies))).collect()
 }
 
-/// The logarithm of p99 of every trial, by strategy, threads and keys, then by round.
-fn latencies(run: &Run) -> BTreeMap<(&str, usize, usize), BTreeMap<u32, f64>> {
-    let mut trials: BTreeMap<_, Vec<(u64, u64)>> = BTreeMap::new();
-    for bucket in run.latency.iter().filter(|bucket| bucket.round > 0) {
-        let trial = (bucket.strategy.as_str(), bucket.threads, bucket.keys, bucket.round, bucket.clock);
-        trials.entry(trial).or_default().push((bucket.up_to_ns, bucket.count));
-    }
-    let mut cells: BTreeMap<_, BTreeMap<u32, f64>> = BTreeMap::new();
-    // Where a trial has both, the response times come after the service times, and stand.
-    for ((strategy, threads, keys, round, _), buckets) in trials {
-        if let Some(p99) = quantile(&buckets, 0.99).filter(|&ns| ns > 0) {
-            cells.entry((strategy, threads, keys)).or_default().insert(round, (p99 as f64).ln());
-        }
-    }
-    cells
+/// The logarithm of p99 of every trial, by round; in an open loop by response times.
+fn p99(records: &[&Record], latencies: &BTreeMap<u32, Vec<&Bucket>>) -> BTreeMap<u32, f64> {
+    let told = |record: &&&Record| record.round > 0;
+    let p99 = |record: &&Record| {
+        let buckets = latencies.get(&record.trial)?.iter().filter(|bucket| bucket.clock == record.clock());
+        let buckets: Vec<(u64, u64)> = buckets.map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
+        let ns = quantile(&buckets, 0.99).filter(|&ns| ns > 0)?;
+        Some((record.round, (ns as f64).ln()))
+    };
+    records.iter().filter(told).filter_map(p99).collect()
 }
 
 fn benched(run: &Run) -> Vec<Cell> {
-    let transport = run.machine.get("transport").unwrap_or_default();
-    let promise = |name: &str| run.records.iter().find(|r| r.strategy == name).map_or(Promise::Exact, |r| r.promise);
+    let transport = run.machine.get("transport").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let promise =
+        |name: &str| run.records.iter().find(|r| r.condition.strategy == name).map_or(Promise::Exact, |r| r.promise);
     run.estimates.iter().map(|estimate| Cell::benched(estimate, promise(&estimate.strategy), transport)).collect()
 }
 

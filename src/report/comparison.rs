@@ -9,7 +9,6 @@ pub use page::page;
 pub use terminal::terminal;
 
 use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
-use crate::workload::racers;
 
 /// A ratio in at most four characters: `0.81`, `12.3`, `140`.
 fn ratio(value: f64) -> String {
@@ -35,8 +34,8 @@ fn maybe(change: Option<&Change>) -> String {
 
 /// `4 threads`, and the keys where they tell cells apart.
 fn load(cell: &CellComparison, several_keys: bool) -> String {
-    let threads = racers(&cell.driver, cell.threads);
-    match (several_keys, cell.keys) {
+    let threads = cell.condition.racers();
+    match (several_keys, cell.condition.keys) {
         (false, _) => threads,
         (true, 1) => format!("{threads}, 1 key"),
         (true, keys) => format!("{threads}, {keys} keys"),
@@ -45,7 +44,7 @@ fn load(cell: &CellComparison, several_keys: bool) -> String {
 
 fn several_keys(comparison: &Comparison) -> bool {
     let mut cells = comparison.cells.iter();
-    cells.next().is_some_and(|first| cells.any(|cell| cell.keys != first.keys))
+    cells.next().is_some_and(|first| cells.any(|cell| cell.condition.keys != first.condition.keys))
 }
 
 /// The word of a cell, and of its p99 where that tells something else.

@@ -25,7 +25,7 @@ use askama::Template;
 
 use crate::record::Run;
 use crate::report::words;
-use crate::summary::Summary;
+use crate::summary::{BrokenPromise, Summary};
 use caveats::{Caveat, Touches, touching};
 use view::View;
 
@@ -100,16 +100,14 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         let why = cells.filter_map(|cell| Some((cell, cell.error.as_ref().or(cell.note.as_ref())?)));
         let mut rows: Vec<(String, String)> = Vec::new();
         for (cell, why) in why {
-            let threads = view.racers(cell.threads);
-            match rows
-                .iter_mut()
-                .find(|(what, known)| known == why && what.starts_with(&format!("{} at", cell.strategy)))
+            let threads = view.racers(cell.condition.threads);
+            match rows.iter_mut().find(|(what, known)| known == why && what.starts_with(&format!("{} at", cell.label)))
             {
                 Some((what, _)) => {
                     let (one, many) = (format!(" {}", view.racer()), format!(" {}s", view.racer()));
                     *what = format!("{}, {threads}", what.trim_end_matches(&many).trim_end_matches(&one));
                 }
-                None => rows.push((format!("{} at {threads}", cell.strategy), why.clone())),
+                None => rows.push((format!("{} at {threads}", cell.label), why.clone())),
             }
         }
         rows
@@ -176,9 +174,9 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
 /// Every broken promise in words, the loudest thing a page can say.
 fn broken(view: &View) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
-    for (round, strategy, threads, keys, verdict) in &view.summary.broken {
-        let strategy = view::name(strategy);
-        let (threads, keys) = (view.racers(*threads), view::keys(*keys));
+    for BrokenPromise { round, condition, verdict } in &view.summary.broken {
+        let strategy = view::name(&condition.strategy);
+        let (threads, keys) = (view.racers(condition.threads), view::keys(condition.keys));
         rows.push(format!(
             "{strategy} promises exact and broke it: <b>{verdict}</b> in round {round}, {threads} on {keys}"
         ));
@@ -209,7 +207,7 @@ fn selected_css(view: &View) -> String {
 fn readouts(view: &View) -> String {
     let cells = view.summary.cells.iter().map(|cell| {
         let lines: Vec<String> = view::readout(cell, view).iter().map(|line| markup::json(line)).collect();
-        format!("[{},{},[{}]]", cell.threads, cell.keys, lines.join(","))
+        format!("[{},{},[{}]]", cell.condition.threads, cell.condition.keys, lines.join(","))
     });
     let names: Vec<String> = view::READOUT.iter().map(|name| markup::json(name)).collect();
     let rows = std::iter::once(format!("[{}]", names.join(","))).chain(cells);

@@ -2,19 +2,16 @@
 
 use serde::Serialize;
 
+use crate::condition::Condition;
 use crate::error::Result;
 use crate::record::{Clock, csv_bytes};
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 
-/// A cell's row. The unit is in the column's name; empty is not zero.
+/// What stands in a cell's row behind its condition. The unit is in the column's name; empty is not zero.
 #[derive(Serialize)]
 struct Row<'a> {
-    strategy: &'a str,
     promise: Promise,
-    driver: &'a str,
-    threads: usize,
-    keys: usize,
     trials: usize,
     verdict: Option<Verdict>,
     acked: u64,
@@ -25,7 +22,6 @@ struct Row<'a> {
     lost_part: Option<f64>,
     lost_part_low: Option<f64>,
     lost_part_high: Option<f64>,
-    offered_per_s: Option<u64>,
     backlog: Option<u64>,
     unsent: Option<u64>,
     acked_per_s: Option<f64>,
@@ -61,16 +57,12 @@ pub fn sheet(summary: &Summary) -> Result<Vec<u8>> {
     csv_bytes(&summary.cells.iter().map(row).collect::<Vec<_>>())
 }
 
-fn row(cell: &CellSummary) -> Row<'_> {
+fn row(cell: &CellSummary) -> (&Condition, Row<'_>) {
     let told = |figure: f64| (cell.trials > 0).then_some(figure);
     let [p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns] = cell.latency_ns;
     let service = cell.service_ns.unwrap_or_default();
-    Row {
-        strategy: &cell.strategy,
+    let row = Row {
         promise: cell.promise,
-        driver: &cell.driver,
-        threads: cell.threads,
-        keys: cell.keys,
         trials: cell.trials,
         verdict: cell.verdict,
         acked: cell.acked,
@@ -81,7 +73,6 @@ fn row(cell: &CellSummary) -> Row<'_> {
         lost_part: told(cell.lost_part()),
         lost_part_low: told(cell.lost_interval.0),
         lost_part_high: told(cell.lost_interval.1),
-        offered_per_s: cell.offered_per_s,
         backlog: cell.backlog,
         unsent: cell.unsent,
         acked_per_s: told(cell.acked_per_s.median),
@@ -107,5 +98,6 @@ fn row(cell: &CellSummary) -> Row<'_> {
         limit: cell.limit,
         note: cell.note.as_deref(),
         error: cell.error.as_deref(),
-    }
+    };
+    (&cell.condition, row)
 }

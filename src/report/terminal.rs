@@ -6,7 +6,7 @@ use crate::report::words;
 use crate::report::words::wrapped;
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
-use crate::workload::racer;
+use crate::workload::Driver;
 
 /// The table of every cell: strategy by threads, throughput never without its verdict.
 pub fn table(summary: &Summary, coloured: bool) -> String {
@@ -14,7 +14,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let several_keys = summary.keys().len() > 1;
     // In an open loop the median says the least: the latency from the send takes its place.
-    let racers = if racer(summary.driver()) == "thread" { "thr" } else { "clients" };
+    let racers = if summary.driver().racer() == "thread" { "thr" } else { "clients" };
     let mut header = match words::offered(summary) {
         None => vec!["strategy", racers, "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
         Some(_) => vec!["strategy", racers, "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
@@ -25,7 +25,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     table.set_header(header);
     let marks = summary.cells.iter().any(limited);
     for (i, cell) in summary.cells.iter().enumerate() {
-        let is_first = i == 0 || summary.cells[i - 1].strategy != cell.strategy;
+        let is_first = i == 0 || summary.cells[i - 1].label != cell.label;
         let mark = match (marks, limited(cell)) {
             (true, true) => "*",
             (true, false) => " ",
@@ -55,12 +55,12 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
 
 /// What drove the clients, where it was not a thread each: such figures are not to be mixed with others.
 fn drivers(summary: &Summary) -> &'static str {
-    let mut drivers: Vec<&str> = summary.cells.iter().map(|cell| cell.driver.as_str()).collect();
+    let mut drivers: Vec<Driver> = summary.cells.iter().map(|cell| cell.condition.driver).collect();
     drivers.sort_unstable();
     drivers.dedup();
     match drivers[..] {
-        ["events"] => "Driven by one event loop for all clients, and not by a thread each.\n",
-        ["tasks"] => "Driven by one async runtime with a task for each client, and not by a thread each.\n",
+        [Driver::Events] => "Driven by one event loop for all clients, and not by a thread each.\n",
+        [Driver::Tasks] => "Driven by one async runtime with a task for each client, and not by a thread each.\n",
         [] | [_] => "",
         _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n",
     }
@@ -76,7 +76,7 @@ fn pace(summary: &Summary) -> String {
         words::count(offered)
     );
     for cell in summary.cells.iter().filter(|cell| cell.trials > 0 && cell.fell_behind()) {
-        text += &format!("{} x{}: {}\n", cell.strategy, cell.threads, words::behind(cell));
+        text += &format!("{} x{}: {}\n", cell.label, cell.condition.threads, words::behind(cell));
     }
     text
 }
@@ -88,7 +88,7 @@ const NAMED: usize = 4;
 fn cautions(summary: &Summary) -> String {
     let list = |what: &str, is: &dyn Fn(&CellSummary) -> bool, figure: &dyn Fn(&CellSummary) -> String| {
         let cells: Vec<&CellSummary> = summary.cells.iter().filter(|cell| is(cell)).collect();
-        let named = cells.iter().take(NAMED).map(|c| format!("{} x{} ({})", c.strategy, c.threads, figure(c)));
+        let named = cells.iter().take(NAMED).map(|c| format!("{} x{} ({})", c.label, c.condition.threads, figure(c)));
         let more = match cells.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -101,9 +101,9 @@ fn cautions(summary: &Summary) -> String {
     for cell in summary.cells.iter().filter(|cell| cell.trials == 0) {
         let why = cell.error.as_deref().or(cell.note.as_deref()).unwrap_or("no trial");
         match unmeasured.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, names)) if names.contains(&cell.strategy.as_str()) => {}
-            Some((_, names)) => names.push(&cell.strategy),
-            None => unmeasured.push((why, vec![&cell.strategy])),
+            Some((_, names)) if names.contains(&cell.label.as_str()) => {}
+            Some((_, names)) => names.push(&cell.label),
+            None => unmeasured.push((why, vec![&cell.label])),
         }
     }
     let unmeasured = unmeasured.iter().flat_map(|(why, names)| wrapped(&format!("{}: {why}", names.join(", "))));
@@ -123,10 +123,10 @@ fn limited(cell: &CellSummary) -> bool {
 }
 
 fn row(cell: &CellSummary, is_first: bool, several_keys: bool, mark: &str, coloured: bool) -> Vec<Cell> {
-    let name = if is_first { cell.strategy.clone() } else { String::new() };
-    let mut row = vec![Cell::new(name), Cell::new(cell.threads)];
+    let name = if is_first { cell.label.clone() } else { String::new() };
+    let mut row = vec![Cell::new(name), Cell::new(cell.condition.threads)];
     if several_keys {
-        row.push(Cell::new(cell.keys));
+        row.push(Cell::new(cell.condition.keys));
     }
     let Some(verdict) = cell.verdict else {
         row.extend(["", "", "", "", ""].map(Cell::new));

@@ -53,13 +53,14 @@ pub fn lost(cell: &CellSummary) -> String {
 
 /// The rate that was offered, if the run was an open loop.
 pub fn offered(summary: &Summary) -> Option<u64> {
-    summary.cells.iter().find_map(|cell| cell.offered_per_s)
+    summary.cells.iter().find_map(|cell| cell.condition.offered_per_s)
 }
 
 /// How far a cell stayed behind the rate that was offered: `offered 50,000/s, achieved 31,000/s, 9,120 behind at the
 /// end, 12 never sent`: when the timetable was over, and when the clients stopped.
 pub fn behind(cell: &CellSummary) -> String {
-    let offered = cell.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
+    let offered =
+        cell.condition.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
     let mut text = format!("offered {offered}, achieved {}/s", rate(cell.acked_per_s.median));
     if cell.trials_behind < cell.trials {
         text += &format!(", too slow in {} of {} trials", cell.trials_behind, cell.trials);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::server::compose::{Service, Wish};
-use crate::server::{Placement, Private, Server, Transport, wheel};
+use crate::server::{Placement, Private, Server, wheel};
 
 /// What server is wanted.
 #[derive(Debug, Clone, Default)]

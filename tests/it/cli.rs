@@ -42,7 +42,7 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
     assert_eq!(run.records.len(), 6);
     for record in &run.records {
         assert_eq!(record.sources_agree(), Some(true), "{record:?}");
-        match (record.promise, record.threads) {
+        match (record.promise, record.condition.threads) {
             (Promise::Exact, _) | (_, 1) => assert_eq!((record.verdict, record.lost), (Some(Verdict::Exact), Some(0))),
             (Promise::Lossy, _) => assert_eq!(record.verdict, Some(Verdict::Lost), "{record:?}"),
         }
@@ -71,7 +71,9 @@ fn the_driver_is_chosen_recorded_and_said() {
         let run = Run::read(Path::new(&out)).unwrap();
         assert_eq!(run.machine.get("driver"), Some(driver));
         assert_eq!(run.records.len(), 4);
-        assert!(run.records.iter().all(|record| record.driver == driver && record.verdict.is_some()));
+        assert!(
+            run.records.iter().all(|record| record.condition.driver.to_string() == driver && record.verdict.is_some())
+        );
         let table = text(&output.stdout);
         assert!(table.contains(words), "{table}");
         let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
@@ -87,7 +89,7 @@ fn the_driver_is_chosen_recorded_and_said() {
     for record in &run.records {
         let skipped =
             record.note.as_deref().is_some_and(|note| note.starts_with("skipped: not supported by --driver events"));
-        assert_eq!(skipped, !supported.contains(&record.strategy.as_str()), "{record:?}");
+        assert_eq!(skipped, !supported.contains(&record.condition.strategy.as_str()), "{record:?}");
     }
     // By itself it races what has the form.
     let out = dir.path().join("default").display().to_string();

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use redis_lost_updates::compare::{AlarmKind, Comparison, Options, Outcome};
+use redis_lost_updates::condition::{Condition, Transport};
 use redis_lost_updates::interchange::check_file;
 use redis_lost_updates::record::{Clock, Estimate, Folder, Machine, Record, Run, csv_bytes};
 use redis_lost_updates::report::comparison::{markdown, page, terminal};
 use redis_lost_updates::verdict::{Promise, Verdict};
+use redis_lost_updates::workload::Driver;
 
 const STRATEGIES: [&str; 12] = [
     "get-set",
@@ -69,12 +71,13 @@ fn push(run: &mut Run, name: &str, threads: usize, round: u32, rate: f64, p99_ns
     let promise = if name == "get-set" { Promise::Lossy } else { Promise::Exact };
     let lost = if name == "get-set" && threads > 1 { 500 } else { 0 };
     let record = Record {
+        trial: run.records.len() as u32 + 1,
         round,
         acked: Some(1_000),
         lost: Some(lost),
         span_ns: Some(((1_000 - lost) as f64 * 1e9 / rate) as u64),
         verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
-        ..Record::blank(name, promise, "tcp", threads, 1, "even".to_owned())
+        ..Record::blank(Condition::of(name, threads, 1), promise)
     };
     run.latency.extend([(p99_ns / 2, 900), (p99_ns, 100)].map(|times| record.bucket(Clock::Service, times)));
     run.records.push(record);
@@ -134,7 +137,7 @@ fn a_strategy_that_sleeps_a_fifth_of_its_time_is_found_and_no_other() {
             }
         }
         let loud = comparison.cells.iter().filter(|cell| cell.outcome != Outcome::Same);
-        loud.for_each(|cell| if cell.strategy == "lua" { cells += 1 } else { others += 1 });
+        loud.for_each(|cell| if cell.condition.strategy == "lua" { cells += 1 } else { others += 1 });
         let failures = comparison.failures(0.05);
         assert!(failures.iter().all(|failure| failure.starts_with("lua ")), "{failures:?}");
     }
@@ -167,9 +170,9 @@ fn what_all_have_in_common_is_real_only_if_trusted() {
 fn a_broken_promise_is_first_and_fails_the_gate_however_fast() {
     let before = run(1, 5, QUIET, same);
     let mut after = run(2, 5, QUIET, |_| 1.5);
-    let at = after.records.iter().position(|r| r.strategy == "watch" && r.threads == 8).unwrap();
+    let at = after.records.iter().position(|r| r.condition.strategy == "watch" && r.condition.threads == 8).unwrap();
     (after.records[at].lost, after.records[at].verdict) = (Some(1), Some(Verdict::Lost));
-    let lossy = after.records.iter_mut().filter(|r| r.strategy == "get-set" && r.threads == 2);
+    let lossy = after.records.iter_mut().filter(|r| r.condition.strategy == "get-set" && r.condition.threads == 2);
     lossy.for_each(|r| (r.lost, r.verdict) = (Some(0), Some(Verdict::Exact)));
     let comparison = compared(&before, &after);
     let kinds: Vec<AlarmKind> = comparison.alarms.iter().map(|alarm| alarm.kind).collect();
@@ -192,10 +195,10 @@ fn what_differs_is_named_and_what_cannot_be_compared_says_why() {
     for fact in [("server_version", "8.0.1"), ("transport", "unix"), ("cpu", "a"), ("profile", "debug")] {
         after.machine.add(fact.0, fact.1);
     }
-    after.records.retain(|r| r.strategy != "cas");
+    after.records.retain(|r| r.condition.strategy != "cas");
     for r in &mut after.records {
-        match r.strategy.as_str() {
-            "mutex" => r.transport = "unix".to_owned(),
+        match r.condition.strategy.as_str() {
+            "mutex" => r.condition.transport = Transport::Unix,
             "lua" => (r.verdict, r.note) = (None, Some("skipped: no such command".to_owned())),
             "lock" => r.round = 1,
             _ => {}
@@ -205,16 +208,18 @@ fn what_differs_is_named_and_what_cannot_be_compared_says_why() {
     let differ: Vec<&str> = comparison.differences.iter().map(|d| d.fact.as_str()).collect();
     assert_eq!(differ, ["server_version", "transport"]);
     let why = |name: &str| {
-        let cell = comparison.cells.iter().find(|cell| cell.strategy == name).unwrap();
+        let cell = comparison.cells.iter().find(|cell| cell.condition.strategy == name).unwrap();
         assert_eq!(cell.outcome, Outcome::NotComparable);
         cell.why.clone().unwrap()
     };
     assert_eq!(why("cas"), "not in the second run");
     assert_eq!(why("lua"), "no verdict (skipped: no such command) in the second run");
     assert_eq!(why("lock"), "a single round, which has no spread in the second run");
-    assert!(comparison.alarms.iter().all(|alarm| alarm.kind == AlarmKind::Vanished && alarm.strategy == "lua"));
+    assert!(
+        comparison.alarms.iter().all(|alarm| alarm.kind == AlarmKind::Vanished && alarm.condition.strategy == "lua")
+    );
     // Another transport is compared, and named.
-    let mutex = comparison.cells.iter().find(|cell| cell.strategy == "mutex").unwrap();
+    let mutex = comparison.cells.iter().find(|cell| cell.condition.strategy == "mutex").unwrap();
     assert_eq!(mutex.across.as_deref(), Some("transport: tcp before, unix after"));
     assert_eq!((mutex.outcome, &mutex.why), (Outcome::Same, &None));
     let text = terminal(&comparison, false);
@@ -265,11 +270,15 @@ fn benches_are_compared_by_criterions_intervals() {
         run
     };
     let comparison = compared(&bench(1.0), &bench(1.25));
-    let slower: Vec<&str> =
-        comparison.cells.iter().filter(|c| c.outcome == Outcome::Slower).map(|c| c.strategy.as_str()).collect();
+    let slower: Vec<&str> = comparison
+        .cells
+        .iter()
+        .filter(|c| c.outcome == Outcome::Slower)
+        .map(|c| c.condition.strategy.as_str())
+        .collect();
     assert_eq!((slower, count(&comparison, Outcome::Same)), (vec!["lua"], 11));
     // Its rate is of updates: one by each of four threads in an iteration.
-    let incr = comparison.cells.iter().find(|cell| cell.strategy == "incr").unwrap();
+    let incr = comparison.cells.iter().find(|cell| cell.condition.strategy == "incr").unwrap();
     assert!((incr.before.as_ref().unwrap().surviving_per_s.unwrap() - 4e9 / 30_000.0).abs() < 1.0);
     let mixed = compared(&bench(1.0), &run(1, 5, QUIET, same));
     assert_eq!(mixed.compared(), 0);
@@ -286,7 +295,7 @@ fn text(bytes: &[u8]) -> String {
 fn written(run: &Run, path: &Path) -> String {
     let mut folder = Folder::create(path, &run.machine).unwrap();
     for record in &run.records {
-        let key = (record.round, &record.strategy, record.threads);
+        let key = (record.round, &record.condition.strategy, record.condition.threads);
         let own = run.latency.iter().filter(|b| (b.round, &b.strategy, b.threads) == key);
         folder.append(record, &own.cloned().collect::<Vec<_>>()).unwrap();
     }
@@ -304,11 +313,11 @@ fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_m
     let again = written(&run(2, 5, QUIET, same), &dir.path().join("again"));
     let slow = written(&run(3, 5, QUIET, slow), &dir.path().join("slow"));
     let mut lossy = run(4, 5, QUIET, same);
-    let watch = lossy.records.iter_mut().find(|r| r.strategy == "watch" && r.threads == 8).unwrap();
+    let watch = lossy.records.iter_mut().find(|r| r.condition.strategy == "watch" && r.condition.threads == 8).unwrap();
     (watch.lost, watch.verdict) = (Some(1), Some(Verdict::Lost));
     let lossy = written(&lossy, &dir.path().join("lossy"));
     let mut alone = run(5, 1, QUIET, same);
-    alone.records.retain(|r| r.strategy == "incr");
+    alone.records.retain(|r| r.condition.strategy == "incr");
     let alone = written(&alone, &dir.path().join("alone"));
     let code = |args: &[&str]| report(&[&["compare"], args].concat()).status.code();
     assert_eq!(code(&[&good, &again, "--fail-if-slower", "5%"]), Some(0));
@@ -385,7 +394,10 @@ fn a_trials_history_is_judged_as_the_trial_was() {
     let run = Run::read(&out).unwrap();
     assert_eq!(run.records.len(), 24);
     for r in &run.records {
-        let path = out.join(format!("history/{}-{}-{}-{}.csv", r.round, r.strategy, r.threads, r.keys));
+        let path = out.join(format!(
+            "history/{}-{}-{}-{}.csv",
+            r.round, r.condition.strategy, r.condition.threads, r.condition.keys
+        ));
         let checked = check_file(&path, None, None).unwrap();
         let ledger = &checked.judgement.ledger;
         assert_eq!(Some(checked.verdict), r.verdict, "{r:?}");
@@ -411,7 +423,7 @@ fn completions_and_the_man_page_know_every_flag() {
 fn drivers_are_never_compared() {
     let before = run(1, 5, QUIET, same);
     let mut after = before.clone();
-    after.records.iter_mut().for_each(|record| record.driver = "tasks".to_owned());
+    after.records.iter_mut().for_each(|record| record.condition.driver = Driver::Tasks);
     let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
     assert_eq!((compared.compared(), compared.cells.len()), (0, STRATEGIES.len() * 5));
     let why = "by threads in the first run, by tasks in the second";
@@ -423,7 +435,7 @@ fn drivers_are_never_compared() {
 fn an_offered_rate_is_never_compared_with_what_a_closed_loop_does() {
     let before = run(1, 5, QUIET, same);
     let mut after = before.clone();
-    after.records.iter_mut().for_each(|record| record.offered_per_s = Some(2_000));
+    after.records.iter_mut().for_each(|record| record.condition.offered_per_s = Some(2_000));
     let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
     assert_eq!((compared.compared(), compared.cells.len()), (0, STRATEGIES.len() * 5));
     let why = "by threads in the first run, by threads at 2000/s in the second";

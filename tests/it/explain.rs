@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use redis_lost_updates::condition::Condition;
 use redis_lost_updates::explain::{Witness, explain, record_losses};
 use redis_lost_updates::record::{Folder, Machine, Record, Run, Step};
 use redis_lost_updates::strategy::find;
@@ -61,7 +62,7 @@ fn losses_of_a_run_are_recorded_beside_it() {
     let path = dir.path().join("run");
     let mut folder = Folder::create(&path, &Machine::default()).unwrap();
     for (strategy, promise, lost) in [("get-set", Promise::Lossy, 5), ("incr", Promise::Exact, 0)] {
-        let mut record = Record::blank(strategy, promise, "tcp", 4, 1, "even".to_owned());
+        let mut record = Record::blank(Condition::of(strategy, 4, 1), promise);
         record.lost = Some(lost);
         folder.append(&record, &[]).unwrap();
     }

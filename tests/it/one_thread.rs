@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use redis::Cmd;
 use redis_lost_updates::client_machine::{ClientMachine, Turn};
+use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::Result;
 use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
 use redis_lost_updates::race::{Heat, Limits, Work};
 use redis_lost_updates::resp::{Reply, Requests};
-use redis_lost_updates::server::{Private, Server, Transport, Wanted};
+use redis_lost_updates::server::{Private, Server, Wanted};
 use redis_lost_updates::strategy::{self, Strategy};
 use redis_lost_updates::task_loop::TaskLoop;
 use redis_lost_updates::trial::{Crew, Trial};

@@ -52,7 +52,7 @@ fn ones_own_strategy_has_a_page_with_the_facts_of_a_server_that_wants_a_password
     let plan = ["--strategies", "append-mine,incr", "--threads", "1,2", "--updates", "40", "--rounds", "2", "--quiet"];
     assert_eq!(mine(&[&["--redis-url", &url, "--out", &out], plan.as_slice()].concat()), ExitCode::SUCCESS);
     let run = Run::read(out.as_ref()).unwrap();
-    let own: Vec<_> = run.records.iter().filter(|record| record.strategy == "append-mine").collect();
+    let own: Vec<_> = run.records.iter().filter(|record| record.condition.strategy == "append-mine").collect();
     assert!(own.len() == 4 && own.iter().all(|record| record.verdict == Some(Verdict::Exact)), "{own:?}");
     assert_eq!(run.machine.role("append-mine", Promise::Exact), Role::Baseline);
     let page = std::fs::read_to_string(dir.path().join("run/index.html")).unwrap();

@@ -274,7 +274,7 @@ fn a_stall_is_seen(driver: &str) {
     };
     let (service, response) = (times(Clock::Service), times(Clock::Response));
     let record = &run.records[0];
-    assert_eq!((record.offered_per_s, updates(&response)), (Some(2_000), 8_000));
+    assert_eq!((record.condition.offered_per_s, updates(&response)), (Some(2_000), 8_000));
     assert_eq!((record.verdict, updates(&service)), (Some(Verdict::Exact), record.attempted.unwrap()));
     let (service_p99, response_p99) = (quantile(&service, 0.99).unwrap(), quantile(&response, 0.99).unwrap());
     // One update was intended every half millisecond of the stall. The 81 first of them, one more than lie beyond p99,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::sample::{self, Shape, USUAL};
+use redis_lost_updates::condition::Condition;
 use redis_lost_updates::record::{Record, Run};
 use redis_lost_updates::report::{render, sheet, table};
 use redis_lost_updates::summary::{Limit, Summary};
@@ -88,7 +89,9 @@ fn warnings_stand_beside_the_charts_they_touch() {
 fn where_the_clients_are_the_limit_every_row_says_so() {
     let run = sample::run(USUAL);
     let summary = Summary::of(&run);
-    let cell = |threads| summary.cells.iter().find(|c| c.strategy == "incr" && c.threads == threads).unwrap();
+    let cell = |threads| {
+        summary.cells.iter().find(|c| c.condition.strategy == "incr" && c.condition.threads == threads).unwrap()
+    };
     // One CPU for the clients: 0.95 of it used by 16 threads, and 0.6 by 8, with 0.46 of the server beside them.
     assert_eq!((cell(16).limit, cell(8).limit), (Some(Limit::Clients), Some(Limit::SharedCpus)));
     let table = table(&summary, false);
@@ -115,7 +118,7 @@ fn a_broken_promise_comes_before_everything() {
 #[test]
 fn what_could_not_be_measured_says_why_and_is_escaped() {
     let mut run = sample::run(USUAL);
-    let blank = Record::blank("watch", Promise::Exact, "tcp", 64, 1, "even".to_owned());
+    let blank = Record::blank(Condition::of("watch", 64, 1), Promise::Exact);
     run.records.push(Record { round: 1, error: Some("<script>alert(1)</script>".to_owned()), ..blank });
     let html = page(&run);
     assert!(html.contains("the server does not know SET IFEQ &#60;yet&#62;"));
@@ -158,7 +161,7 @@ fn ids_are_unique_and_references_lead_somewhere() {
 fn an_empty_or_failed_run_still_has_a_page() {
     let html = page(&Run::default());
     assert!(html.contains("Nothing was judged"));
-    let blank = Record::blank("incr", Promise::Exact, "tcp", 4, 1, "even".to_owned());
+    let blank = Record::blank(Condition::of("incr", 4, 1), Promise::Exact);
     let records = vec![Record { round: 1, error: Some("connection refused".to_owned()), ..blank }];
     let html = page(&Run { records, ..Run::default() });
     assert!(html.contains("Could not be measured") && html.contains("connection refused"));

@@ -1,8 +1,10 @@
 //! A run made by hand, with everything a page must be able to show: losses, retries, a skipped strategy, warnings of
 //! every kind, a witness. The same for the tests of the page here and those in a browser.
 
+use redis_lost_updates::condition::Condition;
 use redis_lost_updates::record::{Clock, Machine, Record, Run, Step};
 use redis_lost_updates::verdict::{Promise, Verdict};
+use redis_lost_updates::workload::Driver;
 
 /// How large a run is, and what is wrong with it.
 #[derive(Clone, Copy)]
@@ -54,7 +56,7 @@ pub(crate) fn run(shape: Shape) -> Run {
                 }
             }
         }
-        let skipped = Record::blank("cas", Promise::Exact, "tcp", 4, 1, "even".to_owned());
+        let skipped = Record::blank(Condition::of("cas", 4, 1), Promise::Exact);
         let note = Some("skipped: the server does not know SET IFEQ <yet>".to_owned());
         run.records.push(Record { round, note, ..skipped });
     }
@@ -81,8 +83,9 @@ fn one(run: &mut Run, shape: Shape, cell: (u32, &str, bool, usize, usize), rate:
     let tries = if name == "watch" { acked * threads as u64 * 2 / 3 + acked } else { acked };
     let calls = if name.contains("incr") || name == "lua" { tries } else { tries * 2 };
     let overlap = if name == "mutex-batch" && threads > 4 { 0.2 } else { 0.97 };
-    let mut record = Record::blank(name, promise, "tcp", threads, keys, "even".to_owned());
-    record.driver = if name == "multiplexed-incr" { "tasks" } else { "threads" }.to_owned();
+    let mut record = Record::blank(Condition::of(name, threads, keys), promise);
+    record.condition.driver = if name == "multiplexed-incr" { Driver::Tasks } else { Driver::Threads };
+    record.trial = run.records.len() as u32 + 1;
     record.round = round;
     (record.attempted, record.acked, record.refused, record.unknown) = (Some(acked), Some(acked), Some(0), Some(0));
     (record.tries, record.found, record.lost, record.doubled) =

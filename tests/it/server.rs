@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use redis_lost_updates::server::{Private, Server, Transport, Wanted};
+use redis_lost_updates::condition::Transport;
+use redis_lost_updates::server::{Private, Server, Wanted};
 
 /// A private server of whatever kind this machine has or can fetch.
 pub(crate) fn private() -> Server {

@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "pace",
     "client_machine",
     "workload",
+    "condition",
     "verdict",
     "history",
     "interchange",

@@ -50,7 +50,7 @@ fn cells(comparison: &Comparison) -> String {
         };
         out += &format!(
             "| `{}` | {} | {} | {} | {} | {} | {} |\n",
-            escaped(&cell.strategy),
+            escaped(&cell.label),
             load(cell, keys),
             rate(cell.before.as_ref()),
             rate(cell.after.as_ref()),

@@ -62,8 +62,8 @@ pub fn page(comparison: &Comparison) -> String {
     let keys = several_keys(comparison);
     let mut groups: Vec<(String, Vec<Row>)> = Vec::new();
     for cell in &comparison.cells {
-        if groups.last().is_none_or(|(name, _)| *name != cell.strategy) {
-            groups.push((cell.strategy.clone(), Vec::new()));
+        if groups.last().is_none_or(|(name, _)| *name != cell.label) {
+            groups.push((cell.label.clone(), Vec::new()));
         }
         if let Some((_, rows)) = groups.last_mut() {
             rows.push(row(cell, keys));

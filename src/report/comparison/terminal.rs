@@ -40,9 +40,9 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
     let mut out = format!("\n{:<24}{:<17}{:<17}{}\n", "strategy", "surviving/s", "p99", "verdict");
     let mut last = "";
     for cell in &comparison.cells {
-        let is_first = cell.strategy != last;
-        last = &cell.strategy;
-        if let Some(why) = nowhere(comparison, &cell.strategy) {
+        let is_first = cell.label != last;
+        last = &cell.label;
+        if let Some(why) = nowhere(comparison, &cell.label) {
             if is_first {
                 out += &reason(&format!("{last:<24}"), &format!("not comparable at any load: {why}"));
             }
@@ -74,7 +74,7 @@ fn table(comparison: &Comparison, paint: &dyn Fn(Outcome, &str) -> String) -> St
 
 /// Why no cell of a strategy can be compared, where it is the same for each of several.
 fn nowhere<'a>(comparison: &'a Comparison, strategy: &str) -> Option<&'a str> {
-    let mut reasons = comparison.cells.iter().filter(|cell| cell.strategy == strategy).map(|cell| cell.why.as_deref());
+    let mut reasons = comparison.cells.iter().filter(|cell| cell.label == strategy).map(|cell| cell.why.as_deref());
     let first = reasons.next()??;
     let others: Vec<Option<&str>> = reasons.collect();
     (!others.is_empty() && others.iter().all(|&other| other == Some(first))).then_some(first)

@@ -47,13 +47,13 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         if cell.lost == 0 {
             sentence += &format!(
                 " {} acknowledged <b>{acked}</b> updates a second and {}",
-                name(&cell.strategy),
+                name(&cell.label),
                 if at_threads == 1 { "had nobody to race, so it lost none" } else { "was not seen losing any" }
             );
         } else {
             sentence += &format!(
                 " {} acknowledged <b>{acked}</b> updates a second and <b class=\"loss\">lost {}</b> of them, leaving {}",
-                name(&cell.strategy),
+                name(&cell.label),
                 words::lost(cell),
                 words::rate(cell.surviving_per_s.median)
             );
@@ -64,14 +64,14 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         let comma = if lossy.is_some() { "," } else { ":" };
         sentence += &format!(
             "{joint} {}{comma} kept <b>{}</b> a second",
-            name(&cell.strategy),
+            name(&cell.label),
             words::rate(cell.surviving_per_s.median)
         );
         support.push(sure_of(cell));
         support.extend(waited(cell));
         if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
-            support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.strategy)));
+            support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.label)));
         }
         support.extend(rivals(view, cell, &exact));
         support.extend(batchers(view, cell, &exact));
@@ -122,7 +122,7 @@ fn waited(cell: &CellSummary) -> Option<String> {
 /// The exact strategies that the intervals cannot tell from the fastest.
 fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
     let overlaps = |cell: &&&CellSummary| {
-        cell.strategy != best.strategy
+        cell.label != best.label
             && !view.is_batching(cell)
             && cell.surviving_per_s.high >= best.surviving_per_s.low
             && cell.verdict == Some(Verdict::Exact)
@@ -143,7 +143,7 @@ fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<S
 /// Strategies with their rates and fates.
 fn named<'a>(cells: impl Iterator<Item = &'a &'a CellSummary>) -> Vec<String> {
     let one = |cell: &&CellSummary| {
-        format!("{} ({}/s, {})", name(&cell.strategy), words::rate(cell.surviving_per_s.median), fate(cell))
+        format!("{} ({}/s, {})", name(&cell.label), words::rate(cell.surviving_per_s.median), fate(cell))
     };
     cells.map(one).collect()
 }

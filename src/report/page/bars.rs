@@ -51,13 +51,13 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
         let ratio = |to: &CellSummary| words::times(cell.surviving_per_s.median / to.surviving_per_s.median);
         let mut ratios = Vec::new();
         match best {
-            Some(best) if best.strategy == cell.strategy => ratios.push("the fastest exact".to_owned()),
+            Some(best) if best.label == cell.label => ratios.push("the fastest exact".to_owned()),
             Some(best) if member.is_batching() => ratios.push(format!("{} the fastest exact, in batches", ratio(best))),
             Some(best) => ratios.push(format!("{} the fastest exact", ratio(best))),
             None => {}
         }
-        if let Some(race) = race.filter(|race| race.strategy != cell.strategy && race.surviving_per_s.median > 0.0) {
-            ratios.push(format!("{} what {} keeps", ratio(race), name(&race.strategy)));
+        if let Some(race) = race.filter(|race| race.label != cell.label && race.surviving_per_s.median > 0.0) {
+            ratios.push(format!("{} what {} keeps", ratio(race), name(&race.label)));
         }
         let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {

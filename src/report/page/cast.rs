@@ -4,16 +4,18 @@
 //! ones, the baseline, the worst lossy ones), the others are grey until pointed at. Cool colours keep their promise,
 //! warm ones are known to lose; markers are filled for exact and hollow for lossy, so that no one needs the colours.
 
+use crate::condition::Condition;
 use crate::record::Run;
 use crate::summary::{CellSummary, Summary};
 use crate::verdict::{Promise, Role};
+use crate::workload::Driver;
 
 /// A strategy on the page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Member {
     /// Its class, `s0`, `s1`, ...: what shows and hides it.
     pub(super) class: String,
-    /// Its name.
+    /// Its label.
     pub(super) name: String,
     /// Its sentence, if the run recorded it.
     pub(super) about: String,
@@ -30,7 +32,7 @@ pub(super) struct Member {
     /// What it is there for.
     pub(super) role: Role,
     /// What drives its clients.
-    pub(super) driver: String,
+    pub(super) driver: Driver,
 }
 
 /// How many shapes of markers there are.
@@ -68,20 +70,20 @@ pub(super) fn cast(summary: &Summary, run: &Run) -> Vec<Member> {
         let cool = at(&cool).map(|i| format!("cool{i}"));
         cool.or_else(|| at(&warm).map(|i| format!("warm{i}"))).unwrap_or_else(|| "grey".to_owned())
     };
-    let cells = summary.strategies().into_iter().filter_map(|name| summary.cells.iter().find(|c| c.strategy == name));
+    let cells = summary.labels().into_iter().filter_map(|name| summary.cells.iter().find(|c| c.label == name));
     cells
         .enumerate()
-        .map(|(i, CellSummary { strategy: name, promise, driver, .. })| Member {
+        .map(|(i, CellSummary { condition: Condition { strategy: name, driver, .. }, label, promise, .. })| Member {
             class: format!("s{i}"),
-            name: name.clone(),
+            name: label.clone(),
             about: run.machine.get(&format!("strategy.{name}")).unwrap_or_default().to_owned(),
             promise: *promise,
-            tone: tone(name),
+            tone: tone(label),
             marker: i % MARKERS,
             round_trips: run.machine.get(&format!("round_trips.{name}")).map(str::to_owned),
             batch: run.machine.batch(name),
             role: run.machine.role(name, *promise),
-            driver: driver.clone(),
+            driver: *driver,
         })
         .collect()
 }
@@ -89,8 +91,10 @@ pub(super) fn cast(summary: &Summary, run: &Run) -> Vec<Member> {
 /// The fastest exact strategies at the highest load, and the baseline.
 fn lead_exact<'a>(summary: &'a Summary, run: &Run) -> Vec<&'a str> {
     let (Some(&threads), Some(&keys)) = (summary.threads().last(), summary.keys().first()) else { return Vec::new() };
-    let mut leads: Vec<&str> = summary.ranking(threads, keys).iter().map(|cell| cell.strategy.as_str()).collect();
-    let baseline = leads.iter().position(|&name| run.machine.role(name, Promise::Exact) == Role::Baseline);
+    let ranking = summary.ranking(threads, keys);
+    let mut leads: Vec<&str> = ranking.iter().map(|cell| cell.label.as_str()).collect();
+    let baseline =
+        ranking.iter().position(|c| run.machine.role(&c.condition.strategy, Promise::Exact) == Role::Baseline);
     if let Some(at) = baseline.filter(|&at| at >= COOL) {
         leads.swap(at, COOL - 1);
     }
@@ -101,11 +105,13 @@ fn lead_exact<'a>(summary: &'a Summary, run: &Run) -> Vec<&'a str> {
 /// The race itself, then the lossy strategies that lose most.
 fn lead_lossy<'a>(summary: &'a Summary, run: &Run) -> Vec<&'a str> {
     let worst = |name: &str| {
-        let parts = summary.cells.iter().filter(|c| c.strategy == name && c.trials > 0).map(CellSummary::lost_part);
-        if run.machine.role(name, Promise::Lossy) == Role::Race { 2.0 } else { parts.fold(0.0, f64::max) }
+        let cells = || summary.cells.iter().filter(|c| c.label == name);
+        let is_race = |c: &CellSummary| run.machine.role(&c.condition.strategy, Promise::Lossy) == Role::Race;
+        let parts = cells().filter(|c| c.trials > 0).map(CellSummary::lost_part);
+        if cells().any(is_race) { 2.0 } else { parts.fold(0.0, f64::max) }
     };
-    let lossy = |name: &&str| summary.cells.iter().any(|c| c.strategy == *name && c.promise == Promise::Lossy);
-    let mut leads: Vec<&str> = summary.strategies().into_iter().filter(lossy).collect();
+    let lossy = |name: &&str| summary.cells.iter().any(|c| c.label == *name && c.promise == Promise::Lossy);
+    let mut leads: Vec<&str> = summary.labels().into_iter().filter(lossy).collect();
     leads.sort_by(|a, b| worst(b).total_cmp(&worst(a)));
     leads.truncate(WARM);
     leads

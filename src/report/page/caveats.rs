@@ -1,9 +1,12 @@
 //! What a reader must know before believing a chart, said beside the chart it touches.
 
+use std::collections::BTreeSet;
+
 use super::markup::{esc, list};
 use super::view::{View, name};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
+use crate::workload::Driver;
 
 /// A kind of figure that a caveat touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     add(
         &[Rates, Latency],
         cells(view, CellSummary::fell_behind, |c| {
-            let offered = c.offered_per_s.unwrap_or_default() as f64;
+            let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
             (offered / c.acked_per_s.median.max(1.0), words::behind(c))
         })
         .map(|which| format!("<b>Could not keep up:</b> {which}. Updates waited ever longer for their turn, so these latencies grow with the length of the trial; the achieved rate is what can be done.")),
@@ -135,13 +138,19 @@ fn cells(
 ) -> Option<String> {
     let mut found: Vec<(f64, usize, String)> = Vec::new();
     for member in &view.cast {
-        let cells = view.summary.cells.iter().filter(|c| c.strategy == member.name && c.trials > 0 && is(c));
+        let cells = view.summary.cells.iter().filter(|c| c.label == member.name && c.trials > 0 && is(c));
         let cells: Vec<&CellSummary> = cells.collect();
         let worst = cells.iter().map(|cell| figure(cell)).max_by(|a, b| a.0.total_cmp(&b.0));
         let Some((how_bad, said)) = worst else { continue };
         let loads: Vec<String> = cells
             .iter()
-            .map(|c| if view.keys.len() > 1 { format!("{}×{}", c.threads, c.keys) } else { c.threads.to_string() })
+            .map(|c| {
+                if view.keys.len() > 1 {
+                    format!("{}×{}", c.condition.threads, c.condition.keys)
+                } else {
+                    c.condition.threads.to_string()
+                }
+            })
             .collect();
         let unit = match (view.keys.len() > 1, loads.as_slice()) {
             (true, _) => format!("{}s×keys", view.racer()),
@@ -193,7 +202,7 @@ fn imprecise(view: &View) -> Option<String> {
 }
 
 fn several_transports(view: &View) -> Option<String> {
-    let all: Vec<String> = view.transports().iter().map(|transport| esc(transport)).collect();
+    let all = view.transports();
     (all.len() > 1).then(|| format!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
 }
 
@@ -201,17 +210,16 @@ fn several_drivers(view: &View) -> Option<String> {
     if !view.has_mixed_drivers() {
         return None;
     }
-    let mut drivers: Vec<&str> = view.cast.iter().map(|member| member.driver.as_str()).collect();
-    drivers.sort_unstable();
-    drivers.dedup();
+    let drivers: BTreeSet<Driver> = view.cast.iter().map(|member| member.driver).collect();
+    let mut drivers: Vec<Driver> = drivers.into_iter().collect();
     // The largest group need not be named strategy by strategy.
-    let size = |driver: &str| view.cast.iter().filter(|m| m.driver == driver).count();
-    drivers.sort_by_key(|driver| size(driver));
+    let size = |driver: Driver| view.cast.iter().filter(|m| m.driver == driver).count();
+    drivers.sort_by_key(|&driver| size(driver));
     let largest = drivers.last().copied().unwrap_or_default();
     let groups = drivers.iter().map(|driver| {
         let names: Vec<String> = view.cast.iter().filter(|m| m.driver == *driver).map(|m| name(&m.name)).collect();
         let names = if *driver == largest && names.len() > NAMED { "all others".to_owned() } else { list(&names) };
-        format!("{names} by {}", esc(driver))
+        format!("{names} by {driver}")
     });
     let groups = groups.collect::<Vec<_>>().join("; ");
     Some(format!(

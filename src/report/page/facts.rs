@@ -4,6 +4,7 @@ use super::markup::esc;
 use super::view::View;
 use crate::record::Machine;
 use crate::report::words;
+use crate::workload::Driver;
 
 /// Facts of one kind: a heading and (what, value).
 pub(super) struct Group {
@@ -131,11 +132,11 @@ pub(super) fn overhead(machine: &Machine) -> Option<String> {
 
 /// What drove the clients.
 fn driven(view: &View) -> &'static str {
-    match view.cast.first().map(|member| member.driver.as_str()) {
+    match view.summary.driver() {
         _ if view.has_mixed_drivers() => "clients that are driven in different ways",
-        Some("events") => "one event loop for all clients",
-        Some("tasks") => "one async runtime with a task for each client",
-        _ => "a thread for each client",
+        Driver::Events => "one event loop for all clients",
+        Driver::Tasks => "one async runtime with a task for each client",
+        Driver::Threads => "a thread for each client",
     }
 }
 

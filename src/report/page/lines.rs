@@ -52,11 +52,14 @@ fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> V
     let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
     let Some((_, last)) = cells.last() else { return Vec::new() };
     let classes = member.classes();
-    let x = |cell: &CellSummary| across(&view.threads, cell.threads);
+    let x = |cell: &CellSummary| across(&view.threads, cell.condition.threads);
     let surviving: Vec<Dot> = cells.iter().map(|(i, c)| dot(x(c), &c.surviving_per_s, *i)).collect();
     // A line that ends early says where, or its figure would be taken for one of the last load.
-    let early =
-        if view.threads.last() == Some(&last.threads) { String::new() } else { format!(" at {}", last.threads) };
+    let early = if view.threads.last() == Some(&last.condition.threads) {
+        String::new()
+    } else {
+        format!(" at {}", last.condition.threads)
+    };
     let label = |more: String| labelled.then(|| (member.name.clone(), more + &early));
     let mut lines = Vec::new();
     if cells.iter().any(|(_, cell)| cell.lost > 0) {
@@ -150,7 +153,7 @@ pub(super) fn panels(view: &View, at_keys: usize) -> String {
                 let kept = words::rate(cell.surviving_per_s.median);
                 format!("acked {acked}/s, surviving <b>{kept}</b>/s, <b class=\"loss\">{}</b>", fate(cell))
             };
-            figures += &format!("<p class=\"by-t t{}\">{text}</p>", cell.threads);
+            figures += &format!("<p class=\"by-t t{}\">{text}</p>", cell.condition.threads);
         }
         let trips = member
             .round_trips
@@ -193,7 +196,8 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
     }
     for member in &losing {
         let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
-        let dots = cells.iter().map(|(i, c)| Dot { value: c.lost_part(), ..dot(x(c.threads), &c.lost_spread, *i) });
+        let dots =
+            cells.iter().map(|(i, c)| Dot { value: c.lost_part(), ..dot(x(c.condition.threads), &c.lost_spread, *i) });
         let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
         lines.push(Line {
             class: format!("kept {}", member.classes()),
@@ -204,8 +208,9 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
         });
     }
     if !clean.is_empty() {
-        let is_measured =
-            |t: &&usize| clean.iter().any(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.threads == **t));
+        let is_measured = |t: &&usize| {
+            clean.iter().any(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.condition.threads == **t))
+        };
         let dots =
             view.threads.iter().filter(is_measured).map(|&t| Dot { x: x(t), value: 0.0, interval: None, cell: None });
         let only = if clean.len() == 1 {
@@ -220,7 +225,8 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
     let mut alternative = format!("Line chart of the lost part of acknowledged updates over {}s.", view.racer());
     for member in &losing {
         for (_, cell) in view.curve(&member.name, at_keys) {
-            alternative += &format!(" {} at {}: {}.", member.name, view.racers(cell.threads), words::lost(cell));
+            alternative +=
+                &format!(" {} at {}: {}.", member.name, view.racers(cell.condition.threads), words::lost(cell));
         }
     }
     Plot { height: 260.0, scale: &scale, across: &ticks, across_title: &racing(view), lines, alternative }.html()
@@ -251,18 +257,20 @@ pub(super) fn losses_over_keys(view: &View) -> String {
         }
         for member in &view.cast {
             let cells = view.summary.cells.iter().enumerate();
-            let cells: Vec<_> =
-                cells.filter(|(_, c)| c.strategy == member.name && c.threads == at_threads && c.trials > 0).collect();
+            let cells: Vec<_> = cells
+                .filter(|(_, c)| c.label == member.name && c.condition.threads == at_threads && c.trials > 0)
+                .collect();
             if cells.iter().all(|(_, cell)| cell.lost == 0) {
                 continue;
             }
             for (_, cell) in &cells {
-                alternative += &format!(" {}, {}: {}.", member.name, keys(cell.keys), words::lost(cell));
+                alternative += &format!(" {}, {}: {}.", member.name, keys(cell.condition.keys), words::lost(cell));
             }
             let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
-            let dots = cells
-                .iter()
-                .map(|(i, c)| Dot { value: c.lost_part(), ..dot(across(&view.keys, c.keys), &c.lost_spread, *i) });
+            let dots = cells.iter().map(|(i, c)| Dot {
+                value: c.lost_part(),
+                ..dot(across(&view.keys, c.condition.keys), &c.lost_spread, *i)
+            });
             lines.push(Line {
                 class: format!("kept {}", member.classes()),
                 dots: dots.collect(),

@@ -88,17 +88,18 @@ pub(super) fn everything(view: &View) -> Table {
         head("note", "Skipped, failed, or why a fault could not show.", false),
     ]);
     let rows = view.summary.cells.iter().map(|cell| {
-        let classes = view.cast.iter().find(|m| m.name == cell.strategy).map_or_else(String::new, |m| m.class.clone());
+        let classes = view.cast.iter().find(|m| m.name == cell.label).map_or_else(String::new, |m| m.class.clone());
         let mut cells = vec![
-            word(&cell.strategy, name(&cell.strategy)),
+            word(&cell.label, name(&cell.label)),
             word(&cell.promise.to_string(), cell.promise.to_string()),
-            number(cell.threads as f64, cell.threads.to_string()),
+            number(cell.condition.threads as f64, cell.condition.threads.to_string()),
         ];
         if several_keys {
-            cells.push(number(cell.keys as f64, cell.keys.to_string()));
+            cells.push(number(cell.condition.keys as f64, cell.condition.keys.to_string()));
         }
         if mixed {
-            cells.push(word(&cell.driver, esc(&cell.driver)));
+            let driver = cell.condition.driver.to_string();
+            cells.push(word(&driver, esc(&driver)));
         }
         if offered {
             let count = |count: Option<u64>| match count.filter(|_| cell.trials > 0) {
@@ -106,14 +107,17 @@ pub(super) fn everything(view: &View) -> Table {
                 None => word("", String::new()),
             };
             let sent = since_send(cell).unwrap_or_default();
-            cells.extend([count(cell.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
+            cells.extend([count(cell.condition.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
         }
         cells.extend(figures(cell));
         let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().map(|text| esc(text)).collect();
         cells.push(word(&said.join("; "), said.join("; ")));
         let broken = if is_broken(cell) { " broken" } else { "" };
         let state = if cell.trials == 0 { " unjudged" } else { "" };
-        Row { classes: format!("row t{} k{} {classes}{broken}{state}", cell.threads, cell.keys), cells }
+        Row {
+            classes: format!("row t{} k{} {classes}{broken}{state}", cell.condition.threads, cell.condition.keys),
+            cells,
+        }
     });
     Table { heads, rows: rows.collect() }
 }
@@ -192,7 +196,7 @@ pub(super) fn costs(view: &View) -> Table {
             let bytes = cell.bytes_per_update.0 + cell.bytes_per_update.1;
             let cpu = cell.server_cpu_us_per_surviving;
             let cells = vec![
-                word(&cell.strategy, name(&cell.strategy)),
+                word(&cell.label, name(&cell.label)),
                 number(cell.lost_part(), words::lost(cell)),
                 number(cell.tries_per_update, barred(cell.tries_per_update, most_tries, &short(cell.tries_per_update))),
                 number(cell.jain, barred(cell.jain, 1.0, &format!("{:.0} %", cell.jain * 100.0))),

@@ -1,13 +1,15 @@
 //! What every part of the page looks at: the summary, the run, who is drawn how, and which load is selected at first.
 
+use std::collections::BTreeSet;
+
 use super::cast::{Member, cast};
 use super::markup::esc;
+use crate::condition::Transport;
 use crate::record::Run;
 use crate::report::words;
 use crate::stats::Spread;
 use crate::summary::{CellSummary, Summary};
 use crate::verdict::{Promise, Role, Verdict};
-use crate::workload::{racer, racers};
 
 /// A run about to be drawn.
 pub(super) struct View<'a> {
@@ -28,13 +30,13 @@ impl<'a> View<'a> {
     /// The cells of a strategy that were judged, by threads, each with its index in the summary.
     pub(super) fn curve<'b>(&'b self, name: &'b str, keys: usize) -> impl Iterator<Item = (usize, &'a CellSummary)> {
         let cells = self.summary.cells.iter().enumerate();
-        cells.filter(move |(_, cell)| cell.strategy == name && cell.keys == keys && cell.trials > 0)
+        cells.filter(move |(_, cell)| cell.label == name && cell.condition.keys == keys && cell.trials > 0)
     }
 
     /// The judged cells at one load, each with its index and its member of the cast.
     pub(super) fn at(&self, threads: usize, keys: usize) -> impl Iterator<Item = (usize, &'a CellSummary, &Member)> {
         self.cast.iter().filter_map(move |member| {
-            let (i, cell) = self.curve(&member.name, keys).find(|(_, cell)| cell.threads == threads)?;
+            let (i, cell) = self.curve(&member.name, keys).find(|(_, cell)| cell.condition.threads == threads)?;
             Some((i, cell, member))
         })
     }
@@ -49,7 +51,7 @@ impl<'a> View<'a> {
 
     /// Whether a cell's strategy needs many updates at hand.
     pub(super) fn is_batching(&self, cell: &CellSummary) -> bool {
-        self.cast.iter().any(|member| member.name == cell.strategy && member.is_batching())
+        self.cast.iter().any(|member| member.name == cell.label && member.is_batching())
     }
 
     /// Every load: thread counts within key counts.
@@ -59,18 +61,18 @@ impl<'a> View<'a> {
 
     /// What a client is called in this run.
     pub(super) fn racer(&self) -> &'static str {
-        racer(self.summary.driver())
+        self.summary.driver().racer()
     }
 
     /// So many of them.
     pub(super) fn racers(&self, count: usize) -> String {
-        racers(self.summary.driver(), count)
+        self.summary.driver().racers(count)
     }
 
     /// Whether clients are not all driven the same way, which a ranking must say.
     pub(super) fn has_mixed_drivers(&self) -> bool {
         let cells = &self.summary.cells;
-        cells.iter().any(|cell| cell.driver != cells[0].driver)
+        cells.iter().any(|cell| cell.condition.driver != cells[0].condition.driver)
     }
 
     /// Whether the law of the race speaks of this run: GET and SET, on keys that are all alike.
@@ -82,11 +84,9 @@ impl<'a> View<'a> {
     }
 
     /// How the clients reached the server; several if the folder holds rows of several runs.
-    pub(super) fn transports(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = self.run.records.iter().map(|record| record.transport.as_str()).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+    pub(super) fn transports(&self) -> Vec<String> {
+        let all: BTreeSet<Transport> = self.run.records.iter().map(|record| record.condition.transport).collect();
+        all.iter().map(Transport::to_string).collect()
     }
 }
 
@@ -139,12 +139,12 @@ pub(super) const READOUT: [&str; 5] = ["acknowledged", "surviving", "lost", "tim
 
 /// A cell in a few lines, for the readout of every chart: the strategy, the load, and a line for each of [`READOUT`].
 pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
-    let mut load = view.racers(cell.threads);
+    let mut load = view.racers(cell.condition.threads);
     if view.keys.len() > 1 {
-        load += &format!(", {}", keys(cell.keys));
+        load += &format!(", {}", keys(cell.condition.keys));
     }
     if view.has_mixed_drivers() {
-        load += &format!(", driven by {}", cell.driver);
+        load += &format!(", driven by {}", cell.condition.driver);
     }
     let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
     let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
@@ -154,11 +154,11 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
         time += &format!(" from the instant intended; from the send {sent}");
     }
     let mut acked = rate(&cell.acked_per_s);
-    if let Some(offered) = cell.offered_per_s {
+    if let Some(offered) = cell.condition.offered_per_s {
         acked += &format!(" of {}/s offered", words::count(offered));
     }
     vec![
-        cell.strategy.clone(),
+        cell.label.clone(),
         load,
         acked,
         rate(&cell.surviving_per_s),

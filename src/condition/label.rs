@@ -1,0 +1,73 @@
+//! What a condition is called beside others: its strategy, and whatever else tells the two apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::condition::Condition;
+
+/// Columns that are axes of tables and charts, or are told by others.
+const AXES: [&str; 5] = ["strategy", "threads", "keys", "library_version", "server_settings"];
+
+/// A name for each condition: its strategy, followed by those of its columns in which the conditions of that strategy
+/// differ. The number of clients and of counters is never part of it.
+///
+/// ```
+/// use redis_lost_updates::condition::{Condition, labels};
+/// let ours = Condition::of("incr", 1, 1);
+/// let theirs = Condition { library: "redis-py".to_owned(), ..ours.clone() };
+/// let race = Condition::of("get-set", 1, 1);
+/// let labels = labels([&ours, &theirs, &race]);
+/// assert_eq!(labels[&ours], "incr redis-rs");
+/// assert_eq!(labels[&theirs], "incr redis-py");
+/// assert_eq!(labels[&race], "get-set");
+/// ```
+pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeMap<&'a Condition, String> {
+    let mut strategies: BTreeMap<&str, BTreeSet<&Condition>> = BTreeMap::new();
+    for condition in conditions {
+        strategies.entry(&condition.strategy).or_default().insert(condition);
+    }
+    let mut labels = BTreeMap::new();
+    for (strategy, conditions) in strategies {
+        let columns: Vec<(&Condition, Vec<(String, String)>)> =
+            conditions.into_iter().map(|condition| (condition, condition.columns())).collect();
+        let first = columns[0].1.clone();
+        let varies = |at: usize| {
+            let (name, value) = &first[at];
+            !AXES.contains(&name.as_str()) && columns.iter().any(|(_, columns)| columns[at].1 != *value)
+        };
+        let telling: Vec<usize> = (0..first.len()).filter(|&at| varies(at)).collect();
+        for (condition, columns) in columns {
+            let words = telling.iter().filter_map(|&at| words(&columns[at].0, &columns[at].1));
+            labels.insert(condition, std::iter::once(strategy.to_owned()).chain(words).collect::<Vec<_>>().join(" "));
+        }
+    }
+    labels
+}
+
+/// One column's value in words; nothing where the name of the others says it.
+fn words(column: &str, value: &str) -> Option<String> {
+    match (column, value) {
+        (_, "") | ("tls", "false") => None,
+        ("tls", _) => Some("TLS".to_owned()),
+        ("pool_size", n) => Some(format!("pool of {n}")),
+        ("offered_per_s", n) => Some(format!("at {n}/s")),
+        ("shards", n) => Some(format!("{n} shards")),
+        ("replicas", n) => Some(format!("{n} replicas")),
+        ("rtt_us", us) => Some(format!("rtt {us} µs")),
+        ("fault", "none") => Some("no fault".to_owned()),
+        (_, value) => Some(value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_are_no_part_of_a_name_and_neither_is_what_only_other_strategies_differ_in() {
+        let far = Condition { rtt_us: Some(500), ..Condition::of("incr", 4, 1) };
+        let all = [Condition::of("incr", 1, 1), Condition::of("incr", 4, 16), far, Condition::of("watch", 4, 1)];
+        let labels = labels(&all);
+        let seen: Vec<&str> = all.iter().map(|condition| labels[condition].as_str()).collect();
+        assert_eq!(seen, ["incr", "incr", "incr rtt 500 µs", "watch"]);
+    }
+}

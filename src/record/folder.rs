@@ -1,0 +1,104 @@
+//! A result folder that grows trial by trial: every row whole, and flushed at once.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::condition::Condition;
+use crate::error::{Error, Result};
+use crate::record::rows::rows_of;
+use crate::record::{Bucket, Clock, Machine, Record};
+use crate::verdict::Promise;
+
+/// The file of trials in a result folder.
+pub const TRIALS: &str = "trials.csv";
+/// The file of latencies in a result folder.
+pub const LATENCY: &str = "latency.csv";
+/// The file of criterion's estimates in a bench run's folder.
+pub const ESTIMATES: &str = "estimates.csv";
+/// The file of witnesses in a result folder; absent where nothing was lost.
+pub const WITNESS: &str = "witness.csv";
+/// The file of facts in a result folder.
+pub const MACHINE: &str = "machine.csv";
+
+/// A result folder being written.
+pub struct Folder {
+    trials: Rows,
+    latency: Rows,
+    path: PathBuf,
+    kept: u32,
+}
+
+impl Folder {
+    /// Makes the folder and its files, the facts first.
+    ///
+    /// # Errors
+    /// It cannot be written, or holds a run already: results are never written over.
+    pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
+        std::fs::create_dir_all(path)
+            .map_err(|e| Error::file(path, format!("cannot make this folder for the results: {e}")))?;
+        if path.join(TRIALS).exists() {
+            return Err(Error::file(path, "holds a run already: give another folder with --out"));
+        }
+        machine.write(path)?;
+        let blank = Record::blank(Condition::default(), Promise::Exact);
+        let blank_bucket = Record::bucket(&blank, Clock::Service, (0, 0));
+        Ok(Self {
+            latency: Rows::create(&path.join(LATENCY), &blank_bucket)?,
+            trials: Rows::create(&path.join(TRIALS), &blank.row())?,
+            path: path.to_owned(),
+            kept: 0,
+        })
+    }
+
+    /// The number of the trial that is appended next, from 1.
+    pub fn next_trial(&self) -> u32 {
+        self.kept + 1
+    }
+
+    /// Appends one trial and flushes it.
+    ///
+    /// # Errors
+    /// The disk is full, or the folder is gone; names the file.
+    pub fn append(&mut self, record: &Record, latency: &[Bucket]) -> Result<()> {
+        self.latency.append(latency)?;
+        self.trials.append(&[record.row()])?;
+        self.kept += 1;
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A CSV file that grows by whole rows.
+struct Rows {
+    file: File,
+    path: PathBuf,
+}
+
+impl Rows {
+    /// Creates the file with the header that rows like `example` have.
+    fn create(path: &Path, example: &impl Serialize) -> Result<Self> {
+        let bytes = rows_of(std::slice::from_ref(example), true).map_err(|e| Error::file(path, e))?;
+        let header = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
+        let mut file = File::create_new(path).map_err(|e| Error::file(path, e))?;
+        file.write_all(&bytes[..header]).map_err(|e| Error::file(path, e))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Appends all rows in one write; a write that fails half-way (disk full) is taken back, so that every row is whole.
+    fn append(&mut self, rows: &[impl Serialize]) -> Result<()> {
+        let bytes = rows_of(rows, false).map_err(|e| Error::file(&self.path, e))?;
+        let before = self.file.metadata().map_err(|e| Error::file(&self.path, e))?.len();
+        self.file.write_all(&bytes).map_err(|e| {
+            // If even this fails, the reader still refuses nothing but the last, short row.
+            let _ = self.file.set_len(before);
+            Error::file(&self.path, e)
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! A result folder as it was recorded, by this version or an earlier one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::condition::Condition;
+use crate::error::{Error, Result};
+use crate::record::folder::{ESTIMATES, LATENCY, MACHINE, TRIALS, WITNESS};
+use crate::record::rows::{read_csv, whole_lines};
+use crate::record::{Bucket, Estimate, Machine, Record, Step};
+
+/// A run as it was recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Run {
+    /// What is true of it.
+    pub machine: Machine,
+    /// Its trials.
+    pub records: Vec<Record>,
+    /// Their latencies.
+    pub latency: Vec<Bucket>,
+    /// A witness for every strategy that lost something, where one was recorded.
+    pub witness: Vec<Step>,
+    /// Criterion's estimates, if this is a bench run.
+    pub estimates: Vec<Estimate>,
+}
+
+impl Run {
+    /// The buckets of each trial, by its number.
+    pub(crate) fn latencies(&self) -> BTreeMap<u32, Vec<&Bucket>> {
+        let mut trials: BTreeMap<u32, Vec<&Bucket>> = BTreeMap::new();
+        for bucket in &self.latency {
+            trials.entry(bucket.trial).or_default().push(bucket);
+        }
+        trials
+    }
+
+    /// Reads a result folder.
+    ///
+    /// # Errors
+    /// A file is missing or has a row that is not of its columns: the message names file and line. A last line cut
+    /// short (a full disk) is left out.
+    pub fn read(folder: &Path) -> Result<Self> {
+        if !folder.join(TRIALS).is_file() {
+            return Err(Error::file(
+                folder,
+                "is no result folder: give one that holds trials.csv, such as results/example",
+            ));
+        }
+        let records = read_records(&folder.join(TRIALS))?;
+        Ok(Self {
+            machine: Machine(read_csv(&folder.join(MACHINE))?),
+            latency: numbered(&records, read_csv(&folder.join(LATENCY))?),
+            records,
+            witness: read_optional(&folder.join(WITNESS))?,
+            estimates: read_optional(&folder.join(ESTIMATES))?,
+        })
+    }
+}
+
+fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    if path.exists() { read_csv(path) } else { Ok(Vec::new()) }
+}
+
+/// Reads the trials. A row is a [`Condition`] and a [`Record`] side by side.
+fn read_records(path: &Path) -> Result<Vec<Record>> {
+    let bytes = whole_lines(path)?;
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let wrong = |e: csv::Error| Error::file(path, e);
+    let headers = reader.headers().map_err(wrong)?.clone();
+    let mut records: Vec<Record> = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(wrong)?;
+        let condition: Condition = row.deserialize(Some(&headers)).map_err(wrong)?;
+        let record: Record = row.deserialize(Some(&headers)).map_err(wrong)?;
+        // Older folders do not number their trials: their rows do.
+        let trial = if record.trial == 0 { records.len() as u32 + 1 } else { record.trial };
+        records.push(Record { condition, trial, ..record });
+    }
+    Ok(records)
+}
+
+/// Gives each bucket the number of its trial, where an older folder does not say it; drops those of which it cannot be told,
+/// because two conditions (two drivers, say) share what such a folder says of a trial.
+fn numbered(records: &[Record], buckets: Vec<Bucket>) -> Vec<Bucket> {
+    let mut trials: BTreeMap<(u32, &str, usize, usize), Option<u32>> = BTreeMap::new();
+    for record in records {
+        let Condition { strategy, threads, keys, .. } = &record.condition;
+        let place = (record.round, strategy.as_str(), *threads, *keys);
+        trials.entry(place).and_modify(|trial| *trial = None).or_insert(Some(record.trial));
+    }
+    let number = |bucket: Bucket| {
+        let place = (bucket.round, bucket.strategy.as_str(), bucket.threads, bucket.keys);
+        let trial = if bucket.trial == 0 { trials.get(&place).copied().flatten()? } else { bucket.trial };
+        Some(Bucket { trial, ..bucket })
+    };
+    buckets.into_iter().filter_map(number).collect()
+}

@@ -1,0 +1,61 @@
+//! Rows to and from the bytes of CSV files, and files that appear whole.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// Rows as the bytes of a CSV file.
+pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(headers).from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// Writes a file that appears whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::file(path, e))?;
+    file.write_all(bytes).map_err(|e| Error::file(path, e))?;
+    #[cfg(unix)]
+    {
+        // Temporary files are private; results are as readable as any other file.
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(open).map_err(|e| Error::file(path, e))?;
+    }
+    file.persist(path).map(drop).map_err(|e| Error::file(path, e.error))
+}
+
+/// Reads a CSV file of rows; a last line cut short is left out.
+///
+/// # Errors
+/// The file is missing, or a row is not of its columns: names file and line.
+pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let bytes = whole_lines(path)?;
+    csv::Reader::from_reader(bytes.as_slice()).deserialize().map(|row| row.map_err(|e| Error::file(path, e))).collect()
+}
+
+/// The bytes of a file up to its last line end.
+pub(super) fn whole_lines(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+    bytes.truncate(whole);
+    Ok(bytes)
+}
+
+/// Rows as the bytes of a CSV file, header first.
+///
+/// # Errors
+/// A row cannot be written as CSV.
+pub fn csv_bytes(rows: &[impl Serialize]) -> Result<Vec<u8>> {
+    rows_of(rows, true).map_err(|e| Error::broken(format!("a row cannot be written as CSV: {e}")))
+}
