@@ -2,8 +2,8 @@
 #
 # Both bases are arguments, so that it also builds where only local images are to be had. What the build base must
 # have: cargo, rustc and a C linker; the run base: the C library that the build base links against.
-ARG BUILD_IMAGE=rust:1.89-bookworm
-ARG RUN_IMAGE=debian:bookworm-slim
+ARG BUILD_IMAGE=rust:1.89.0-bookworm
+ARG RUN_IMAGE=debian:12.12-slim
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
 """Records INCRs of one counter by several threads as a history for `report check`; --racy does GET, then SET.
 
-python3 examples/history_recorder.py 127.0.0.1:6379 > history.csv    (or the path of a unix socket)"""
-import argparse, socket, threading, time
+python3 examples/history_recorder.py 127.0.0.1:6379 > history.csv    (or the path of a unix socket)
+A password is taken from the environment: REDISCLI_AUTH, as redis-cli does."""
+import argparse, os, socket, threading, time
 
 def connect(address):
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
-        return socket.create_connection((host, int(port)))
-    unix = socket.socket(socket.AF_UNIX)
-    unix.connect(address)
-    return unix
+        stream = socket.create_connection((host, int(port)))
+    else:
+        stream = socket.socket(socket.AF_UNIX)
+        stream.connect(address)
+    stream = stream.makefile("rwb")
+    if password := os.environ.get("REDISCLI_AUTH"):
+        call(stream, "AUTH", password)
+    return stream
 
 def call(stream, *words):
     stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in map(str.encode, words)))
@@ -23,7 +28,7 @@ def call(stream, *words):
     return 0 if reply[:1] == b"+" else int(reply[1:])
 
 def work(name, arguments, start, rows):
-    stream = connect(arguments.address).makefile("rwb")
+    stream = connect(arguments.address)
     start.wait()
     for _ in range(arguments.updates):
         begin, end, outcome, value = time.monotonic_ns() - zero, "", "unknown", ""  # without a reply, nobody knows
@@ -33,7 +38,7 @@ def work(name, arguments, start, rows):
                 call(stream, "SET", arguments.key, str(value))
             end, outcome = time.monotonic_ns() - zero, "ok"
         except OSError:
-            stream, value = connect(arguments.address).makefile("rwb"), ""  # a late reply must not answer the next one
+            stream, value = connect(arguments.address), ""  # a late reply must not answer the next one
         rows.append((name, begin, end, outcome, value))
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -43,7 +48,7 @@ parser.add_argument("--key", default="history-recorder:%d" % time.time_ns())
 parser.add_argument("--threads", type=int, default=4)
 parser.add_argument("--updates", type=int, default=1000)
 arguments, zero, rows = parser.parse_args(), time.monotonic_ns(), []
-counter = connect(arguments.address).makefile("rwb")
+counter = connect(arguments.address)
 initial, start = call(counter, "GET", arguments.key), threading.Barrier(arguments.threads)
 threads = [threading.Thread(target=work, args=(n, arguments, start, rows)) for n in range(arguments.threads)]
 for thread in threads:

@@ -12,19 +12,18 @@ mod output;
 mod progress;
 mod shell;
 mod show;
+mod signals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 
 use crate::error::{Error, Result};
+use crate::secret;
 use crate::strategy::{self, ALL, Strategy};
 use args::{Cli, Command};
-
-/// Raised by Ctrl-C and SIGTERM: the run ends after the update it is in.
-static STOP: AtomicBool = AtomicBool::new(false);
+use output::say;
 
 /// An exact strategy broke its promise, or a comparison found what it was to look out for.
 const BROKEN: u8 = 1;
@@ -44,24 +43,24 @@ const FAILED: u8 = 2;
 /// }
 /// ```
 ///
-/// It takes over Ctrl-C and SIGTERM, which end a run in order, and is to be called once in a process. The exit code is 0
+/// It takes over Ctrl-C and SIGTERM, which end a run in order and anything else at once, and is to be called once in a process. The exit code is 0
 /// if every exact strategy kept its promise, 1 if one broke it, 2 if the run could not finish.
 pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = args.into_iter().collect();
+    let texts: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if secret::is_misplaced(&texts) {
+        say(
+            "report: a URL stands where none belongs (it may hold a password and is not repeated): give it with --redis-url",
+        );
+        return ExitCode::from(FAILED);
+    }
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return shell::explain(&error),
+        Err(error) => return shell::explain(&error, &secret::concealed(&texts)),
     };
-    if let Err(error) = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            // Asked twice: go at once. The private server's keeper ends it, whatever becomes of us.
-            std::process::exit(FAILED.into());
-        }
-    }) {
-        eprintln!("report: Ctrl-C will not end the run in order: {error}");
-    }
+    signals::install();
     known(own).and_then(|known| obey(&cli, &known, own, &words)).unwrap_or_else(|error| {
-        eprintln!("report: {error}");
+        say(&format!("report: {error}"));
         ExitCode::from(FAILED)
     })
 }
@@ -90,7 +89,7 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Completions { shell }) => shell::completions(*shell).map(done),
         Some(Command::Man) => shell::man().map(done),
         Some(Command::SecondProcess) => {
-            strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock(), None).map(done)
+            strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock()).map(done)
         }
     }
 }

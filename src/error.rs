@@ -1,10 +1,13 @@
 //! The one error of this crate: a line that says what failed, on what, and what to do.
 //!
 //! It is opaque on purpose: callers print it or compare its [`Error::is_interrupt`], and its inner kinds stay free to
-//! change. Messages name the strategy, key, path or command; they never contain a password.
+//! change. Messages name the strategy, key, path or command; they never contain a password,
+//! nor anything that a terminal would obey.
 
 use std::fmt;
 use std::path::Path;
+
+use crate::plain::on_one_line;
 
 /// Any error, as a strategy's updater reports it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -66,7 +69,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Usage(message) | Kind::Server(message) | Kind::File(message) | Kind::Broken(message) => {
-                f.write_str(message)
+                f.write_str(&on_one_line(message))
             }
             Kind::Interrupted => f.write_str("interrupted: every finished row is kept"),
         }

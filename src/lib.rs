@@ -26,6 +26,8 @@
 //!
 //! | room | what it is |
 //! |---|---|
+//! | [`plain`] | the text of others, before a terminal sees it |
+//! | [`secret`] | what stands in place of a URL that may hold a password |
 //! | [`error`] | the one error: a line that says what failed, on what, and what to do |
 //! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
 //! | [`resp`] | the wire format: requests out, replies in |
@@ -70,12 +72,14 @@ pub mod law;
 mod machine;
 pub mod pace;
 pub mod placement;
+pub mod plain;
 pub mod proxy;
 pub mod race;
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod resp;
+pub mod secret;
 pub mod server;
 #[cfg(feature = "cli")]
 pub mod stats;

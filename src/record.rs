@@ -7,6 +7,7 @@
 //! flushed at once, the latency rows of a trial before its row in `trials.csv`, so that whatever ends a run leaves
 //! valid files. `results/README.md` explains every column.
 
+mod cell;
 mod estimate;
 mod facts;
 mod folder;
@@ -23,7 +24,7 @@ use crate::verdict::{Promise, Verdict};
 
 pub use estimate::Estimate;
 pub use facts::{Fact, Machine};
-pub use folder::{ESTIMATES, Folder, LATENCY, MACHINE, TRIALS, WITNESS};
+pub use folder::{ESTIMATES, Folder, HISTORY, LATENCY, MACHINE, PAGE, SUMMARY, TRIALS, WITNESS};
 pub use latency::{Bucket, Clock};
 pub use read::Run;
 pub(crate) use rows::rows_of;

@@ -19,6 +19,7 @@ use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionIn
 
 use crate::condition::Transport;
 use crate::error::{Error, Result};
+use crate::secret;
 use crate::server::compose::Compose;
 
 pub use crate::placement::{CpuSet, Placement};
@@ -65,11 +66,7 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn private(private: Private, transport: Transport) -> Result<Self> {
-        let url = match transport {
-            Transport::Unix => format!("unix://{}", private.socket().display()),
-            Transport::Tcp | Transport::DockerTcp => format!("redis://127.0.0.1:{}", private.port()),
-        };
-        let info = url.as_str().into_connection_info().map_err(|e| Error::server(e.to_string()))?;
+        let info = private.connection(transport).map_err(|e| Error::server(e.to_string()))?;
         Self::answering(info, Some(Arc::new(private)))
     }
 
@@ -186,23 +183,28 @@ impl Server {
     /// This one is not private, or the second does not start.
     pub(crate) fn second(&self, extra: &[&str]) -> Result<Private> {
         let child = self.child().ok_or_else(|| Error::server("no private server to start a second one beside"))?;
-        Private::start(child.binary(), extra, self.server_cpus.as_ref())
+        child.beside(extra, self.server_cpus.as_ref())
     }
 
     /// Where it is: host and port or path, and the database; never a password.
     pub fn address(&self) -> String {
         let info = self.client.get_connection_info();
+        let place = info.addr().to_string();
         match info.redis_settings().db() {
-            0 => info.addr().to_string(),
-            db => format!("{}/{db}", info.addr()),
+            0 => secret::shown(&place).to_owned(),
+            db => format!("{}/{db}", secret::shown(&place)),
         }
     }
 
-    /// The server as a URL for a second process, password included: never to be printed.
-    pub(crate) fn secret_url(&self) -> String {
+    /// The server as a URL for another process, password included. It is never to be printed, and never to stand among the
+    /// arguments or in the environment of a process: hand it over on a pipe.
+    pub fn secret_url(&self) -> String {
         let info = self.client.get_connection_info();
         let settings = info.redis_settings();
-        let encode = |text: &str| text.bytes().map(|b| format!("%{b:02X}")).collect::<String>();
+        let encode = |text: &str| {
+            let plain = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
+            text.bytes().map(plain).collect::<String>()
+        };
         match info.addr() {
             ConnectionAddr::Unix(path) => {
                 let mut query = format!("db={}", settings.db());
@@ -221,10 +223,15 @@ impl Server {
         }
     }
 
+    /// What it said, without our password.
+    fn hushed(&self, text: &str) -> String {
+        secret::hushed(text, self.client.get_connection_info().redis_settings().password())
+    }
+
     /// One clear line for an error of this server.
     pub(crate) fn refuses(&self, error: &redis::RedisError) -> Error {
         let hint = if error.is_io_error() { " (is a server running there?)" } else { "" };
-        Error::server(format!("server {}: {error}{hint}", self.address()))
+        Error::server(format!("server {}: {}{hint}", self.address(), self.hushed(&error.to_string())))
     }
 
     /// Removes keys of ours; a name with a `*` stands for every key it matches under our prefix.

@@ -17,6 +17,7 @@ use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
+use crate::plain::one_line;
 use crate::race::{Heat, Lane, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::server::{Counts, Server, Spent};
@@ -327,10 +328,6 @@ fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Recor
     Record::blank(condition, strategy.info().promise)
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Follows a plan as it is measured.
 pub trait Watch {
     /// Trial number `done` (from 0) of the plan is about to begin.
@@ -380,7 +377,7 @@ pub fn measure(
             let blank = Record { trial: done as u32, round, ..blank(strategy, server, &cell.workload) };
             match &unavailable[cell.strategy] {
                 Some(why) => {
-                    let note = Some(format!("skipped: {why}"));
+                    let note = Some(one_line(&format!("skipped: {why}")));
                     watch.keeps(Record { note, ..blank }, Vec::new(), None)?;
                 }
                 None => measure_cell(plan, server, strategy, cell, blank, stop, watch)?,

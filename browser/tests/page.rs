@@ -11,7 +11,8 @@ mod sample;
 use std::path::{Path, PathBuf};
 
 use browser::{Look, NARROW, Page, WIDE, find};
-use redis_lost_updates::report::render;
+use redis_lost_updates::compare::{Comparison, Options};
+use redis_lost_updates::report::{comparison, render};
 use redis_lost_updates::summary::Summary;
 use sample::{Shape, USUAL};
 use serde_json::Value;
@@ -80,6 +81,41 @@ fn nothing_is_fetched_and_nothing_is_said() {
         let Some(stage) = Stage::set(shape) else { return };
         is_quiet(&stage.open(WIDE));
     }
+}
+
+#[test]
+fn markup_in_the_result_files_runs_nothing() {
+    let Some(stage) = Stage::set(USUAL) else { return };
+    let run = sample::hostile(sample::run(KEYED));
+    let compared = Comparison::of((sample::HOSTILE, &run), (sample::HOSTILE, &run), Options { trust_shift: false });
+    for html in [render(&Summary::of(&run), &run), comparison::page(&compared)] {
+        std::fs::write(&stage.file, html).unwrap();
+        let page = stage.open(WIDE);
+        assert!(is(&page, "document.documentElement.textContent.includes('window.ran=1')"));
+        assert!(is(&page, "!document.querySelector('img, [onload], [onerror], [href^=javascript]')"));
+        // Where a reader goes, too: every point read out, every table sorted.
+        page.run("document.querySelectorAll('th button').forEach((n) => n.click())").unwrap();
+        page.run("document.querySelectorAll('.bar[data-c], td[data-c]').forEach((n) => n.dispatchEvent(new PointerEvent('pointerenter')))")
+            .unwrap();
+        assert!(is(&page, "window.ran === undefined && !document.querySelector('img')"));
+        is_quiet(&page);
+    }
+}
+
+#[test]
+fn markup_that_got_in_after_all_would_not_run() {
+    let Some(stage) = Stage::set(USUAL) else { return };
+    let whole = std::fs::read_to_string(&stage.file).unwrap();
+    let holes = "<script>window.ran=1</script><img src=x onerror=\"window.ran=1\"><style>body{display:none}</style>\
+                 <p id=hole style=\"display:none\">here</p><a id=link href=\"javascript:window.ran=1\">x</a>";
+    std::fs::write(&stage.file, whole.replacen("<main>", &format!("<main>{holes}"), 1)).unwrap();
+    let page = stage.open(WIDE);
+    page.run("document.getElementById('link').click()").unwrap();
+    assert!(is(&page, "new Promise((done) => setTimeout(() => done(window.ran === undefined), 200))"));
+    assert_eq!(visible(&page, "#hole"), 1, "no style but ours holds");
+    assert!(page.console().iter().any(|said| said.contains("Content Security Policy")), "{:?}", page.console());
+    // Ours does run.
+    assert!(visible(&page, ".tools button") > 0);
 }
 
 #[test]

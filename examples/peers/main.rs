@@ -118,7 +118,8 @@ fn server(transport: &str, binary: Option<PathBuf>) -> Result<Server> {
         other => return Err(Error::usage(format!("transport '{other}': tcp or unix"))),
     };
     let wanted = Wanted { unix, binary, ..Wanted::default() };
-    wanted.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))
+    let server = wanted.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
+    contender::let_in(&server).map(|()| server)
 }
 
 /// Every contender of a group once, in this round's own order, and the baseline before and after each: a ratio is to the

@@ -1,16 +1,19 @@
 //! What can be said on the command line, and what it means.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::pace::Pace;
 use crate::server::compose::Service;
-use crate::server::{Placement, Wanted};
+use crate::server::{Placement, Server, Wanted};
 use crate::strategy::{self, Strategy};
 use crate::until::{FEWEST, Goal};
 use crate::workload::{Driver, Plan, Size, Skew};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::signals::{InOrder, STOP};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 ///
@@ -243,7 +246,24 @@ impl ServerArgs {
         self.redis_url.is_some() || self.server_bin.is_some()
     }
 
-    pub(super) fn wanted(&self) -> Wanted {
+    /// The server that was asked for. A signal ends at once whatever nobody has to clean up after; fetching one and waiting
+    /// for containers end in order.
+    pub(super) fn resolve(&self, say: &mut dyn FnMut(&str)) -> Result<Server> {
+        self.resolved(self.wanted(), say)
+    }
+
+    /// The same, if there is one without fetching it.
+    pub(super) fn resolve_offline(&self) -> Result<Server> {
+        self.resolved(Wanted { offline: true, ..self.wanted() }, &mut |_| ())
+    }
+
+    fn resolved(&self, wanted: Wanted, say: &mut dyn FnMut(&str)) -> Result<Server> {
+        let _looking = wanted.url.is_none().then(InOrder::begin);
+        let server = wanted.resolve(&STOP, say)?;
+        if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
+    }
+
+    fn wanted(&self) -> Wanted {
         Wanted {
             url: self.redis_url.clone().filter(|url| !url.is_empty()),
             binary: self.server_bin.clone(),

@@ -5,19 +5,19 @@ use std::process::ExitCode;
 
 use crate::compare::{Comparison, Options, part};
 use crate::error::{Error, Result};
-use crate::record::{Run, write_whole};
-use crate::report::comparison;
+use crate::record::Run;
+use crate::report::{self, comparison};
 
 use super::BROKEN;
 use super::args::CompareArgs;
-use super::output::{coloured, json, print};
+use super::output::{coloured, json, print, say};
 
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let (before, after) = (read(&args.before)?, read(&args.after)?);
     let options = Options { trust_shift: args.trust_shift };
     let compared = Comparison::of((&args.before, &before), (&args.after, &after), options);
     if let Some(page) = &args.page {
-        write_whole(page, comparison::page(&compared).as_bytes())?;
+        report::write_page(page, &comparison::page(&compared))?;
     }
     print(&match (args.json, args.markdown) {
         (true, _) => json(&compared)?,
@@ -27,7 +27,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     let Some(percent) = args.fail_if_slower else { return Ok(ExitCode::SUCCESS) };
     let failures = compared.failures(percent / 100.0);
     for failure in &failures {
-        eprintln!("report: {failure}");
+        say(&format!("report: {failure}"));
     }
     match (failures.is_empty(), compared.landslide(), compared.compared()) {
         (false, ..) => Ok(ExitCode::from(BROKEN)),
@@ -40,12 +40,12 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
         (true, None, _) => {
             // An open gate says how much it could have stopped: noisy runs let much pass.
             if let Some([(least, finest), (most, coarsest)]) = compared.reach(percent / 100.0) {
-                eprintln!(
+                say(&format!(
                     "report: nothing is surely slower by more than {percent} %; between these runs it would take a slowdown \
                      of {:.0} % ({finest}) to {:.0} % ({coarsest}) to be sure of one, and less with more rounds",
                     least * 100.0,
                     most * 100.0
-                );
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }

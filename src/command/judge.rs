@@ -8,9 +8,10 @@ use crate::strategy::{self, Strategy};
 use crate::verdict::Promise;
 use crate::{explain as library, interchange, report};
 
+use super::BROKEN;
 use super::args::Cli;
-use super::output::print;
-use super::{BROKEN, STOP};
+use super::output::{print, say};
+use super::signals::{InOrder, STOP};
 
 pub(super) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Result<ExitCode> {
     let checked = interchange::check_file(file, initial, last)?;
@@ -21,8 +22,11 @@ pub(super) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Res
 pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: usize) -> Result<ExitCode> {
     let strategies = strategy::find_among(known, &[name])?;
     let [strategy] = strategies[..] else { return Err(Error::usage("explain takes one strategy by its name")) };
-    let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
-    let Some(witness) = library::explain(&server, strategy, threads, &STOP)? else {
+    let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
+    let looking = InOrder::begin();
+    let witness = library::explain(&server, strategy, threads, &STOP)?;
+    drop(looking);
+    let Some(witness) = witness else {
         let patience = library::PATIENCE.as_secs();
         let promise = match strategy.info().promise {
             Promise::Exact => ", as it promises",
@@ -40,7 +44,7 @@ pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: u
 }
 
 pub(super) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
-    let server = cli.server.wanted().resolve(&STOP, &mut |line| eprintln!("report: {line}"))?;
+    let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
     let [_, mutex] = crate::demo(&server, threads, updates, &mut std::io::stdout())?;
     Ok(if mutex.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
 }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::record::{Folder, Machine, Run, write_whole};
+use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
+use crate::secret::concealed;
 use crate::strategy::Strategy;
 use crate::summary::{BrokenPromise, Summary};
 use crate::until::{Decision, percent};
@@ -16,10 +17,8 @@ use crate::{explain, report, strategy, trial};
 use super::args::{Cli, OutputArgs};
 use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
-use super::{BROKEN, FAILED, STOP};
-
-/// What a run printed, in its folder.
-const SUMMARY: &str = "summary.txt";
+use super::signals::{InOrder, STOP};
+use super::{BROKEN, FAILED};
 
 pub(super) fn measure(
     cli: &Cli,
@@ -34,7 +33,7 @@ pub(super) fn measure(
         return Err(Error::usage("--until waits for exact strategies, and --strategies names none"));
     }
     let mut said = Said::new(cli.output.quiet);
-    let server = cli.server.wanted().resolve(&STOP, &mut |line| said.note(line))?;
+    let server = cli.server.resolve(&mut |line| said.note(line))?;
     trial::check_room(&plan, &server, &strategies)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());
@@ -52,6 +51,7 @@ pub(super) fn measure(
     let folder = Folder::create(&out, &machine)?;
     let names: Vec<&str> = strategies.iter().map(|strategy| strategy.info().name).collect();
     let mut progress = Progress::new(folder, &plan, &names, goal, &cli.output);
+    let looking = InOrder::begin();
     let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
     progress.finish();
     if let Some(decision) = progress.decision() {
@@ -67,6 +67,7 @@ pub(super) fn measure(
     {
         said.warn(&format!("not every loss has a witness: {error}"));
     }
+    drop(looking);
     drop(server);
     // Whatever ended the run, the rows that are there are shown; what it was comes first, lest it be taken for the whole.
     if let Err(error) = &measured {
@@ -87,9 +88,9 @@ pub(super) fn measure(
 fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
     let run = Run::read(dir)?;
     let summary = Summary::of(&run);
-    let page = dir.join("index.html");
+    let page = dir.join(PAGE);
     // A page that cannot be written must not cost the table too.
-    let written = write_whole(&page, report::render(&summary, &run).as_bytes());
+    let written = report::write_page(&page, &report::render(&summary, &run));
     if output.json {
         print(&json(&summary)?)?;
     } else if output.csv {
@@ -130,20 +131,10 @@ fn default_folder(machine: &Machine) -> PathBuf {
     Path::new("results").join(format!("{}-{host}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ")))
 }
 
-/// The command as it was typed, for the page's recipe; a URL with a password in it is left out.
+/// The command as it was typed, for the page's recipe, without any URL: it may hold a password.
 fn command_line(words: &[OsString]) -> String {
-    let text = |word: &OsString| word.to_string_lossy().into_owned();
-    let program = words.first().and_then(|program| Path::new(program).file_stem()).map(|name| name.to_os_string());
-    let words = words.iter().skip(1).map(text).map(|word| {
-        let is_secret = word.contains("://") && (word.contains('@') || word.contains("pass="));
-        if !is_secret {
-            return word;
-        }
-        let flag = word.split_once('=').filter(|(name, _)| *name == "--redis-url");
-        flag.map_or_else(|| "$REDIS_URL".to_owned(), |(name, _)| format!("{name}=$REDIS_URL"))
-    });
-    std::iter::once(program.as_ref().map_or_else(|| "report".to_owned(), text))
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let program = words.first().and_then(|program| Path::new(program).file_stem());
+    let program = program.map_or_else(|| "report".to_owned(), |name| name.to_string_lossy().into_owned());
+    let words: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    std::iter::once(program).chain(concealed(&words)).collect::<Vec<_>>().join(" ")
 }

@@ -3,14 +3,22 @@
 use std::io::{IsTerminal, Write};
 
 use crate::error::{Error, Result};
+use crate::plain;
 
-/// Prints to stdout; a reader that has gone away (`report | head`) is no error worth a panic.
+/// Prints to stdout, without anything that a terminal would obey but colours where they are wanted; a reader that has
+/// gone away (`report | head`) is no error worth a panic.
 pub(super) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    let text = if coloured() { plain::coloured(text).into() } else { plain::plain(text) };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::broken(format!("cannot print: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// Says a line on stderr, without anything that a terminal would obey.
+pub(super) fn say(line: &str) {
+    eprintln!("{}", plain::plain(line));
 }
 
 /// Whether stdout wants colours. (<https://no-color.org>)
@@ -39,15 +47,15 @@ impl Said {
     /// Says what is going on.
     pub(super) fn note(&mut self, line: &str) {
         if !self.quiet {
-            eprintln!("report: {line}");
+            say(&format!("report: {line}"));
         }
-        self.lines.push(line.to_owned());
+        self.lines.push(plain::plain(line).into_owned());
     }
 
     /// Says what nobody may miss.
     pub(super) fn warn(&mut self, line: &str) {
-        eprintln!("report: {line}");
-        self.lines.push(line.to_owned());
+        say(&format!("report: {line}"));
+        self.lines.push(plain::plain(line).into_owned());
     }
 
     /// All of it as text, a line each.

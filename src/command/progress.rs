@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::interchange::write_history;
-use crate::record::{Bucket, Folder, Record, write_whole};
+use crate::record::{Bucket, Folder, HISTORY, Record, write_whole};
 use crate::report::words;
 use crate::stats::quantile;
 use crate::strategy::Strategy;
@@ -17,6 +17,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::args::OutputArgs;
 use super::live::Live;
+use super::output::say;
 
 pub(super) struct Progress {
     folder: Folder,
@@ -57,7 +58,7 @@ impl Progress {
         };
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {eta} left  {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let history = output.history.then(|| folder.path().join("history"));
+        let history = output.history.then(|| folder.path().join(HISTORY));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
         Self { folder, kept: 0, bar, last: String::new(), live, verbose: output.verbose, history, goal }
@@ -101,7 +102,7 @@ impl Progress {
             word(record),
         );
         let why = record.error.as_ref().or(record.note.as_ref()).map_or_else(String::new, |why| format!(" ({why})"));
-        self.bar.suspend(|| eprintln!("{line}{why}"));
+        self.bar.suspend(|| say(&format!("{line}{why}")));
     }
 
     fn keep_history(&self, record: &Record, trial: &Trial) -> Result<()> {

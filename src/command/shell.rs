@@ -4,11 +4,11 @@
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 use super::FAILED;
 use super::args::Cli;
-use super::output::print;
+use super::output::{print, say};
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
     let mut script = Vec::new();
@@ -23,14 +23,19 @@ pub(super) fn man() -> Result<()> {
     print(&String::from_utf8_lossy(&page))
 }
 
-/// Prints what was asked for instead of a run (`--help`, `--version`), or says what is wrong.
-pub(super) fn explain(error: &clap::Error) -> ExitCode {
+/// Prints what was asked for instead of a run (`--help`, `--version`), or says what is wrong: with the words that
+/// `concealed` has in place of those that were typed, so that no password is repeated.
+pub(super) fn explain(error: &clap::Error, concealed: &[String]) -> ExitCode {
     if !error.use_stderr() {
         // Nobody reads it: nothing is lost.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    eprintln!("report: {}; see report --help", in_one_line(&error.render().to_string()));
+    let wrong = match Cli::try_parse_from(concealed) {
+        Err(error) => in_one_line(&error.render().to_string()),
+        Ok(_) => "the command line cannot be read".to_owned(),
+    };
+    say(&format!("report: {wrong}; see report --help"));
     ExitCode::from(FAILED)
 }
 
@@ -47,8 +52,6 @@ fn in_one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     fn said(args: &[&str]) -> String {

@@ -3,28 +3,25 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::record::{Run, write_whole};
-use crate::server::Wanted;
+use crate::record::{PAGE, Run};
 use crate::strategy::Strategy;
 use crate::summary::Summary;
 use crate::verdict::Promise;
 use crate::{law, report};
 
-use super::STOP;
 use super::args::Cli;
 use super::output::print;
 
 pub(super) fn render(dir: &Path) -> Result<()> {
     let run = Run::read(dir)?;
-    let page = dir.join("index.html");
-    write_whole(&page, report::render(&Summary::of(&run), &run).as_bytes())?;
+    let page = dir.join(PAGE);
+    report::write_page(&page, &report::render(&Summary::of(&run), &run))?;
     print(&format!("{}\n", page.display()))
 }
 
 /// Every strategy, by promise; what the server at hand cannot run is marked, if there is a server without fetching one.
 pub(super) fn list(cli: &Cli, known: &[&dyn Strategy]) -> Result<()> {
-    let wanted = Wanted { offline: true, ..cli.server.wanted() };
-    let server = match wanted.resolve(&STOP, &mut |_| ()) {
+    let server = match cli.server.resolve_offline() {
         Err(error) if cli.server.is_particular() => return Err(error),
         server => server.ok(),
     };

@@ -23,6 +23,16 @@ pub const WITNESS: &str = "witness.csv";
 /// The file of facts in a result folder.
 pub const MACHINE: &str = "machine.csv";
 
+/// The page in a result folder.
+pub const PAGE: &str = "index.html";
+/// What a run printed, in its folder.
+pub const SUMMARY: &str = "summary.txt";
+/// The folder of histories in a result folder, where they were kept.
+pub const HISTORY: &str = "history";
+
+/// Everything that a run may write into its folder.
+const WRITTEN: [&str; 8] = [TRIALS, LATENCY, ESTIMATES, WITNESS, MACHINE, PAGE, SUMMARY, HISTORY];
+
 /// A result folder being written.
 pub struct Folder {
     trials: Rows,
@@ -35,12 +45,17 @@ impl Folder {
     /// Makes the folder and its files, the facts first.
     ///
     /// # Errors
-    /// It cannot be written, or holds a run already: results are never written over.
+    /// It cannot be written, or holds a file of a name that a run writes: nothing is ever written over that this run has
+    /// not written.
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot make this folder for the results: {e}")))?;
-        if path.join(TRIALS).exists() {
-            return Err(Error::file(path, "holds a run already: give another folder with --out"));
+        for name in WRITTEN {
+            // Even a link that leads nowhere is somebody's.
+            if path.join(name).symlink_metadata().is_ok() {
+                let why = format!("holds {name} already, which this run did not write: give another folder with --out");
+                return Err(Error::file(path, why));
+            }
         }
         machine.write(path)?;
         let blank = Record::blank(Condition::default(), Promise::Exact);

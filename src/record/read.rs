@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::folder::{ESTIMATES, LATENCY, MACHINE, TRIALS, WITNESS};
-use crate::record::rows::{read_csv, whole_lines};
+use crate::record::rows::{read_csv, read_rows};
 use crate::record::{Bucket, Estimate, Machine, Record, Step};
 
 /// A run as it was recorded.
@@ -65,13 +65,10 @@ fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 
 /// Reads the trials. A row is a [`Condition`] and a [`Record`] side by side.
 fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let bytes = whole_lines(path)?;
-    let mut reader = csv::Reader::from_reader(bytes.as_slice());
     let wrong = |e: csv::Error| Error::file(path, e);
-    let headers = reader.headers().map_err(wrong)?.clone();
+    let (headers, rows) = read_rows(path)?;
     let mut records: Vec<Record> = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(wrong)?;
+    for row in rows {
         let condition: Condition = row.deserialize(Some(&headers)).map_err(wrong)?;
         let record: Record = row.deserialize(Some(&headers)).map_err(wrong)?;
         // Older folders do not number their trials: their rows do.

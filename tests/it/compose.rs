@@ -131,6 +131,37 @@ fn images_are_pinned_to_a_patch_release() {
 }
 
 #[test]
+fn the_bases_are_exact_releases_too() {
+    let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
+    let images: Vec<&str> =
+        file.lines().filter_map(|line| line.strip_prefix("ARG ")?.split_once('=')).map(|(_, image)| image).collect();
+    assert_eq!(images.len(), 2);
+    for image in images {
+        let tag = image.rsplit_once(':').unwrap().1.split('-').next().unwrap();
+        // Debian's releases have two numbers, everybody else's three.
+        let wanted = if image.starts_with("debian:") { 2 } else { 3 };
+        assert_eq!(tag.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), wanted, "{image}");
+    }
+}
+
+#[test]
+fn no_container_may_do_more_than_run() {
+    let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docker-compose.yml")).unwrap();
+    let (head, services) = file.split_once("\nservices:\n").unwrap();
+    for line in ["cap_drop: [ALL]", "security_opt: [\"no-new-privileges:true\"]", "read_only: true"] {
+        assert!(head.contains(line), "{line}");
+    }
+    let names: Vec<&str> =
+        services.lines().filter(|l| l.starts_with("  ") && !l.starts_with("   ") && l.ends_with(':')).collect();
+    assert_eq!(names, ["  redis:", "  valkey:", "  demo:"]);
+    assert_eq!(services.matches("    <<: *confined\n").count(), names.len());
+    // The image's own user, or nobody: root without capabilities is still root.
+    assert_eq!(services.matches("    user: \"65534:65534\"\n").count(), 2);
+    let dockerfile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
+    assert!(dockerfile.contains("\nUSER 65534:65534\n"));
+}
+
+#[test]
 fn the_two_files_name_the_same_bases() {
     let read = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let (compose, dockerfile) = (read("docker-compose.yml"), read("Dockerfile"));

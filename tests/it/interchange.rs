@@ -129,9 +129,14 @@ fn the_command_answers_with_its_exit_code() {
 fn what_a_python_client_records_is_judged() {
     let server = private();
     let address = format!("127.0.0.1:{}", server.child().unwrap().port());
+    let url = server.secret_url();
+    let password = url.trim_start_matches("redis://:").split('@').next().unwrap();
     let record = |more: &[&str]| {
         let mut python = Command::new("python3");
-        python.args(["examples/history_recorder.py", &address, "--updates", "300"]).args(more);
+        python
+            .args(["examples/history_recorder.py", &address, "--updates", "300"])
+            .args(more)
+            .env("REDISCLI_AUTH", password);
         let output = python.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         check_reader(output.stdout.as_slice(), None, None).unwrap()

@@ -27,7 +27,7 @@ fn server() -> Server {
 fn race(settings: &str, strategy: &str) -> Result<(Race, i64), Fault> {
     let server = server();
     let key = format!("{}liar", server.prefix());
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let job = Job::one_key(&url, strategy, settings, &key);
     let patience =
         if settings == "hangs-at-once" { Patience { ready: Duration::from_secs(2), ..QUICK } } else { QUICK };

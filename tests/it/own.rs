@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::record::Run;
 use redis_lost_updates::redis::{self, Connection};
@@ -44,9 +45,9 @@ fn mine(args: &[&str]) -> ExitCode {
 fn ones_own_strategy_has_a_page_with_the_facts_of_a_server_that_wants_a_password() {
     let binary = Wanted::default().find(&mut |_| ()).unwrap();
     let private = Private::start(&binary, &[], None).unwrap();
-    let open = Server::at(&format!("redis://127.0.0.1:{}", private.port())).unwrap();
+    let open = Server::private(private, Transport::Tcp).unwrap();
     redis::cmd("CONFIG").arg(&["SET", "requirepass", "s3cret"]).exec(&mut open.connect().unwrap()).unwrap();
-    let url = format!("redis://:s3cret@127.0.0.1:{}", private.port());
+    let url = format!("redis://:s3cret@127.0.0.1:{}", open.child().unwrap().port());
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
     let plan = ["--strategies", "append-mine,incr", "--threads", "1,2", "--updates", "40", "--rounds", "2", "--quiet"];

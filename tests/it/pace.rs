@@ -223,7 +223,7 @@ fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
 /// run. `None` if the machine was so slow that the timetable may have been over before the stall.
 fn stalled_run(server: &Server, driver: &str, out: &Path) -> Option<(Duration, Run)> {
     let child = server.child().unwrap();
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let since = Instant::now();
     let mut report = Command::new(env!("CARGO_BIN_EXE_report"))
         .args(["--rate", "2000", "--duration", "4s", "--threads", "4", "--strategies", "incr", "--rounds", "1"])

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 
 use crate::sample::{self, Shape, USUAL};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use redis_lost_updates::compare::{Comparison, Options};
 use redis_lost_updates::condition::Condition;
 use redis_lost_updates::record::{Record, Run};
-use redis_lost_updates::report::{render, sheet, table};
+use redis_lost_updates::report::{comparison, render, sheet, table};
 use redis_lost_updates::summary::{Limit, Summary};
 use redis_lost_updates::verdict::Promise;
+use sha2::{Digest, Sha256};
 
 fn page(run: &Run) -> String {
     render(&Summary::of(run), run)
@@ -124,6 +128,45 @@ fn what_could_not_be_measured_says_why_and_is_escaped() {
     assert!(html.contains("the server does not know SET IFEQ &#60;yet&#62;"));
     assert!(!html.contains("<script>alert"));
     assert!(html.contains("An &#60;Example&#62; CPU"));
+}
+
+#[test]
+fn no_text_of_a_result_file_becomes_markup() {
+    let run = sample::hostile(sample::run(Shape { strategies: 5, keys: &[1, 4], broken: true }));
+    let options = Options { trust_shift: false };
+    let compared = Comparison::of((sample::HOSTILE, &run), (sample::HOSTILE, &run), options);
+    let elements = |html: &str, name: &str| html.matches(&format!("<{name}")).count();
+    let (clean, pages) = (page(&sample::run(USUAL)), [page(&run), comparison::page(&compared)]);
+    for (html, scripts) in pages.iter().zip([elements(&clean, "script"), 0]) {
+        assert!(html.contains("window.ran=1"), "the text is there");
+        assert_eq!((elements(html, "script"), elements(html, "style")), (scripts, 1));
+        for markup in ["<img", "<svg onload", "<a href=\"java", "<!--", "onerror=\""] {
+            assert!(!html.contains(markup), "{markup}");
+        }
+    }
+    let readouts = between(&pages[0], "id=\"readouts\">", "</script>");
+    assert!(!readouts.contains('<'), "nothing in it can end the script");
+    assert!(serde_json::from_str::<serde_json::Value>(readouts).is_ok());
+}
+
+#[test]
+fn what_may_run_and_style_is_ours_by_its_hash() {
+    let run = sample::run(USUAL);
+    let compared = Comparison::of(("a", &run), ("b", &run), Options { trust_shift: false });
+    for html in [page(&run), comparison::page(&compared)] {
+        let policy = between(&html, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+        assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+        for (name, from, to) in [("style-src", "<style>", "</style>"), ("script-src", "<script>", "</script>")] {
+            if !html.contains(from) {
+                assert!(!policy.contains(name), "{policy}");
+                continue;
+            }
+            let hash = BASE64_STANDARD.encode(Sha256::digest(between(&html, from, to)));
+            assert!(policy.contains(&format!("{name} 'sha256-{hash}';")), "{policy}");
+        }
+        // A policy of hashes allows neither.
+        assert!(!html.contains(" style=") && !html.contains(" onclick="));
+    }
 }
 
 #[test]

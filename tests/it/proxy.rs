@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use redis_lost_updates::condition::Transport;
 use redis_lost_updates::proxy::{Address, By, Delay, Direction, Event, Framing, Lose, Options, Proxy, Rule, What};
-use redis_lost_updates::server::Private;
+use redis_lost_updates::server::{Private, Server};
 
 use crate::scripted::request;
 
@@ -491,11 +492,20 @@ fn a_bulk_of_100_mb_is_never_held_and_a_peer_that_stops_reading_stops_its_writer
     assert!(proxy.events().is_empty());
 }
 
+/// A private server that anybody may speak to, as these clients do not log in.
+fn open_server() -> Server {
+    let private = Private::start(std::path::Path::new("redis-server"), &[], None).unwrap();
+    let server = Server::private(private, Transport::Tcp).unwrap();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", ""]).exec(&mut server.connect().unwrap()).unwrap();
+    server
+}
+
 #[test]
 fn thousands_of_connections_each_get_their_own_replies() {
     const MANY: usize = 2_000;
-    let server = Private::start(std::path::Path::new("redis-server"), &[], None).unwrap();
-    let proxy = Proxy::start(&Address::tcp("127.0.0.1", server.port()).unwrap(), Options::default()).unwrap();
+    let server = open_server();
+    let proxy =
+        Proxy::start(&Address::tcp("127.0.0.1", server.child().unwrap().port()).unwrap(), Options::default()).unwrap();
     let mut callers: Vec<Caller> = (0..MANY).map(|_| Caller::new(&proxy)).collect();
     for (place, caller) in callers.iter_mut().enumerate() {
         caller.send(&["ECHO", &place.to_string()]);
@@ -562,15 +572,15 @@ fn unix_sockets_on_both_sides() {
 
 #[test]
 fn replies_of_resp3_are_told_from_pushes_on_a_real_server() {
-    let server = Private::start(std::path::Path::new("redis-server"), &[], None).unwrap();
-    let upstream = Address::tcp("127.0.0.1", server.port()).unwrap();
+    let server = open_server();
+    let upstream = Address::tcp("127.0.0.1", server.child().unwrap().port()).unwrap();
     let proxy = Proxy::start(&upstream, Options::default()).unwrap();
     let mut caller = Caller::new(&proxy);
     caller.send(&["HELLO", "3"]);
     caller.send(&["CLIENT", "TRACKING", "ON"]);
     caller.send(&["GET", "k"]);
     while caller.hear() != Heard::Reply("_".to_owned()) {}
-    let mut other = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let mut other = TcpStream::connect(("127.0.0.1", server.child().unwrap().port())).unwrap();
     other.write_all(&packed(&["SET", "k", "5"])).unwrap();
     // The invalidation comes as a push; then the reply to the first write, and the second one's never.
     for expected in [">2", "$10", "invalidate", "*1", "$1", "k"] {
@@ -588,9 +598,9 @@ fn replies_of_resp3_are_told_from_pushes_on_a_real_server() {
 
 #[test]
 fn a_subscriber_is_no_longer_matched() {
-    let server = Private::start(std::path::Path::new("redis-server"), &[], None).unwrap();
+    let server = open_server();
     let rules = vec![Rule::every(1, Lose::Reply, By::Fin)];
-    let upstream = Address::tcp("127.0.0.1", server.port()).unwrap();
+    let upstream = Address::tcp("127.0.0.1", server.child().unwrap().port()).unwrap();
     let proxy = Proxy::start(&upstream, Options { rules, ..Options::default() }).unwrap();
     let mut caller = Caller::new(&proxy);
     caller.send(&["SUBSCRIBE", "a", "b"]);

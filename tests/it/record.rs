@@ -1,6 +1,6 @@
 //! The result folder: what is in it is what was measured, and what is broken in it is named.
 
-use redis_lost_updates::record::{LATENCY, MACHINE, Run, TRIALS};
+use redis_lost_updates::record::{Fact, LATENCY, MACHINE, Machine, Run, TRIALS, read_csv};
 
 /// The columns other tools may rely on, in order.
 const COLUMNS: [&str; 18] = [
@@ -41,6 +41,33 @@ fn every_promised_column_is_in_the_example_and_explained() {
             );
         }
     }
+}
+
+#[test]
+fn no_cell_is_a_formula_and_every_cell_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut machine = Machine::default();
+    for text in [
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "'=1",
+        "=HYPERLINK(\"http://x\",\"y\")",
+        "-5",
+        "plain, text",
+    ] {
+        machine.add("=cmd|'/C calc'!A0", text);
+    }
+    machine.write(dir.path()).unwrap();
+    let bytes = std::fs::read(dir.path().join(MACHINE)).unwrap();
+    let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
+    for cell in rows.records().flat_map(|row| row.unwrap().iter().map(str::to_owned).collect::<Vec<_>>()) {
+        assert!(cell.parse::<f64>().is_ok() || !cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
+    }
+    assert_eq!(read_csv::<Fact>(&dir.path().join(MACHINE)).unwrap(), machine.0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! every kind, a witness. The same for the tests of the page here and those in a browser.
 
 use redis_lost_updates::condition::Condition;
-use redis_lost_updates::record::{Clock, Machine, Record, Run, Step};
+use redis_lost_updates::record::{Clock, Estimate, Machine, Record, Run, Step};
 use redis_lost_updates::verdict::{Promise, Verdict};
 use redis_lost_updates::workload::Driver;
 
@@ -60,6 +60,61 @@ pub(crate) fn run(shape: Shape) -> Run {
         let note = Some("skipped: the server does not know SET IFEQ <yet>".to_owned());
         run.records.push(Record { round, note, ..skipped });
     }
+    run
+}
+
+/// Markup of every kind that would run, if anything of it were taken for markup: out of text, attributes, style, script,
+/// comments and templates.
+pub(crate) const HOSTILE: &str = "x\"'></style></script></title><script>window.ran=1</script><img src=x onerror=\"window.ran=1\">\
+                                  <svg onload='window.ran=1'><a href=\"javascript:window.ran=1\">y</a>{{7*7}}{}<!--&lt;script&gt;";
+
+/// The same run with markup in every text of every file.
+#[allow(dead_code)]
+pub(crate) fn hostile(mut run: Run) -> Run {
+    let spoil = |text: &mut String| *text += HOSTILE;
+    let strategies: Vec<String> = run.records.iter().map(|record| record.condition.strategy.clone()).collect();
+    for fact in &mut run.machine.0 {
+        let is_of_a_strategy = strategies.iter().any(|name| fact.fact.ends_with(&format!(".{name}")));
+        if is_of_a_strategy {
+            spoil(&mut fact.fact);
+        }
+        spoil(&mut fact.value);
+    }
+    let facts: Vec<_> = run.machine.0.iter().map(|fact| (fact.fact.clone() + HOSTILE, fact.value.clone())).collect();
+    facts.iter().for_each(|(fact, value)| run.machine.add(fact, value.as_str()));
+    for record in &mut run.records {
+        let of = &mut record.condition;
+        for text in [&mut of.strategy, &mut of.library, &mut of.settings, &mut of.server, &mut of.server_settings] {
+            spoil(text);
+        }
+        for text in [&mut record.order, &mut record.note, &mut record.error] {
+            spoil(text.get_or_insert_default());
+        }
+    }
+    run.latency.iter_mut().for_each(|bucket| spoil(&mut bucket.strategy));
+    for step in &mut run.witness {
+        for text in [&mut step.strategy, &mut step.client, &mut step.command, &mut step.mark, &mut step.note] {
+            spoil(text);
+        }
+        spoil(step.value.get_or_insert_default());
+    }
+    let verdict = Some(Verdict::Lost);
+    let (bench_id, baseline, strategy) = (HOSTILE.to_owned(), HOSTILE.to_owned(), HOSTILE.to_owned());
+    run.estimates.push(Estimate {
+        bench_id,
+        baseline,
+        strategy,
+        threads: 4,
+        mean_ns: 1e5,
+        mean_low_ns: 9e4,
+        mean_high_ns: 2e5,
+        median_ns: 1e5,
+        confidence: 0.95,
+        acked: 9,
+        lost: 1,
+        doubled: 0,
+        verdict,
+    });
     run
 }
 

@@ -32,6 +32,110 @@ fn a_private_server_says_what_it_is_and_ends_with_us() {
     assert!(!socket.parent().unwrap().exists(), "its folder is left");
 }
 
+/// What every process of this machine was started with: arguments and environment.
+fn process_lists() -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        // Ours alone holds what a test has put there; a process may be gone by now.
+        if entry.file_name().to_string_lossy() != std::process::id().to_string() {
+            for file in ["cmdline", "environ"] {
+                all += &String::from_utf8_lossy(&std::fs::read(entry.path().join(file)).unwrap_or_default());
+            }
+        }
+    }
+    all
+}
+
+/// The password in `redis://:PASSWORD@host` or `unix:///path?db=0&pass=PASSWORD`.
+fn password(url: &str) -> String {
+    let rest = url.split_once("pass=").or_else(|| url.split_once("://:")).unwrap().1;
+    rest.split('@').next().unwrap().to_owned()
+}
+
+#[test]
+fn nobody_else_gets_into_a_private_server() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = private();
+    let child = server.child().unwrap();
+    let dir = child.socket().parent().unwrap().to_owned();
+    let others = dir.join("others");
+    for address in [format!("redis://127.0.0.1:{}", child.port()), format!("unix://{}", child.socket().display())] {
+        let mut db = redis::Client::open(address.as_str()).unwrap().get_connection().unwrap();
+        let mut config = redis::cmd("CONFIG");
+        let refused = config.arg("SET").arg("dir").arg(others.display().to_string()).exec(&mut db).unwrap_err();
+        assert!(refused.to_string().contains("NOAUTH") || refused.to_string().contains("uthentication"), "{refused}");
+    }
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&dir), mode(&dir.join("config"))), (0o700, 0o600));
+    assert_ne!(password(&server.secret_url()), password(&private().secret_url()), "it is another one every time");
+    // Where it knows them, what its owner could be talked into is off.
+    let mut db = server.connect().unwrap();
+    let settings: Vec<String> = redis::cmd("CONFIG").arg("GET").arg("enable-*").query(&mut db).unwrap();
+    assert!(settings.chunks(2).all(|pair| pair[1] == "no"), "{settings:?}");
+}
+
+#[test]
+fn no_process_list_shows_a_password() {
+    let server = private();
+    let password = password(&server.secret_url());
+    assert!(password.len() >= 32);
+    for name in ["mutex-two-processes", "get-replica-set-primary"] {
+        let strategy = redis_lost_updates::strategy::find(&[name]).unwrap()[0];
+        let updaters = strategy.open(&server, 2).unwrap();
+        let listed = process_lists();
+        assert!(listed.contains(&server.child().unwrap().socket().parent().unwrap().display().to_string()));
+        assert!(!listed.contains(&password), "{name} shows it");
+        drop(updaters);
+    }
+    assert!(!format!("{server:?} {:?}", server.child()).contains(&password));
+}
+
+#[test]
+fn a_server_that_does_not_know_a_setting_is_started_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = dir.path().join("redis-server");
+    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let script = format!(
+        "#!/bin/sh\nif grep -q '^enable-' \"$1\"; then\n  echo \">>> 'enable-protected-configs no'\"\n  \
+         echo 'Bad directive or wrong number of arguments'\n  exit 1\nfi\nexec {} \"$@\"\n",
+        binary.display()
+    );
+    // By another process, or this one could still hold it open for writing when it is run.
+    let written = std::process::Command::new("/bin/sh")
+        .args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""])
+        .arg(&old)
+        .arg(script)
+        .status()
+        .unwrap();
+    assert!(written.success());
+    let child = Private::start(&old, &[], None).unwrap();
+    assert!(Server::private(child, Transport::Tcp).unwrap().facts().is_ok());
+}
+
+#[test]
+fn what_a_server_says_of_a_password_is_not_repeated() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = [0; 4096];
+            let _ = stream.read(&mut bytes);
+            let _ = stream.write_all(b"-ERR unknown command 'AUTH', with args beginning with: 's3cret' \x1b[2J\r\n");
+        }
+    });
+    let error = Server::at(&format!("redis://:s3cret@127.0.0.1:{port}")).unwrap_err().to_string();
+    assert!(!error.contains("s3cret") && !error.contains('\u{1b}') && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_password_in_the_wrong_place_of_a_url_is_not_shown() {
+    for url in ["redis://:s3cret%40127.0.0.1:1", "redis://s3cret%40127.0.0.1:1", "unix:/nowhere%3Fpass=s3cret"] {
+        let error = Server::at(url).unwrap_err().to_string();
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
 #[test]
 fn an_evicting_server_is_said_loudly() {
     let binary = Wanted::default().find(&mut |_| ()).unwrap();

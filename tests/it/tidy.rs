@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// The order of rooms: a file may import only from rooms named before its own.
 const ORDER: &[&str] = &[
+    "plain",
+    "secret",
     "error",
     "resp",
     "placement",
@@ -118,6 +120,39 @@ fn the_library_neither_prints_nor_exits() {
             assert!(!said, "{} says {word}", path.display());
         }
     }
+}
+
+#[test]
+fn the_command_prints_through_one_file() {
+    let mut paths = Vec::new();
+    sources(Path::new("src/command"), &mut paths);
+    paths.push(PathBuf::from("src/command.rs"));
+    for path in paths.iter().filter(|path| !path.ends_with("output.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        for word in ["println!(", "print!("] {
+            assert!(
+                !text.contains(word),
+                "{} says {word}, where control characters would reach the terminal",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn markup_is_made_in_one_place_alone() {
+    for name in ["src/report/page/page.html", "src/report/comparison/comparison.html"] {
+        let text = std::fs::read_to_string(name).unwrap();
+        let compact: String = text.split_whitespace().collect();
+        for word in ["|safe", "escape(", "{%filter", "{%autoescape"] {
+            assert!(!compact.contains(word), "{name} says {word}: text that is not markup must be escaped");
+        }
+    }
+    for (path, text) in library() {
+        let makes = text.contains("HtmlSafe") || text.contains("escape =") || text.contains("MarkupDisplay");
+        assert!(!makes || path.ends_with("report/markup.rs"), "{} makes markup", path.display());
+    }
+    assert!(!std::fs::read_to_string("askama.toml").unwrap().contains("escaper"));
 }
 
 #[test]

@@ -4,11 +4,15 @@ use askama::Template;
 
 use crate::compare::{CellComparison, Change, Comparison, Outcome};
 use crate::report::comparison::{answer, interval, legend, load, maybe, several_keys, verdict, warnings};
-use crate::report::words;
+use crate::report::markup::Markup;
+use crate::report::{policy, words};
 
 #[derive(Template)]
 #[template(path = "comparison.html")]
 struct Page<'a> {
+    /// What may style it: its own style sheet, by its hash.
+    policy: Markup,
+    css: Markup,
     comparison: &'a Comparison,
     answer: Vec<String>,
     warnings: Vec<String>,
@@ -69,7 +73,10 @@ pub fn page(comparison: &Comparison) -> String {
             rows.push(row(cell, keys));
         }
     }
+    let css = Markup::ours(include_str!("comparison.css"));
     let page = Page {
+        policy: policy::of(&css, None),
+        css,
         wholes: wholes.collect(),
         groups,
         answer: answer(comparison),

@@ -1,7 +1,7 @@
 //! The answer: one sentence made from the data, and how sure it is.
 
-use super::markup::list;
 use super::view::{View, fate, interval, keys, name, scope, since_send};
+use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::CellSummary;
 use crate::verdict::{Promise, Role, Verdict};
@@ -11,9 +11,9 @@ pub(super) struct Answer {
     /// Classes that show it while its load is selected.
     pub(super) scope: String,
     /// The sentence, as HTML.
-    pub(super) sentence: String,
+    pub(super) sentence: Markup,
     /// What it rests on, as HTML.
-    pub(super) support: Vec<String>,
+    pub(super) support: Vec<Markup>,
 }
 
 /// One answer for every load that was measured.
@@ -33,27 +33,30 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         load += &format!(" on {}", keys(at_keys));
     }
     let offered = words::offered(view.summary);
-    if let Some(per_s) = offered {
-        load = format!("Offered <b>{}</b> updates a second, a{}", words::count(per_s), &load[1..]);
-    }
+    let mut sentence = match offered {
+        Some(per_s) => html!("Offered <b>{}</b> updates a second, a{}", words::count(per_s), &load[1..]),
+        None => load.into(),
+    };
     let fastest = if offered.is_some() {
         "the strategy that kept most and lost none"
     } else {
         "the fastest strategy that lost none"
     };
-    let (mut sentence, mut support) = (load, Vec::new());
+    let mut support = Vec::new();
     if let Some(cell) = lossy {
         let acked = words::rate(cell.acked_per_s.median);
         if cell.lost == 0 {
-            sentence += &format!(
-                " {} acknowledged <b>{acked}</b> updates a second and {}",
+            sentence += html!(
+                " {} acknowledged <b>{}</b> updates a second and {}",
                 name(&cell.label),
+                acked,
                 if at_threads == 1 { "had nobody to race, so it lost none" } else { "was not seen losing any" }
             );
         } else {
-            sentence += &format!(
-                " {} acknowledged <b>{acked}</b> updates a second and <b class=\"loss\">lost {}</b> of them, leaving {}",
+            sentence += html!(
+                " {} acknowledged <b>{}</b> updates a second and <b class=\"loss\">lost {}</b> of them, leaving {}",
                 name(&cell.label),
+                acked,
                 words::lost(cell),
                 words::rate(cell.surviving_per_s.median)
             );
@@ -62,27 +65,29 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     if let Some(cell) = best {
         let joint = if lossy.is_some() { format!("; {fastest},") } else { format!(", {fastest} was") };
         let comma = if lossy.is_some() { "," } else { ":" };
-        sentence += &format!(
-            "{joint} {}{comma} kept <b>{}</b> a second",
+        sentence += html!(
+            "{} {}{} kept <b>{}</b> a second",
+            joint,
             name(&cell.label),
+            comma,
             words::rate(cell.surviving_per_s.median)
         );
-        support.push(sure_of(cell));
-        support.extend(waited(cell));
+        support.push(sure_of(cell).into());
+        support.extend(waited(cell).map(Markup::from));
         if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
-            support.push(format!("That is {} what {} kept.", words::times(ratio), name(&lossy.label)));
+            support.push(html!("That is {} what {} kept.", words::times(ratio), name(&lossy.label)));
         }
         support.extend(rivals(view, cell, &exact));
         support.extend(batchers(view, cell, &exact));
     } else {
-        sentence += if view.cast.iter().any(|member| member.promise == Promise::Exact) {
+        sentence += Markup::ours(if view.cast.iter().any(|member| member.promise == Promise::Exact) {
             "; no strategy that promises to lose none was seen to keep that promise here"
         } else {
             "; no strategy that promises to lose none was measured"
-        };
+        });
     }
-    Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + ".", support })
+    Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + Markup::ours("."), support })
 }
 
 /// The race itself if it was measured, or else the lossy strategy that lost most.
@@ -120,7 +125,7 @@ fn waited(cell: &CellSummary) -> Option<String> {
 }
 
 /// The exact strategies that the intervals cannot tell from the fastest.
-fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
+fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Markup> {
     let overlaps = |cell: &&&CellSummary| {
         cell.label != best.label
             && !view.is_batching(cell)
@@ -128,22 +133,22 @@ fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Str
             && cell.verdict == Some(Verdict::Exact)
     };
     let close = named(exact.iter().filter(overlaps));
-    (!close.is_empty()).then(|| format!("Within the noise of it: {}.", list(&close)))
+    (!close.is_empty()).then(|| html!("Within the noise of it: {}.", list(&close)))
 }
 
 /// The exact strategies that are faster, by handing over many updates at once.
-fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<String> {
+fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Markup> {
     let is_faster = |cell: &&&CellSummary| {
         view.is_batching(cell) && !view.is_batching(best) && cell.surviving_per_s.median > best.surviving_per_s.median
     };
     let faster = named(exact.iter().filter(is_faster));
-    (!faster.is_empty()).then(|| format!("Where a client has many updates to hand over at once: {}.", list(&faster)))
+    (!faster.is_empty()).then(|| html!("Where a client has many updates to hand over at once: {}.", list(&faster)))
 }
 
 /// Strategies with their rates and fates.
-fn named<'a>(cells: impl Iterator<Item = &'a &'a CellSummary>) -> Vec<String> {
+fn named<'a>(cells: impl Iterator<Item = &'a &'a CellSummary>) -> Vec<Markup> {
     let one = |cell: &&CellSummary| {
-        format!("{} ({}/s, {})", name(&cell.label), words::rate(cell.surviving_per_s.median), fate(cell))
+        html!("{} ({}/s, {})", name(&cell.label), words::rate(cell.surviving_per_s.median), fate(cell))
     };
     cells.map(one).collect()
 }

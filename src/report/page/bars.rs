@@ -1,7 +1,7 @@
 //! The cost of correctness: exact strategies ranked by what survives, lossy ones beside them but never among them.
 
-use super::markup::num;
 use super::view::{View, fate, is_broken, name, scope};
+use crate::report::markup::{Markup, html, num};
 use crate::report::words;
 use crate::summary::CellSummary;
 use crate::verdict::Role;
@@ -21,13 +21,13 @@ pub(super) struct Group {
 /// One bar.
 pub(super) struct Bar {
     pub(super) classes: String,
-    pub(super) name: String,
+    pub(super) name: Markup,
     pub(super) cell: usize,
-    pub(super) svg: String,
+    pub(super) svg: Markup,
     pub(super) rate: String,
     pub(super) fate: String,
     /// How it compares.
-    pub(super) ratios: Vec<String>,
+    pub(super) ratios: Vec<Markup>,
 }
 
 /// Bars for every load: ranked exact strategies, then lossy ones, then any that broke their promise.
@@ -51,13 +51,13 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
         let ratio = |to: &CellSummary| words::times(cell.surviving_per_s.median / to.surviving_per_s.median);
         let mut ratios = Vec::new();
         match best {
-            Some(best) if best.label == cell.label => ratios.push("the fastest exact".to_owned()),
-            Some(best) if member.is_batching() => ratios.push(format!("{} the fastest exact, in batches", ratio(best))),
-            Some(best) => ratios.push(format!("{} the fastest exact", ratio(best))),
+            Some(best) if best.label == cell.label => ratios.push(Markup::ours("the fastest exact")),
+            Some(best) if member.is_batching() => ratios.push(html!("{} the fastest exact, in batches", ratio(best))),
+            Some(best) => ratios.push(html!("{} the fastest exact", ratio(best))),
             None => {}
         }
         if let Some(race) = race.filter(|race| race.label != cell.label && race.surviving_per_s.median > 0.0) {
-            ratios.push(format!("{} what {} keeps", ratio(race), name(&race.label)));
+            ratios.push(html!("{} what {} keeps", ratio(race), name(&race.label)));
         }
         let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {
@@ -74,19 +74,23 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
 }
 
 /// The bar of what survives, the hatched rest of what was acknowledged, and the interval.
-fn svg(cell: &CellSummary, longest: f64) -> String {
+fn svg(cell: &CellSummary, longest: f64) -> Markup {
     let part = |rate: f64| format!("{}%", num(rate / longest * 100.0));
     let (kept, acked) = (&cell.surviving_per_s, &cell.acked_per_s);
-    let mut out = String::from("<svg width=\"100%\" height=\"22\" aria-hidden=\"true\">");
+    let mut out = Markup::ours("<svg width=\"100%\" height=\"22\" aria-hidden=\"true\">");
     if cell.lost > 0 {
-        out += &format!("<rect class=\"lost\" y=\"3\" height=\"16\" width=\"{}\"/>", part(acked.median));
+        out += html!("<rect class=\"lost\" y=\"3\" height=\"16\" width=\"{}\"/>", part(acked.median));
     }
-    out += &format!("<rect class=\"kept\" y=\"3\" height=\"16\" width=\"{}\"/>", part(kept.median));
+    out += html!("<rect class=\"kept\" y=\"3\" height=\"16\" width=\"{}\"/>", part(kept.median));
     if kept.n > 1 {
         let (low, high) = (num(kept.low / longest * 1000.0), num(kept.high / longest * 1000.0));
-        out += &format!(
-            "<svg viewBox=\"0 0 1000 22\" preserveAspectRatio=\"none\" width=\"100%\" height=\"22\"><path class=\"ci\" d=\"M{low} 11H{high}M{low} 6v10M{high} 6v10\"/></svg>"
+        out += html!(
+            "<svg viewBox=\"0 0 1000 22\" preserveAspectRatio=\"none\" width=\"100%\" height=\"22\"><path class=\"ci\" d=\"M{} 11H{}M{} 6v10M{} 6v10\"/></svg>",
+            low,
+            high,
+            low,
+            high
         );
     }
-    out + "</svg>"
+    out + Markup::ours("</svg>")
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::markup::{esc, list};
 use super::view::{View, name};
+use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
 use crate::workload::Driver;
@@ -20,7 +20,7 @@ pub(super) enum Touches {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Caveat {
     /// As HTML.
-    pub(super) text: String,
+    pub(super) text: Markup,
     touches: Vec<Touches>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Caveat {
 pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     use Touches::{Latency, Losses, Rates};
     let mut all = Vec::new();
-    let mut add = |touches: &[Touches], text: Option<String>| {
+    let mut add = |touches: &[Touches], text: Option<Markup>| {
         all.extend(text.map(|text| Caveat { text, touches: touches.to_vec() }));
     };
     for warning in view.run.machine.all("warning") {
@@ -38,7 +38,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
             () if is(&["busy", "optimis"]) => &[Rates, Latency],
             () => &[Rates, Losses, Latency],
         };
-        add(touches, Some(esc(warning)));
+        add(touches, Some(warning.into()));
     }
     add(&[Rates, Losses, Latency], ended_early(view));
     add(&[Rates], imprecise(view));
@@ -51,22 +51,19 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
             let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
             (offered / c.acked_per_s.median.max(1.0), words::behind(c))
         })
-        .map(|which| format!("<b>Could not keep up:</b> {which}. Updates waited ever longer for their turn, so these latencies grow with the length of the trial; the achieved rate is what can be done.")),
+        .map(|which| html!("<b>Could not keep up:</b> {}. Updates waited ever longer for their turn, so these latencies grow with the length of the trial; the achieved rate is what can be done.", which)),
     );
     add(
         &[Rates, Losses],
         cells(view, CellSummary::is_hardly_a_race, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
-            format!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {which}. What was lost or kept there says little about that many clients at once.")
+            html!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {}. What was lost or kept there says little about that many clients at once.", which)
         }),
     );
     for (limit, text) in [
-        (
-            Limit::Clients,
-            "<b>The clients were the limit,</b> not the server: their CPUs were busy in WHICH. On more CPUs these could be faster.",
-        ),
+        (Limit::Clients, "<b>The clients were the limit,</b> not the server: their CPUs were busy in"),
         (
             Limit::SharedCpus,
-            "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in WHICH. On more CPUs these could be faster.",
+            "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in",
         ),
     ] {
         let said = |c: &CellSummary| {
@@ -74,16 +71,26 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         };
         add(
             &[Rates, Latency],
-            cells(view, |c| c.limit == Some(limit), said).map(|which| text.replace("WHICH", &which)),
+            cells(view, |c| c.limit == Some(limit), said)
+                .map(|which| html!("{} {}. On more CPUs these could be faster.", Markup::ours(text), which)),
         );
     }
     add(
         &[Rates, Latency],
-        cells(view, |c| c.modes.is_some(), |c| {
-            let (low, high) = c.modes.unwrap_or_default();
-            (high / low, format!("near {} and near {}/s", words::rate(low), words::rate(high)))
-        })
-        .map(|which| format!("<b>Two speeds:</b> the trials fall into two groups in {which}. Which of them the median lies in is chance.")),
+        cells(
+            view,
+            |c| c.modes.is_some(),
+            |c| {
+                let (low, high) = c.modes.unwrap_or_default();
+                (high / low, format!("near {} and near {}/s", words::rate(low), words::rate(high)))
+            },
+        )
+        .map(|which| {
+            html!(
+                "<b>Two speeds:</b> the trials fall into two groups in {}. Which of them the median lies in is chance.",
+                which
+            )
+        }),
     );
     add(
         &[Rates],
@@ -91,29 +98,31 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
             (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0))
         })
         .map(|which| {
-            format!(
-                "<b>Wide intervals:</b> the trials of {which} scatter so far that small differences there mean nothing."
+            html!(
+                "<b>Wide intervals:</b> the trials of {} scatter so far that small differences there mean nothing.",
+                which
             )
         }),
     );
     add(
         &[Losses],
         cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {} trials", c.disagreements, c.trials))).map(|which| {
-            format!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {which}.")
+            html!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {}.", which)
         }),
     );
     add(
         &[Rates, Latency],
         cells(view, CellSummary::is_refusing, |c| (c.refused_part(), words::refused(c))).map(|which| {
-            format!("<b>Refused:</b> some updates were given up with nothing changed, and whoever asked for them was told so: {which}. They are in no rate, and the time they took is among the latencies.")
+            html!("<b>Refused:</b> some updates were given up with nothing changed, and whoever asked for them was told so: {}. They are in no rate, and the time they took is among the latencies.", which)
         }),
     );
     add(
         &[Losses],
         cells(view, |c| c.unknown > 0, |c| (c.unknown as f64, format!("{} updates", words::count(c.unknown)))).map(
             |which| {
-                format!(
-                    "<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {which}."
+                html!(
+                    "<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {}.",
+                    which
                 )
             },
         ),
@@ -135,8 +144,8 @@ fn cells(
     view: &View,
     is: impl Fn(&CellSummary) -> bool,
     figure: impl Fn(&CellSummary) -> (f64, String),
-) -> Option<String> {
-    let mut found: Vec<(f64, usize, String)> = Vec::new();
+) -> Option<Markup> {
+    let mut found: Vec<(f64, usize, Markup)> = Vec::new();
     for member in &view.cast {
         let cells = view.summary.cells.iter().filter(|c| c.label == member.name && c.trials > 0 && is(c));
         let cells: Vec<&CellSummary> = cells.collect();
@@ -158,16 +167,17 @@ fn cells(
             (false, _) => format!("{}s", view.racer()),
         };
         let worst = if loads.len() > 1 { "worst: " } else { "" };
-        let text = format!("{} at {} {unit} ({worst}{said})", name(&member.name), list(&loads));
+        let at: Vec<Markup> = loads.iter().map(|load| Markup::from(load.as_str())).collect();
+        let text = html!("{} at {} {} ({}{})", name(&member.name), list(&at), unit, worst, said);
         found.push((how_bad, loads.len(), text));
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     let more: usize = found.iter().skip(NAMED).map(|(_, loads, _)| loads).sum();
-    let mut texts: Vec<String> = found.into_iter().take(NAMED).map(|(_, _, text)| text).collect();
+    let mut texts: Vec<Markup> = found.into_iter().take(NAMED).map(|(_, _, text)| text).collect();
     match more {
         0 => {}
-        1 => texts.push("one more load".to_owned()),
-        more => texts.push(format!("{more} more loads")),
+        1 => texts.push(Markup::ours("one more load")),
+        more => texts.push(html!("{} more loads", more)),
     }
     (!texts.is_empty()).then(|| list(&texts))
 }
@@ -177,7 +187,7 @@ fn cpus(worth: f64) -> String {
     format!("{worth:.2} CPUs")
 }
 
-fn ended_early(view: &View) -> Option<String> {
+fn ended_early(view: &View) -> Option<Markup> {
     let machine = &view.run.machine;
     if machine.get("until_outcome").is_some() {
         // The number of rounds was the most there could be.
@@ -191,22 +201,22 @@ fn ended_early(view: &View) -> Option<String> {
         view.run.records.iter().filter(|r| r.round > 0).count(),
     );
     (got < wanted).then(|| {
-        format!("<b>The run ended early:</b> {got} of {wanted} trials were made, so some figures rest on fewer trials than others and some are missing.")
+        html!("<b>The run ended early:</b> {} of {} trials were made, so some figures rest on fewer trials than others and some are missing.", got, wanted)
     })
 }
 
-fn imprecise(view: &View) -> Option<String> {
+fn imprecise(view: &View) -> Option<Markup> {
     let outcome = view.run.machine.get("until_outcome").filter(|outcome| outcome.starts_with("not reached"))?;
     let until = view.run.machine.get("until").unwrap_or_default();
-    Some(format!("<b>Not as precise as asked for</b> ({}): {}.", esc(until), esc(outcome)))
+    Some(html!("<b>Not as precise as asked for</b> ({}): {}.", until, outcome))
 }
 
-fn several_transports(view: &View) -> Option<String> {
-    let all = view.transports();
-    (all.len() > 1).then(|| format!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
+fn several_transports(view: &View) -> Option<Markup> {
+    let all: Vec<Markup> = view.transports().iter().map(|transport| Markup::from(transport.as_str())).collect();
+    (all.len() > 1).then(|| html!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
 }
 
-fn several_drivers(view: &View) -> Option<String> {
+fn several_drivers(view: &View) -> Option<Markup> {
     if !view.has_mixed_drivers() {
         return None;
     }
@@ -217,19 +227,21 @@ fn several_drivers(view: &View) -> Option<String> {
     drivers.sort_by_key(|&driver| size(driver));
     let largest = drivers.last().copied().unwrap_or_default();
     let groups = drivers.iter().map(|driver| {
-        let names: Vec<String> = view.cast.iter().filter(|m| m.driver == *driver).map(|m| name(&m.name)).collect();
-        let names = if *driver == largest && names.len() > NAMED { "all others".to_owned() } else { list(&names) };
-        format!("{names} by {driver}")
+        let names: Vec<Markup> = view.cast.iter().filter(|m| m.driver == *driver).map(|m| name(&m.name)).collect();
+        let names = if *driver == largest && names.len() > NAMED { Markup::ours("all others") } else { list(&names) };
+        html!("{} by {}", names, driver)
     });
-    let groups = groups.collect::<Vec<_>>().join("; ");
-    Some(format!(
-        "<b>Clients are driven in different ways:</b> {groups}. Part of a difference between these groups is what drives them, not the strategy."
+    let groups: Markup =
+        groups.enumerate().map(|(i, group)| if i == 0 { group } else { html!("; {}", group) }).collect();
+    Some(html!(
+        "<b>Clients are driven in different ways:</b> {}. Part of a difference between these groups is what drives them, not the strategy.",
+        groups
     ))
 }
 
-fn shared_cpus(view: &View) -> Option<String> {
+fn shared_cpus(view: &View) -> Option<Markup> {
     (view.run.machine.get("placement") == Some("none")).then(|| {
         let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
-        format!("<b>CPUs were not assigned:</b> the server and up to {most} of clients shared whatever CPUs there were. Speeds can change severalfold with where the system happened to put them.")
+        html!("<b>CPUs were not assigned:</b> the server and up to {} of clients shared whatever CPUs there were. Speeds can change severalfold with where the system happened to put them.", most)
     })
 }

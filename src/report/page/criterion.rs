@@ -4,6 +4,7 @@
 use super::tables::{Cell, Row, Table, head, number, word};
 use super::view::name;
 use crate::record::Estimate;
+use crate::report::markup::html;
 use crate::report::words;
 
 /// The table of estimates; no rows if this is no bench run.
@@ -44,12 +45,12 @@ fn row(estimate: &Estimate, this_run: Option<f64>) -> Vec<Cell> {
     let ratio = this_run.map(|this_run| this_run / estimate.mean_ns);
     vec![
         word(&estimate.bench_id, name(&estimate.bench_id)),
-        word(&estimate.baseline, super::markup::esc(&estimate.baseline)),
+        word(&estimate.baseline, &*estimate.baseline),
         number(lost, if estimate.lost == 0 { "0 %".to_owned() } else { format!("{lost:.1} %") }),
-        word(&verdict, format!("<span class=\"verdict v-{verdict}\">{verdict}</span>")),
+        word(&verdict, html!("<span class=\"verdict v-{}\">{}</span>", verdict, verdict)),
         number(per_second, words::rate(per_second)),
         number(estimate.mean_ns, time(estimate.mean_ns)),
         word(&interval, interval.clone()),
-        ratio.map_or_else(|| word("", String::new()), |ratio| number(ratio, format!("{ratio:.2}×"))),
+        ratio.map_or_else(|| word("", ""), |ratio| number(ratio, format!("{ratio:.2}×"))),
     ]
 }

@@ -1,6 +1,5 @@
 //! What was measured on what, and how to do it again.
 
-use super::markup::esc;
 use super::view::View;
 use crate::record::Machine;
 use crate::report::words;
@@ -75,7 +74,7 @@ pub(super) fn in_words(view: &View) -> String {
         (Some(until), None) => format!(" Rounds were to go on until {until}, and were interrupted."),
         (None, _) => String::new(),
     };
-    esc(&format!(
+    format!(
         "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}",
         get("server"),
         view.transports().join(" and "),
@@ -84,8 +83,8 @@ pub(super) fn in_words(view: &View) -> String {
         get("kernel"),
         get("arch"),
         view.summary.trials,
-        view.summary.rounds,
-    ))
+        view.summary.rounds
+    )
 }
 
 /// The run in a few words, for the top of the page.
@@ -105,7 +104,7 @@ pub(super) fn in_brief(view: &View) -> String {
         None => cpu.to_owned(),
     }));
     said.extend(get("placement").filter(|&placement| placement != "none").map(on_which));
-    esc(&said.join("; "))
+    said.join("; ")
 }
 
 /// `server=1,client=0` in words.

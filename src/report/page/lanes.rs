@@ -1,14 +1,14 @@
 //! A witness as a lane diagram: one lane for each client, time downwards, the lost write struck through.
 
-use super::markup::{esc, num};
 use super::view::name;
 use crate::record::{Run, Step};
+use crate::report::markup::{Markup, html, num};
 
 /// The diagram of one strategy's shortest witness.
 pub(super) struct Lanes {
-    pub(super) title: String,
+    pub(super) title: Markup,
     pub(super) threads: usize,
-    pub(super) svg: String,
+    pub(super) svg: Markup,
     /// The same in words, one sentence a step: its mark, its time, what happened.
     pub(super) steps: Vec<(String, u64, String)>,
 }
@@ -33,13 +33,13 @@ pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
                 title: name(&steps[0].strategy),
                 threads: steps[0].threads,
                 svg: svg(&steps),
-                steps: steps.iter().map(|s| (esc(&s.mark), s.at_us, esc(&s.note))).collect(),
+                steps: steps.iter().map(|s| (s.mark.clone(), s.at_us, s.note.clone())).collect(),
             }
         })
         .collect()
 }
 
-fn svg(steps: &[&Step]) -> String {
+fn svg(steps: &[&Step]) -> Markup {
     let mut clients: Vec<&str> = Vec::new();
     for step in steps {
         if !clients.contains(&step.client.as_str()) {
@@ -52,19 +52,23 @@ fn svg(steps: &[&Step]) -> String {
     };
     let y = |row: usize| HEAD + ROW * (row as f64 + 0.5);
     let tall = HEAD + ROW * steps.len() as f64 + 4.0;
-    let mut out = format!("<svg width=\"100%\" height=\"{}\" aria-hidden=\"true\">", num(tall));
+    let mut out = html!("<svg width=\"100%\" height=\"{}\" aria-hidden=\"true\">", num(tall));
     for client in &clients {
         let at = x(client);
-        out += &format!(
-            "<line class=\"lane\" x1=\"{at}\" x2=\"{at}\" y1=\"{HEAD}\" y2=\"{}\"/><text class=\"client\" x=\"{at}\" y=\"18\">client {}</text>",
+        out += html!(
+            "<line class=\"lane\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text class=\"client\" x=\"{}\" y=\"18\">client {}</text>",
+            at,
+            at,
+            HEAD,
             num(tall),
-            esc(client)
+            at,
+            client
         );
     }
     // From the write that loses an update to the update it loses.
     let at = |mark: &str| steps.iter().position(|step| step.mark == mark);
     if let (Some(lost), Some(by)) = (at("overwritten"), at("overwriting")) {
-        out += &format!(
+        out += html!(
             "<line class=\"over\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
             x(&steps[by].client),
             num(y(by)),
@@ -80,14 +84,15 @@ fn svg(steps: &[&Step]) -> String {
         };
         let text = format!("{}{value}", step.command);
         let wide = text.chars().count() as f64 * 7.6 + 20.0;
-        out += &format!(
-            "<svg x=\"{at}\" y=\"{}\" class=\"step {}\"><rect x=\"{}\" y=\"-13\" width=\"{}\" height=\"26\" rx=\"4\"/><text y=\"4.5\">{}</text></svg>",
+        out += html!(
+            "<svg x=\"{}\" y=\"{}\" class=\"step {}\"><rect x=\"{}\" y=\"-13\" width=\"{}\" height=\"26\" rx=\"4\"/><text y=\"4.5\">{}</text></svg>",
+            at,
             num(mid),
-            esc(&step.mark),
+            &step.mark,
             num(-wide / 2.0),
             num(wide),
-            esc(&text)
+            &text
         );
     }
-    out + "</svg>"
+    out + Markup::ours("</svg>")
 }

@@ -3,10 +3,10 @@
 //! A percentile of which fewer than ten updates lie beyond is the luck of those few: it is not drawn, and in tables it
 //! is marked.
 
-use super::markup::{esc, num};
 use super::plot::{Dot, Line, Plot};
 use super::scale::Scale;
 use super::view::{View, fate, name, scope};
+use crate::report::markup::{Markup, html, num};
 use crate::report::words;
 use crate::summary::CellSummary;
 
@@ -25,8 +25,8 @@ pub(super) fn is_sound(cell: &CellSummary, q: f64) -> bool {
 }
 
 /// Percentiles over how many updates they cover, one chart for each load, with straight and logarithmic scale.
-pub(super) fn percentiles(view: &View) -> String {
-    let mut out = String::new();
+pub(super) fn percentiles(view: &View) -> Markup {
+    let mut out = Markup::default();
     let ticks: Vec<(f64, String, String)> = PERCENTILES
         .iter()
         .enumerate()
@@ -75,7 +75,7 @@ pub(super) fn percentiles(view: &View) -> String {
             let title = "part of updates that took no longer";
             Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
         };
-        out += &format!(
+        out += html!(
             "<div class=\"{}\"><div class=\"llog\">{}</div><div class=\"llin\">{}</div></div>",
             scope(t, k),
             chart(Scale::log(low, high, &tick)),
@@ -94,10 +94,10 @@ fn time_tick(ns: f64) -> String {
 pub(super) struct Row {
     pub(super) scope: String,
     pub(super) classes: String,
-    pub(super) name: String,
+    pub(super) name: Markup,
     pub(super) fate: String,
     pub(super) cell: usize,
-    pub(super) svg: String,
+    pub(super) svg: Markup,
     /// Each percentile: what to sort by, what to read, and what the trials ranged over.
     pub(super) times: Vec<(u64, String, String)>,
     /// 99 % from the send, in an open loop: what to sort by, and what to read.
@@ -105,8 +105,8 @@ pub(super) struct Row {
 }
 
 /// The ticks of the scale that all distributions share, as an SVG for the head of their column.
-pub(super) fn ticks(view: &View) -> String {
-    let Some(scale) = shared_scale(view) else { return String::new() };
+pub(super) fn ticks(view: &View) -> Markup {
+    let Some(scale) = shared_scale(view) else { return Markup::default() };
     let marks = scale.ticks.iter().map(|(at, text)| {
         let x = scale.part(*at);
         let anchor = if x < 0.05 {
@@ -116,9 +116,9 @@ pub(super) fn ticks(view: &View) -> String {
         } else {
             "middle"
         };
-        format!("<text x=\"{}%\" y=\"11\" text-anchor=\"{anchor}\">{}</text>", num(x * 100.0), esc(text))
+        html!("<text x=\"{}%\" y=\"11\" text-anchor=\"{}\">{}</text>", num(x * 100.0), anchor, text)
     });
-    format!("<svg width=\"100%\" height=\"14\" aria-hidden=\"true\">{}</svg>", marks.collect::<String>())
+    html!("<svg width=\"100%\" height=\"14\" aria-hidden=\"true\">{}</svg>", marks.collect::<Markup>())
 }
 
 /// A logarithmic scale from the shortest to the longest time of the run.
@@ -162,7 +162,7 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
 const STEPS: usize = 96;
 
 /// How often which time was taken, over the shared scale, with marks where half and 99 % were done.
-fn distribution(cell: &CellSummary, scale: &Scale) -> String {
+fn distribution(cell: &CellSummary, scale: &Scale) -> Markup {
     let mut counts = [0_u64; STEPS];
     for &(up_to, count) in &cell.buckets {
         counts[((scale.part(up_to as f64) * STEPS as f64) as usize).min(STEPS - 1)] += count;
@@ -188,12 +188,14 @@ fn distribution(cell: &CellSummary, scale: &Scale) -> String {
     path += &format!("h{run}V26Z");
     let mark = |p: usize, class: &str| {
         let at = cell.latency_ns[p].filter(|_| is_sound(cell, PERCENTILES[p].0));
-        at.map_or_else(String::new, |ns| {
-            format!("<path class=\"{class}\" d=\"M{} 2v28\"/>", num(scale.part(ns as f64) * STEPS as f64))
+        at.map_or_else(Markup::default, |ns| {
+            html!("<path class=\"{}\" d=\"M{} 2v28\"/>", class, num(scale.part(ns as f64) * STEPS as f64))
         })
     };
-    format!(
-        "<svg viewBox=\"0 0 {STEPS} 30\" preserveAspectRatio=\"none\" height=\"30\" aria-hidden=\"true\"><path d=\"{path}\"/>{}{}</svg>",
+    html!(
+        "<svg viewBox=\"0 0 {} 30\" preserveAspectRatio=\"none\" height=\"30\" aria-hidden=\"true\"><path d=\"{}\"/>{}{}</svg>",
+        STEPS,
+        path,
         mark(0, "p50"),
         mark(2, "p99")
     )

@@ -1,18 +1,18 @@
 //! The line charts over threads and keys: what was acknowledged against what survived, and the part that was lost.
 
 use super::cast::Member;
-use super::markup::esc;
 use super::plot::{Dot, Line, Plot};
 use super::scale::{Scale, across, rate_tick};
 use super::view::{View, fate, keys, name};
 use crate::law::predict_keys;
+use crate::report::markup::{Markup, html};
 use crate::report::words;
 use crate::stats::Spread;
 use crate::summary::CellSummary;
 
 /// A chart in both scales; which one shows is the reader's choice.
-fn both(lin: &str, log: &str) -> String {
-    format!("<div class=\"lin\">{lin}</div><div class=\"log\">{log}</div>")
+fn both(lin: Markup, log: Markup) -> Markup {
+    html!("<div class=\"lin\">{}</div><div class=\"log\">{}</div>", lin, log)
 }
 
 /// Straight and logarithmic scale for every throughput of the run, the same on all charts so that they compare.
@@ -90,7 +90,7 @@ fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> V
 }
 
 /// Acknowledged against surviving updates per second over threads, all strategies on one chart; grey ones lie below.
-pub(super) fn rates(view: &View, at_keys: usize) -> String {
+pub(super) fn rates(view: &View, at_keys: usize) -> Markup {
     let ticks = thread_ticks(view);
     let mut members: Vec<&Member> = view.cast.iter().collect();
     members.sort_by_key(|member| member.is_lead());
@@ -103,7 +103,7 @@ pub(super) fn rates(view: &View, at_keys: usize) -> String {
         let (lines, alternative) = (lines.clone(), alternative.clone());
         Plot { height: 380.0, scale: &scale, across: &ticks, across_title: &racing(view), lines, alternative }.html()
     });
-    both(&lin, &log)
+    both(lin, log)
 }
 
 fn rates_in_words(view: &View, at_keys: usize) -> String {
@@ -122,10 +122,10 @@ fn rates_in_words(view: &View, at_keys: usize) -> String {
 }
 
 /// One small chart for every strategy, all to the same scale.
-pub(super) fn panels(view: &View, at_keys: usize) -> String {
+pub(super) fn panels(view: &View, at_keys: usize) -> Markup {
     let scales = rate_scales(view);
     let ticks = thread_ticks(view);
-    let mut out = String::new();
+    let mut out = Markup::default();
     for member in &view.cast {
         let lines = rate_lines(view, member, at_keys, false);
         if lines.is_empty() {
@@ -144,36 +144,38 @@ pub(super) fn panels(view: &View, at_keys: usize) -> String {
             Plot { height: 90.0, scale: &scale, across: &ticks, across_title: "", lines: lines.clone(), alternative }
                 .html()
         });
-        let mut figures = String::new();
+        let mut figures = Markup::default();
         for (_, cell) in view.curve(&member.name, at_keys) {
             let acked = words::rate(cell.acked_per_s.median);
             let text = if cell.lost == 0 {
-                format!("<b>{acked}</b>/s, {}", fate(cell))
+                html!("<b>{}</b>/s, {}", acked, fate(cell))
             } else {
                 let kept = words::rate(cell.surviving_per_s.median);
-                format!("acked {acked}/s, surviving <b>{kept}</b>/s, <b class=\"loss\">{}</b>", fate(cell))
+                html!("acked {}/s, surviving <b>{}</b>/s, <b class=\"loss\">{}</b>", acked, kept, fate(cell))
             };
-            figures += &format!("<p class=\"by-t t{}\">{text}</p>", cell.condition.threads);
+            figures += html!("<p class=\"by-t t{}\">{}</p>", cell.condition.threads, text);
         }
         let trips = member
             .round_trips
             .as_ref()
             .map_or_else(String::new, |n| format!(" · {n} round trip{} an update", if n == "1" { "" } else { "s" }));
-        out += &format!(
-            "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{trips}</p>{figures}{}<p class=\"about\">{}</p></article>",
+        out += html!(
+            "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{}</p>{}{}<p class=\"about\">{}</p></article>",
             member.classes(),
             member.marker,
             name(&member.name),
             member.promise,
-            both(&lin, &log),
-            esc(&member.about)
+            trips,
+            figures,
+            both(lin, log),
+            &member.about
         );
     }
     out
 }
 
 /// The lost part over threads, with what the law of the race predicts for GET and SET on one key.
-pub(super) fn losses(view: &View, at_keys: usize) -> String {
+pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
     let ticks = thread_ticks(view);
     let scale = Scale::percent();
     let x = |t: usize| across(&view.threads, t);
@@ -233,13 +235,13 @@ pub(super) fn losses(view: &View, at_keys: usize) -> String {
 }
 
 /// The lost part over the number of keys, where several were measured; one chart for each thread count.
-pub(super) fn losses_over_keys(view: &View) -> String {
+pub(super) fn losses_over_keys(view: &View) -> Markup {
     if view.keys.len() < 2 {
-        return String::new();
+        return Markup::default();
     }
     let ticks: Vec<(f64, String, String)> =
         view.keys.iter().map(|&k| (across(&view.keys, k), k.to_string(), format!("k{k}"))).collect();
-    let mut out = String::new();
+    let mut out = Markup::default();
     for &at_threads in &view.threads {
         let mut lines = Vec::new();
         let mut alternative =
@@ -280,13 +282,13 @@ pub(super) fn losses_over_keys(view: &View) -> String {
             });
         }
         let chart = if lines.iter().all(|line| line.class == "predicted") {
-            "<p>No strategy lost anything here.</p>".to_owned()
+            Markup::ours("<p>No strategy lost anything here.</p>")
         } else {
             let title = "keys the updates are spread over";
             Plot { height: 200.0, scale: &Scale::percent(), across: &ticks, across_title: title, lines, alternative }
                 .html()
         };
-        out += &format!("<div class=\"by-t t{at_threads}\">{chart}</div>");
+        out += html!("<div class=\"by-t t{}\">{}</div>", at_threads, chart);
     }
     out
 }

@@ -197,7 +197,9 @@
       const rule = `|${heads.filter((h) => !h.classList.contains("nosort")).map((h) => (h.classList.contains("n") ? "---:" : "---")).join("|")}|`;
       return [first, rule, ...rest].join("\n") + "\n";
     };
-    const csv = () => grid(true).map((row) => row.map((cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")).join("\n") + "\n";
+    // Text that a spreadsheet would take for a formula goes behind an apostrophe, as in the result files.
+    const inert = (cell) => (/^'*[=+\-@\t\r\n＝＋－＠]/.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell);
+    const csv = () => grid(true).map((row) => row.map(inert).map((cell) => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")).join("\n") + "\n";
     const tools = make("div", { class: "tools" });
     const said = make("span", { role: "status" });
     for (const [text, render] of [["Copy as markdown", markdown], ["Copy as CSV", csv]]) {

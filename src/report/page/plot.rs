@@ -5,8 +5,8 @@
 //! the height, stretched without stretching strokes; markers stand at percentages and keep their shape.
 
 use super::labels::apart;
-use super::markup::{esc, num};
 use super::scale::Scale;
+use crate::report::markup::{Markup, html, num};
 
 /// One point of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,15 +62,19 @@ const FOOT: f64 = 36.0;
 
 impl Plot<'_> {
     /// The chart.
-    pub(super) fn html(&self) -> String {
+    pub(super) fn html(&self) -> Markup {
         let labels = self.labels();
         let (wide, tall) = (if labels.is_empty() { " bare" } else { "" }, num(self.height + 2.0 * PAD + FOOT));
-        format!(
-            "<div class=\"chart{wide}\"><svg class=\"up\" height=\"{tall}\" aria-hidden=\"true\">{}</svg>\
-             <div class=\"plot\" role=\"img\" aria-label=\"{}\"><svg width=\"100%\" height=\"{tall}\" aria-hidden=\"true\">{}</svg></div>{labels}</div>",
+        html!(
+            "<div class=\"chart{}\"><svg class=\"up\" height=\"{}\" aria-hidden=\"true\">{}</svg>\
+             <div class=\"plot\" role=\"img\" aria-label=\"{}\"><svg width=\"100%\" height=\"{}\" aria-hidden=\"true\">{}</svg></div>{}</div>",
+            wide,
+            tall,
             self.up(),
-            esc(&self.alternative),
+            &self.alternative,
+            tall,
             self.inside(),
+            labels
         )
     }
 
@@ -78,50 +82,58 @@ impl Plot<'_> {
         PAD + self.height * (1.0 - self.scale.part(value))
     }
 
-    fn up(&self) -> String {
+    fn up(&self) -> Markup {
         let tick =
-            |(at, name): &(f64, String)| format!("<text x=\"100%\" y=\"{}\">{name}</text>", num(self.y(*at) + 4.0));
+            |(at, name): &(f64, String)| html!("<text x=\"100%\" y=\"{}\">{}</text>", num(self.y(*at) + 4.0), name);
         self.scale.ticks.iter().map(tick).collect()
     }
 
-    fn inside(&self) -> String {
-        let mut out = String::new();
+    fn inside(&self) -> Markup {
+        let mut out = Markup::default();
         for (at, _) in &self.scale.ticks {
             let y = num(self.y(*at));
             let base = if *at == 0.0 { " base" } else { "" };
-            out += &format!("<line class=\"grid{base}\" x2=\"100%\" y1=\"{y}\" y2=\"{y}\"/>");
+            out += html!("<line class=\"grid{}\" x2=\"100%\" y1=\"{}\" y2=\"{}\"/>", base, y, y);
         }
         let bottom = PAD + self.height;
         for (x, name, class) in self.across {
             let x = percent(*x);
-            out += &format!(
-                "<g class=\"tick {class}\"><line x1=\"{x}\" x2=\"{x}\" y1=\"{PAD}\" y2=\"{}\"/><text x=\"{x}\" y=\"{}\">{name}</text></g>",
+            out += html!(
+                "<g class=\"tick {}\"><line x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/><text x=\"{}\" y=\"{}\">{}</text></g>",
+                class,
+                x,
+                x,
+                PAD,
                 num(bottom + 4.0),
-                num(bottom + 17.0)
+                x,
+                num(bottom + 17.0),
+                name
             );
         }
         if !self.across_title.is_empty() {
-            out +=
-                &format!("<text class=\"title\" x=\"50%\" y=\"{}\">{}</text>", num(bottom + 33.0), self.across_title);
+            out += html!("<text class=\"title\" x=\"50%\" y=\"{}\">{}</text>", num(bottom + 33.0), self.across_title);
         }
         let tall = num(self.height + 2.0 * PAD);
-        out +=
-            &format!("<svg viewBox=\"0 0 1000 {tall}\" preserveAspectRatio=\"none\" width=\"100%\" height=\"{tall}\">");
-        out += &self.lines.iter().map(|line| self.stretched(line)).collect::<String>();
-        out += "</svg>";
-        out + &self.lines.iter().map(|line| self.markers(line)).collect::<String>()
+        out += html!(
+            "<svg viewBox=\"0 0 1000 {}\" preserveAspectRatio=\"none\" width=\"100%\" height=\"{}\">",
+            tall,
+            tall
+        );
+        out += self.lines.iter().map(|line| self.stretched(line)).collect::<Markup>();
+        out += Markup::ours("</svg>");
+        out + self.lines.iter().map(|line| self.markers(line)).collect::<Markup>()
     }
 
     /// The line, the area or the intervals: what may be stretched with the box it is in.
-    fn stretched(&self, line: &Line) -> String {
+    fn stretched(&self, line: &Line) -> Markup {
         let at = |dot: &Dot, value: f64| format!("{:.0} {:.0}", place(dot.x) * 10.0, self.y(value));
-        let mut paths = String::new();
+        let mut paths = Markup::default();
         let points: Vec<String> = line.dots.iter().map(|dot| at(dot, dot.value)).collect();
         if points.len() > 1 {
             let edge = line.dots.iter().zip(&line.up_to).rev().map(|(dot, &upper)| format!("L{}", at(dot, upper)));
             let edge: String = edge.collect();
             let close = if edge.is_empty() { "" } else { "Z" };
-            paths += &format!("<path d=\"M{}{edge}{close}\"/>", points.join("L"));
+            paths += html!("<path d=\"M{}{}{}\"/>", points.join("L"), edge, close);
         }
         let intervals = line.dots.iter().filter_map(|dot| {
             let (low, high) = dot.interval.filter(|(low, high)| self.y(*low) - self.y(*high) >= 1.0)?;
@@ -129,50 +141,57 @@ impl Plot<'_> {
         });
         let intervals: String = intervals.collect();
         if !intervals.is_empty() {
-            paths += &format!("<path class=\"ci\" d=\"{intervals}\"/>");
+            paths += html!("<path class=\"ci\" d=\"{}\"/>", intervals);
         }
         // A line that ends early is led on to its label.
         if let (Some(_), Some(last)) = (&line.label, line.dots.last().filter(|dot| dot.x < 0.99)) {
-            paths += &format!("<path class=\"reach\" d=\"M{}H1000\"/>", at(last, last.value));
+            paths += html!("<path class=\"reach\" d=\"M{}H1000\"/>", at(last, last.value));
         }
-        if paths.is_empty() { paths } else { format!("<g class=\"{}\">{paths}</g>", line.class) }
+        if paths.is_empty() { paths } else { html!("<g class=\"{}\">{}</g>", line.class, paths) }
     }
 
     /// The markers, which keep their shape.
-    fn markers(&self, line: &Line) -> String {
-        let Some(marker) = line.marker else { return String::new() };
+    fn markers(&self, line: &Line) -> Markup {
+        let Some(marker) = line.marker else { return Markup::default() };
         let small = self.height < SMALL || line.class.contains("grey");
         let symbol = if small { 'n' } else { 'm' };
         let uses = line.dots.iter().map(|dot| {
-            let cell = dot.cell.map_or_else(String::new, |cell| format!(" data-c=\"{cell}\""));
-            format!("<use x=\"{}\" y=\"{:.0}\" href=\"#{symbol}{marker}\"{cell}/>", percent(dot.x), self.y(dot.value))
+            let cell = dot.cell.map_or_else(Markup::default, |cell| html!(" data-c=\"{}\"", cell));
+            html!(
+                "<use x=\"{}\" y=\"{}\" href=\"#{}{}\"{}/>",
+                percent(dot.x),
+                format!("{:.0}", self.y(dot.value)),
+                symbol,
+                marker,
+                cell
+            )
         });
-        format!("<g class=\"{}\">{}</g>", line.class, uses.collect::<String>())
+        html!("<g class=\"{}\">{}</g>", line.class, uses.collect::<Markup>())
     }
 
     /// The labels at the ends of the lines, each led to from its line's last point.
-    fn labels(&self) -> String {
+    fn labels(&self) -> Markup {
         let labelled = self.lines.iter().filter_map(|line| Some((line, line.label.as_ref()?, line.dots.last()?)));
         let labelled: Vec<_> = labelled.collect();
         if labelled.is_empty() {
-            return String::new();
+            return Markup::default();
         }
         let wanted: Vec<f64> = labelled.iter().map(|(_, _, dot)| self.y(dot.value)).collect();
         let placed = apart(&wanted, LABEL_GAP, self.height + 2.0 * PAD);
         let mut out =
-            format!("<svg class=\"ends\" height=\"{}\" aria-hidden=\"true\">", num(self.height + 2.0 * PAD + FOOT));
+            html!("<svg class=\"ends\" height=\"{}\" aria-hidden=\"true\">", num(self.height + 2.0 * PAD + FOOT));
         for (((line, (name, more), _), from), to) in labelled.iter().zip(&wanted).zip(&placed) {
-            out += &format!(
+            out += html!(
                 "<g class=\"{}\"><path d=\"M0 {}L10 {}\"/><text x=\"14\" y=\"{}\"><tspan>{}</tspan><tspan class=\"more\"> {}</tspan></text></g>",
                 line.class,
                 num(*from),
                 num(*to),
                 num(to + 4.0),
-                esc(name),
-                esc(more)
+                name,
+                more
             );
         }
-        out + "</svg>"
+        out + Markup::ours("</svg>")
     }
 }
 

@@ -1,8 +1,8 @@
 //! The full table, and the one of tries, fairness and cost.
 
 use super::latency::{PERCENTILES, is_sound};
-use super::markup::esc;
 use super::view::{View, interval, is_broken, name, scope, since_send};
+use crate::report::markup::{Markup, html};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
 
@@ -22,22 +22,22 @@ pub(super) struct Row {
 /// A cell of a table: what to sort and copy by, and what to read (as HTML).
 pub(super) struct Cell {
     pub(super) value: String,
-    pub(super) html: String,
+    pub(super) html: Markup,
     pub(super) number: bool,
 }
 
-pub(super) fn word(value: &str, html: String) -> Cell {
-    Cell { value: value.to_owned(), html, number: false }
+pub(super) fn word(value: &str, html: impl Into<Markup>) -> Cell {
+    Cell { value: value.to_owned(), html: html.into(), number: false }
 }
 
-pub(super) fn number(value: f64, html: String) -> Cell {
+pub(super) fn number(value: f64, html: impl Into<Markup>) -> Cell {
     // Five digits behind the first are more than any figure here is worth.
     let value = if value == value.trunc() && value.abs() < 1e15 {
         format!("{value}")
     } else {
         format!("{value:.5e}").parse::<f64>().map_or_else(|_| String::new(), |v| v.to_string())
     };
-    Cell { value, html, number: true }
+    Cell { value, html: html.into(), number: true }
 }
 
 pub(super) fn head(name: &str, meaning: &str, number: bool) -> (String, String, bool) {
@@ -99,18 +99,18 @@ pub(super) fn everything(view: &View) -> Table {
         }
         if mixed {
             let driver = cell.condition.driver.to_string();
-            cells.push(word(&driver, esc(&driver)));
+            cells.push(word(&driver, &*driver));
         }
         if offered {
             let count = |count: Option<u64>| match count.filter(|_| cell.trials > 0) {
                 Some(count) => number(count as f64, words::count(count)),
-                None => word("", String::new()),
+                None => word("", ""),
             };
             let sent = since_send(cell).unwrap_or_default();
             cells.extend([count(cell.condition.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
         }
         cells.extend(figures(cell));
-        let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().map(|text| esc(text)).collect();
+        let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().cloned().collect();
         cells.push(word(&said.join("; "), said.join("; ")));
         let broken = if is_broken(cell) { " broken" } else { "" };
         let state = if cell.trials == 0 { " unjudged" } else { "" };
@@ -126,7 +126,7 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
     let Some(verdict) = cell.verdict else {
         let state = if cell.error.is_some() { "failed" } else { "skipped" };
         let mut cells = vec![word(state, state.to_owned())];
-        cells.extend((0..13).map(|_| word("", String::new())));
+        cells.extend((0..13).map(|_| word("", "")));
         cells.push(number(0.0, "0".to_owned()));
         return cells;
     };
@@ -135,26 +135,22 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
         "unproven" => "? ",
         _ => "✗ ",
     };
-    let mut cells = vec![word(&verdict.to_string(), format!("<b class=v-{verdict}>{mark}{verdict}</b>"))];
+    let mut cells = vec![word(&verdict.to_string(), html!("<b class=v-{}>{}{}</b>", verdict, mark, verdict))];
     cells.push(number(cell.acked_per_s.median, words::rate(cell.acked_per_s.median)));
     cells.push(number(
         cell.surviving_per_s.median,
-        format!(
-            "<b>{}</b> <small>{}</small>",
-            words::rate(cell.surviving_per_s.median),
-            interval(&cell.surviving_per_s)
-        ),
+        html!("<b>{}</b> <small>{}</small>", words::rate(cell.surviving_per_s.median), interval(&cell.surviving_per_s)),
     ));
     cells.push(number(cell.lost_part(), words::lost(cell)));
-    cells.push(number(cell.lost_interval.1, format!("<small>{}</small>", words::bound(cell))));
+    cells.push(number(cell.lost_interval.1, html!("<small>{}</small>", words::bound(cell))));
     for count in [cell.doubled, cell.refused, cell.unknown] {
         cells.push(number(count as f64, words::count(count)));
     }
     for (p, (q, _)) in PERCENTILES.iter().enumerate() {
         cells.push(match cell.latency_ns[p] {
             Some(ns) if is_sound(cell, *q) => number(ns as f64, words::time(ns)),
-            Some(_) => word("", "<small>too few</small>".to_owned()),
-            None => word("", String::new()),
+            Some(_) => word("", Markup::ours("<small>too few</small>")),
+            None => word("", ""),
         });
     }
     cells.push(number(cell.overlap, format!("{:.0} %", cell.overlap * 100.0)));
@@ -222,12 +218,12 @@ fn short(value: f64) -> String {
 }
 
 /// CPUs' worth of work, and whether that was all there was.
-fn limited(cpus: f64, is_limit: bool) -> String {
-    if is_limit { format!("<b>{} (limit)</b>", short(cpus)) } else { short(cpus) }
+fn limited(cpus: f64, is_limit: bool) -> Markup {
+    if is_limit { html!("<b>{} (limit)</b>", short(cpus)) } else { short(cpus).into() }
 }
 
 /// A figure over a bar of its part of the largest.
-fn barred(value: f64, most: f64, text: &str) -> String {
+fn barred(value: f64, most: f64, text: &str) -> Markup {
     let part = if most > 0.0 { value / most * 100.0 } else { 0.0 };
-    format!("{text}<i class=b style=width:{part:.0}%></i>")
+    html!("{}<i class=\"b w{}\"></i>", text, format!("{part:.0}"))
 }

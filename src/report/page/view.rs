@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::cast::{Member, cast};
-use super::markup::esc;
 use crate::condition::Transport;
 use crate::record::Run;
+use crate::report::markup::{Markup, html};
 use crate::report::words;
 use crate::stats::Spread;
 use crate::summary::{CellSummary, Summary};
@@ -96,8 +96,8 @@ pub(super) fn scope(threads: usize, keys: usize) -> String {
 }
 
 /// A strategy's name as the page prints it.
-pub(super) fn name(name: &str) -> String {
-    format!("<code>{}</code>", esc(name))
+pub(super) fn name(name: &str) -> Markup {
+    html!("<code>{}</code>", name)
 }
 
 /// `1 key`, `16 keys`.

@@ -1,0 +1,44 @@
+//! Ctrl-C, SIGTERM and SIGHUP: an end in order where something looks out for it, and at once everywhere else.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::FAILED;
+use super::output::say;
+
+/// Raised by the first signal: a run ends after the update it is in.
+pub(super) static STOP: AtomicBool = AtomicBool::new(false);
+
+/// How many parts of the program look at [`STOP`] now, and end soon once it is raised.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+/// While one of these is there, the first signal only raises [`STOP`].
+pub(super) struct InOrder(());
+
+impl InOrder {
+    /// From here on somebody looks at [`STOP`].
+    pub(super) fn begin() -> Self {
+        LOOKING.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for InOrder {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Takes signals from here on.
+pub(super) fn install() {
+    let installed = ctrlc::set_handler(|| {
+        let is_second = STOP.swap(true, Ordering::SeqCst);
+        if is_second || LOOKING.load(Ordering::SeqCst) == 0 {
+            // The private server's keeper ends it, and Compose's its containers, whatever becomes of us.
+            say("report: interrupted");
+            std::process::exit(FAILED.into());
+        }
+    });
+    if let Err(error) = installed {
+        say(&format!("report: Ctrl-C will not end the run in order: {error}"));
+    }
+}
