@@ -22,18 +22,19 @@
 //!
 //! # Where things are
 //!
-//! Two halves that meet only in [`record`]. Imports point one way, in this order; a test holds it.
+//! Two halves, measuring and reading, that meet only in [`record`]. Imports point one way, in the order of this table; a
+//! test derives it from here.
 //!
-//! | room | what it is |
+//! | module | what it is |
 //! |---|---|
 //! | [`plain`] | the text of others, before a terminal sees it |
 //! | [`secret`] | what stands in place of a URL that may hold a password |
 //! | [`error`] | the one error: a line that says what failed, on what, and what to do |
-//! | `stats` | medians, intervals, quantiles: numbers in, numbers out |
 //! | [`resp`] | the wire format: requests out, replies in |
 //! | [`placement`] | which CPUs the server and the clients run on |
 //! | `timer` | waits below a millisecond |
 //! | [`proxy`] | a network that misbehaves on purpose: delays, cuts, lost replies |
+//! | [`stats`] | medians, intervals, quantiles: numbers in, numbers out |
 //! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
 //! | [`client_machine`] | a client as a state machine: replies in, requests out |
@@ -44,16 +45,20 @@
 //! | [`interchange`] | anyone's history as a file |
 //! | [`law`] | what GET and SET lose, worked out |
 //! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
+//! | [`until`] | rows -> whether more rounds are needed (feature `cli`) |
 //! | [`race`] | the timed section and nothing else |
-//! | `worker` | client libraries of any language: worker processes, told what to do and judged by their history (feature `cli`) |
+//! | [`worker`] | client libraries of any language: worker processes, told what to do and judged by their history (feature `cli`) |
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
 //! | [`event_loop`] | the timed section again, for thousands of clients on one thread |
 //! | [`task_loop`] | and for an async program: tasks of one runtime, through the redis crate |
 //! | [`strategy`] | the ways to add one, a file for each idea |
+//! | `machine` | the facts of a run: server, machine, build, plan |
+//! | `demo` | the original demonstration, for a terminal |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
-//! | `until` | rows -> whether more rounds are needed (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |
-//! | `summary`, `report` | rows -> figures -> page, table, words (feature `cli`) |
+//! | [`summary`] | rows -> figures: medians, intervals, verdicts (feature `cli`) |
+//! | [`compare`] | two runs against each other (feature `cli`) |
+//! | [`report`] | figures -> page, table, words (feature `cli`) |
 //! | `command` | the command line: argv -> one of the above, by [`run`] (feature `cli`) |
 
 pub mod client_machine;

@@ -1,46 +1,9 @@
-//! House rules that no compiler checks.
+//! What no compiler checks: which way imports point, and a few rules for every source file.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The order of rooms: a file may import only from rooms named before its own.
-const ORDER: &[&str] = &[
-    "plain",
-    "secret",
-    "error",
-    "resp",
-    "placement",
-    "timer",
-    "proxy",
-    "stats",
-    "update",
-    "pace",
-    "client_machine",
-    "workload",
-    "condition",
-    "verdict",
-    "history",
-    "interchange",
-    "law",
-    "record",
-    "until",
-    "race",
-    "worker",
-    "server",
-    "event_loop",
-    "task_loop",
-    "strategy",
-    "machine",
-    "demo",
-    "trial",
-    "explain",
-    "summary",
-    "compare",
-    "report",
-    "command",
-    "lib",
-];
-
-/// The rooms that never name Redis.
+/// The modules that never name Redis.
 const READING: [&str; 14] = [
     "stats",
     "pace",
@@ -77,25 +40,102 @@ fn library() -> Vec<(PathBuf, String)> {
     library.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-fn room(path: &Path) -> String {
-    let name =
-        path.strip_prefix("src").unwrap().components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+/// The top-level module that a file belongs to.
+fn module(path: &Path) -> String {
+    let name = path.strip_prefix("src").unwrap().components().next().unwrap().as_os_str().to_string_lossy();
     name.trim_end_matches(".rs").to_owned()
+}
+
+/// The order of modules as the table in lib.rs states it: a file may import only from modules before its own.
+fn order() -> Vec<String> {
+    let lib = std::fs::read_to_string("src/lib.rs").unwrap();
+    let cells = lib.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(", ")).filter(|name| name.contains('`'));
+    names.map(|name| name.trim_matches(['[', ']', '`']).to_owned()).chain(["lib".to_owned()]).collect()
+}
+
+/// A file's code: without comments, whose links point wherever they help, and without its own tests.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().unwrap().lines();
+    code.filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The names that stand right behind `prefix` in code, those of a `{...}` list included.
+fn named_behind(code: &str, prefix: &str) -> BTreeSet<String> {
+    let word = |text: &str| {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        text[..end].to_owned()
+    };
+    let mut names = BTreeSet::new();
+    for rest in code.split(prefix).skip(1) {
+        match rest.strip_prefix('{').and_then(|list| list.split_once("};")) {
+            Some((list, _)) => names.extend(list.split(',').map(|name| word(name.trim()))),
+            None => drop(names.insert(word(rest))),
+        }
+    }
+    names
+}
+
+#[test]
+fn the_table_in_lib_rs_names_every_module_once() {
+    let mut stated = order();
+    let modules: BTreeSet<String> = library().iter().map(|(path, _)| module(path)).collect();
+    let unstated: Vec<&String> = modules.iter().filter(|module| !stated.contains(module)).collect();
+    assert!(unstated.is_empty(), "the table in lib.rs lacks {unstated:?}");
+    stated.sort();
+    let count = stated.len();
+    stated.dedup();
+    assert_eq!(stated.len(), count, "a module stands twice in the table of lib.rs");
+    let unknown: Vec<&String> = stated.iter().filter(|name| !modules.contains(*name)).collect();
+    assert!(unknown.is_empty(), "the table in lib.rs names {unknown:?}, which are no modules");
 }
 
 #[test]
 fn imports_point_one_way() {
-    let place = |room: &str| ORDER.iter().position(|&known| known == room);
+    let order = order();
+    let place = |module: &str| order.iter().position(|known| known == module);
     for (path, text) in library() {
-        let own =
-            place(&room(&path)).unwrap_or_else(|| panic!("{} is a room without a place in ORDER", path.display()));
-        // Links in comments point wherever they help; so may a file's own tests.
-        let code: Vec<&str> = text.split("#[cfg(test)]").next().unwrap().lines().collect();
-        for line in code.iter().filter(|line| !line.trim_start().starts_with("//")) {
-            for part in line.split("crate::").skip(1) {
-                let target = part.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
-                if let Some(theirs) = place(target) {
-                    assert!(theirs <= own, "{} imports crate::{target}, which comes later", path.display());
+        let own = place(&module(&path)).unwrap_or_else(|| panic!("{} has no place in lib.rs", path.display()));
+        for target in named_behind(&code(&text), "crate::") {
+            if let Some(theirs) = place(&target) {
+                assert!(theirs <= own, "{} imports crate::{target}, which comes later", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_two_siblings_import_each_other() {
+    let mut folders: BTreeMap<PathBuf, BTreeMap<String, String>> = BTreeMap::new();
+    for (path, text) in library() {
+        // A file in a folder speaks for its sibling module of the folder's name, too.
+        for (depth, folder) in path.ancestors().skip(1).enumerate().take_while(|(_, f)| *f != Path::new("src")) {
+            let inside = path.strip_prefix(folder).unwrap().components().next().unwrap();
+            let child = inside.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+            let parent = folder.strip_prefix("src").unwrap().to_string_lossy().replace('/', "::");
+            let mut named = named_behind(&code(&text), &format!("crate::{parent}::"));
+            named.extend(named_behind(&code(&text), &("super::".repeat(depth + 1))));
+            let siblings = folders.entry(folder.to_owned()).or_default().entry(child).or_default();
+            named.iter().for_each(|name| *siblings += &format!(" {name} "));
+        }
+    }
+    for (folder, children) in folders {
+        let imports = |one: &str, other: &str| children[one].contains(&format!(" {other} "));
+        // Reachable along imports: a circle may be longer than two.
+        for start in children.keys() {
+            let mut seen = BTreeSet::from([start.as_str()]);
+            let mut next = vec![start.as_str()];
+            while let Some(one) = next.pop() {
+                for other in children.keys().filter(|other| *other != one && imports(one, other)) {
+                    assert_ne!(
+                        other,
+                        start,
+                        "{}: {start} and {one} import each other, maybe by others",
+                        folder.display()
+                    );
+                    if seen.insert(other) {
+                        next.push(other);
+                    }
                 }
             }
         }
@@ -105,7 +145,7 @@ fn imports_point_one_way() {
 #[test]
 fn the_reading_half_never_names_redis() {
     for (path, text) in library() {
-        if READING.contains(&room(&path).as_str()) {
+        if READING.contains(&module(&path).as_str()) {
             assert!(!text.contains("redis::"), "{} names the redis crate", path.display());
         }
     }
@@ -114,45 +154,12 @@ fn the_reading_half_never_names_redis() {
 #[test]
 fn the_library_neither_prints_nor_exits() {
     // But for the room of the command line, which does just that.
-    for (path, text) in library().into_iter().filter(|(path, _)| room(path) != "command") {
+    for (path, text) in library().into_iter().filter(|(path, _)| module(path) != "command") {
         for word in ["println!(", "eprintln!(", "print!(", "process::exit"] {
             let said = text.lines().any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
             assert!(!said, "{} says {word}", path.display());
         }
     }
-}
-
-#[test]
-fn the_command_prints_through_one_file() {
-    let mut paths = Vec::new();
-    sources(Path::new("src/command"), &mut paths);
-    paths.push(PathBuf::from("src/command.rs"));
-    for path in paths.iter().filter(|path| !path.ends_with("output.rs")) {
-        let text = std::fs::read_to_string(path).unwrap();
-        for word in ["println!(", "print!("] {
-            assert!(
-                !text.contains(word),
-                "{} says {word}, where control characters would reach the terminal",
-                path.display()
-            );
-        }
-    }
-}
-
-#[test]
-fn markup_is_made_in_one_place_alone() {
-    for name in ["src/report/page/page.html", "src/report/comparison/comparison.html"] {
-        let text = std::fs::read_to_string(name).unwrap();
-        let compact: String = text.split_whitespace().collect();
-        for word in ["|safe", "escape(", "{%filter", "{%autoescape"] {
-            assert!(!compact.contains(word), "{name} says {word}: text that is not markup must be escaped");
-        }
-    }
-    for (path, text) in library() {
-        let makes = text.contains("HtmlSafe") || text.contains("escape =") || text.contains("MarkupDisplay");
-        assert!(!makes || path.ends_with("report/markup.rs"), "{} makes markup", path.display());
-    }
-    assert!(!std::fs::read_to_string("askama.toml").unwrap().contains("escaper"));
 }
 
 #[test]
@@ -165,7 +172,7 @@ fn no_server_is_ever_flushed() {
 }
 
 #[test]
-fn every_file_begins_by_saying_why_and_no_room_is_for_odds_and_ends() {
+fn every_file_begins_by_saying_why_and_no_module_is_for_odds_and_ends() {
     for (path, text) in library() {
         assert!(text.starts_with("//!"), "{} does not say what it is", path.display());
         let name = path.file_stem().unwrap().to_string_lossy();
