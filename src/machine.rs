@@ -36,11 +36,49 @@ impl Machine {
         self.add("server_is_composed", if server.is_composed() { "yes" } else { "no" });
         self.add("transport", server.transport().to_string());
         self.add("placement", server.placement());
+        self.add_distance(server);
         for (name, value) in facts.settings {
             self.add(&format!("server.{name}"), value);
         }
         facts.warnings.into_iter().for_each(|warning| self.add("warning", warning));
         Ok(())
+    }
+
+    /// How far away the clients are, and what the proxy costs that makes them so.
+    fn add_distance(&mut self, server: &Server) {
+        let Some(distance) = server.distance() else { return };
+        let cost = distance.cost;
+        let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
+        let asked_us = distance.round_trip.as_micros();
+        self.add("rtt_us", asked_us.to_string());
+        self.add("rtt_seen_us", us(distance.seen_ns));
+        self.add("proxy_cpus", distance.cpus.as_ref().map_or("not assigned".to_owned(), ToString::to_string));
+        self.add("proxy_added_p50_us", us(cost.added_p50_ns));
+        self.add("proxy_added_p99_us", us(cost.added_p99_ns));
+        self.add("proxy_commands_per_s", cost.proxied_per_s.to_string());
+        self.add("proxy_commands_per_s_without", cost.direct_per_s.to_string());
+        self.add("proxy_share", format!("{:.2}", cost.share()));
+        let (asked_ns, seen_ns) = (distance.round_trip.as_nanos() as f64, distance.seen_ns as f64);
+        if (seen_ns - asked_ns).abs() > asked_ns * 0.1 {
+            self.add(
+                "warning",
+                format!(
+                    "the emulated round trip was seen at {} us before the run, and not at the {asked_us} us asked for",
+                    us(distance.seen_ns)
+                ),
+            );
+        }
+        if cost.is_the_limit() {
+            let (through, past) = (cost.proxied_per_s, cost.direct_per_s);
+            self.add(
+                "warning",
+                format!(
+                    "the proxy is the limit: it carries {through} commands/s over {} connections, and the server \
+                     alone {past}: rates near that are the proxy's",
+                    crate::proxy::cost::CONNECTIONS
+                ),
+            );
+        }
     }
 
     fn add_host(&mut self) {

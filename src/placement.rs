@@ -39,6 +39,11 @@ impl CpuSet {
         Self(Vec::new())
     }
 
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Keeps this thread, and every thread it starts from now on, on these CPUs.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 mod cell;
 mod estimate;
 mod facts;
+mod fault;
 mod folder;
 mod latency;
 mod read;
@@ -24,7 +25,8 @@ use crate::verdict::{Promise, Verdict};
 
 pub use estimate::Estimate;
 pub use facts::{Fact, Machine};
-pub use folder::{ESTIMATES, Folder, HISTORY, LATENCY, MACHINE, PAGE, SUMMARY, TRIALS, WITNESS};
+pub use fault::Fault;
+pub use folder::{ESTIMATES, FAULTS, Folder, HISTORY, LATENCY, MACHINE, PAGE, SUMMARY, TRIALS, WITNESS};
 pub use latency::{Bucket, Clock};
 pub use read::Run;
 pub(crate) use rows::rows_of;
@@ -166,6 +168,11 @@ impl Record {
         let Condition { strategy, threads, keys, .. } = &self.condition;
         let (strategy, threads, keys) = (strategy.clone(), *threads, *keys);
         Bucket { trial: self.trial, round: self.round, strategy, threads, keys, clock, up_to_ns, count }
+    }
+
+    /// A row of what was done during this trial.
+    pub fn fault(&self, at_ns: i64, what: impl ToString) -> Fault {
+        Fault { trial: self.trial, at_ns, connection: None, command: None, name: None, what: what.to_string() }
     }
 
     /// The clock by which this trial's latency is told: in an open loop, from the intended instant.

@@ -5,6 +5,7 @@
 
 pub mod compose;
 mod counts;
+mod distance;
 mod facts;
 mod private;
 mod resolve;
@@ -24,6 +25,7 @@ use crate::server::compose::Compose;
 
 pub use crate::placement::{CpuSet, Placement};
 pub use counts::{Counts, Spent};
+pub use distance::{Distance, LONGEST_ROUND_TRIP};
 pub use facts::ServerFacts;
 pub use private::Private;
 pub use resolve::Wanted;
@@ -43,6 +45,10 @@ pub struct Server {
     server_cpus: Option<CpuSet>,
     client_cpus: Option<CpuSet>,
     may_configure: bool,
+    /// How far away its clients are; `reach` is what makes them so, and `racers` the server as they see it.
+    distance: Option<Distance>,
+    reach: Option<Arc<distance::Reach>>,
+    racers: Option<Box<Server>>,
 }
 
 impl Server {
@@ -106,6 +112,9 @@ impl Server {
             server_cpus: None,
             client_cpus: None,
             may_configure,
+            distance: None,
+            reach: None,
+            racers: None,
         };
         let mut connection = server.connect()?;
         redis::cmd("PING").exec(&mut connection).map_err(|e| server.refuses(&e))?;

@@ -89,7 +89,7 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        let clients = Clients::open(server, strategy, &workload)?;
+        let clients = Clients::open(server.for_racers(), strategy, &workload)?;
         let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
         Ok(Self {
             keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
@@ -323,6 +323,7 @@ fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Recor
         transport: server.transport(),
         skew: workload.skew,
         offered_per_s: workload.pace.offered_per_s(),
+        rtt_us: server.rtt_us(),
         ..Condition::of(strategy.info().name, workload.threads, workload.keys)
     };
     Record::blank(condition, strategy.info().promise)

@@ -164,6 +164,10 @@ pub(super) struct PlanArgs {
     /// its next update when the last one is acknowledged]
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
+    /// Emulate a round trip of this time between the clients and the server, such as 0.5ms: they race through a proxy in
+    /// this process that delays each way
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) rtt: Option<Duration>,
     /// Passes over all cells, each in a shuffled order of its own [default: 5; with --until at most 100]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,

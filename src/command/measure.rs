@@ -34,6 +34,10 @@ pub(super) fn measure(
     }
     let mut said = Said::new(cli.output.quiet);
     let server = cli.server.resolve(&mut |line| said.note(line))?;
+    let server = match cli.plan.rtt {
+        Some(rtt) => server.at_distance(rtt)?,
+        None => server,
+    };
     trial::check_room(&plan, &server, &strategies)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());
@@ -43,6 +47,9 @@ pub(super) fn measure(
     }
     if let Some(advice) = plan.advice() {
         said.note(&advice);
+    }
+    if let Some(distance) = report::words::distance(&machine) {
+        said.note(&distance);
     }
     for warning in machine.all("warning") {
         said.warn(&format!("warning: {warning}"));

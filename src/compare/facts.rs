@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 /// Facts that may differ between any two runs and say nothing about their speed, or are what is being compared.
-const OWN: [&str; 16] = [
+const OWN: [&str; 22] = [
     "format",
     "server_address",
     "server.tcp_port",
@@ -30,6 +30,12 @@ const OWN: [&str; 16] = [
     "until",
     "until_outcome",
     "warning",
+    "rtt_seen_us",
+    "proxy_added_p50_us",
+    "proxy_added_p99_us",
+    "proxy_commands_per_s",
+    "proxy_commands_per_s_without",
+    "proxy_share",
     "strategies",
     "commit",
     "version",

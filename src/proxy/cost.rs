@@ -60,24 +60,36 @@ impl Cost {
 /// Nothing answers there.
 pub fn measure(upstream: &Address, cpus: Option<CpuSet>) -> Result<Cost> {
     let proxy = Proxy::start(upstream, Options { cpus, ..Options::default() })?;
-    let ways = [upstream, proxy.address()];
-    let failed = |e: std::io::Error| Error::server(format!("measuring the proxy before {upstream}: {e}"));
-    let (mut times, mut counts) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let (added_p50_ns, added_p99_ns) = added(upstream, proxy.address())?;
+    let mut counts = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (way, address) in ways.into_iter().enumerate() {
-            times[way].extend(pings(address, 1).map_err(failed)?.into_iter().flatten());
-            counts[way].push(per_second(&pings(address, CONNECTIONS).map_err(failed)?));
+        for (counts, address) in counts.iter_mut().zip([upstream, proxy.address()]) {
+            counts.push(per_second(&pings(address, CONNECTIONS).map_err(|e| failed(upstream, &e))?));
+        }
+    }
+    let [direct_per_s, proxied_per_s] = counts.map(|mut counts| quantile(&mut counts, 0.5));
+    Ok(Cost { added_p50_ns, added_p99_ns, direct_per_s, proxied_per_s })
+}
+
+/// What a proxy at `through` adds to a round trip over one connection to the server at `upstream`, in nanoseconds: to the
+/// median, and to the 99th percentile.
+///
+/// # Errors
+/// Nothing answers there.
+pub fn added(upstream: &Address, through: &Address) -> Result<(u64, u64)> {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (times, address) in times.iter_mut().zip([upstream, through]) {
+            times.extend(pings(address, 1).map_err(|e| failed(upstream, &e))?.into_iter().flatten());
         }
     }
     let [mut direct, mut proxied] = times;
-    let added = |direct: u64, proxied: u64| proxied.saturating_sub(direct);
-    let [direct_per_s, proxied_per_s] = counts.map(|mut counts| quantile(&mut counts, 0.5));
-    Ok(Cost {
-        added_p50_ns: added(quantile(&mut direct, 0.5), quantile(&mut proxied, 0.5)),
-        added_p99_ns: added(quantile(&mut direct, 0.99), quantile(&mut proxied, 0.99)),
-        direct_per_s,
-        proxied_per_s,
-    })
+    let mut added = |q: f64| quantile(&mut proxied, q).saturating_sub(quantile(&mut direct, q));
+    Ok((added(0.5), added(0.99)))
+}
+
+fn failed(upstream: &Address, error: &std::io::Error) -> Error {
+    Error::server(format!("measuring the proxy before {upstream}: {error}"))
 }
 
 fn quantile(values: &mut [u64], q: f64) -> u64 {

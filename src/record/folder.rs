@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::rows::rows_of;
-use crate::record::{Bucket, Clock, Machine, Record};
+use crate::record::{Bucket, Clock, Fault, Machine, Record};
 use crate::verdict::Promise;
 
 /// The file of trials in a result folder.
@@ -20,6 +20,8 @@ pub const LATENCY: &str = "latency.csv";
 pub const ESTIMATES: &str = "estimates.csv";
 /// The file of witnesses in a result folder; absent where nothing was lost.
 pub const WITNESS: &str = "witness.csv";
+/// The file of faults in a result folder; absent where none were made.
+pub const FAULTS: &str = "faults.csv";
 /// The file of facts in a result folder.
 pub const MACHINE: &str = "machine.csv";
 
@@ -31,12 +33,13 @@ pub const SUMMARY: &str = "summary.txt";
 pub const HISTORY: &str = "history";
 
 /// Everything that a run may write into its folder.
-const WRITTEN: [&str; 8] = [TRIALS, LATENCY, ESTIMATES, WITNESS, MACHINE, PAGE, SUMMARY, HISTORY];
+const WRITTEN: [&str; 9] = [TRIALS, LATENCY, ESTIMATES, WITNESS, FAULTS, MACHINE, PAGE, SUMMARY, HISTORY];
 
 /// A result folder being written.
 pub struct Folder {
     trials: Rows,
     latency: Rows,
+    faults: Option<Rows>,
     path: PathBuf,
     kept: u32,
 }
@@ -63,6 +66,7 @@ impl Folder {
         Ok(Self {
             latency: Rows::create(&path.join(LATENCY), &blank_bucket)?,
             trials: Rows::create(&path.join(TRIALS), &blank.row())?,
+            faults: None,
             path: path.to_owned(),
             kept: 0,
         })
@@ -82,6 +86,21 @@ impl Folder {
         self.trials.append(&[record.row()])?;
         self.kept += 1;
         Ok(())
+    }
+
+    /// Appends what was done during a trial; the file begins with the first.
+    ///
+    /// # Errors
+    /// As [`Folder::append`].
+    pub fn append_faults(&mut self, faults: &[Fault]) -> Result<()> {
+        let Some(first) = faults.first() else { return Ok(()) };
+        let mut rows = match self.faults.take() {
+            Some(rows) => rows,
+            None => Rows::create(&self.path.join(FAULTS), first)?,
+        };
+        let appended = rows.append(faults);
+        self.faults = Some(rows);
+        appended
     }
 
     /// Where it is.

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::record::folder::{ESTIMATES, LATENCY, MACHINE, TRIALS, WITNESS};
+use crate::record::folder::{ESTIMATES, FAULTS, LATENCY, MACHINE, TRIALS, WITNESS};
 use crate::record::rows::{read_csv, read_rows};
-use crate::record::{Bucket, Estimate, Machine, Record, Step};
+use crate::record::{Bucket, Estimate, Fault, Machine, Record, Step};
 
 /// A run as it was recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Run {
     pub latency: Vec<Bucket>,
     /// A witness for every strategy that lost something, where one was recorded.
     pub witness: Vec<Step>,
+    /// What was done to the system on purpose; empty where nothing was.
+    pub faults: Vec<Fault>,
     /// Criterion's estimates, if this is a bench run.
     pub estimates: Vec<Estimate>,
 }
@@ -54,6 +56,7 @@ impl Run {
             latency: numbered(&records, read_csv(&folder.join(LATENCY))?),
             records,
             witness: read_optional(&folder.join(WITNESS))?,
+            faults: read_optional(&folder.join(FAULTS))?,
             estimates: read_optional(&folder.join(ESTIMATES))?,
         })
     }

@@ -46,6 +46,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     text += &pace(summary);
     text += drivers(summary);
+    text += &distance(summary);
     text += &cautions(summary);
     if marks {
         text += "* The clients' CPUs had no time left: on more of them, this could be faster.\n";
@@ -63,6 +64,18 @@ fn drivers(summary: &Summary) -> &'static str {
         [Driver::Tasks] => "Driven by one async runtime with a task for each client, and not by a thread each.\n",
         [] | [_] => "",
         _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n",
+    }
+}
+
+/// The round trip between clients and server, where one was emulated.
+fn distance(summary: &Summary) -> String {
+    let mut all: Vec<Option<u64>> = summary.cells.iter().map(|cell| cell.condition.rtt_us).collect();
+    all.sort_unstable();
+    all.dedup();
+    match all[..] {
+        [] | [None] => String::new(),
+        [Some(us)] => format!("Over an emulated round trip of {}.\n", words::time(us * 1_000)),
+        _ => "Rows over several emulated round trips: do not compare them.\n".to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Figures as people read them: the same words on the page, in the terminal and in markdown.
 
+use crate::record::Machine;
 use crate::summary::{CellSummary, Summary};
 
 /// A rate with thousands grouped by commas and at most three significant digits below that: `92,100`, `1,230,000`.
@@ -49,6 +50,25 @@ pub fn lost(cell: &CellSummary) -> String {
         percent if percent < 0.1 => format!("{percent:.1e} %"),
         percent => format!("{percent:.1} %"),
     }
+}
+
+/// The round trip that was emulated, and what the proxy costs that does it, as measured before the run; `None` if none was.
+pub fn distance(machine: &Machine) -> Option<String> {
+    let asked = machine.get("rtt_us")?.parse::<u64>().ok()?;
+    let ns = |fact: &str| Some((machine.get(fact)?.parse::<f64>().ok()? * 1e3) as u64);
+    let seen = ns("rtt_seen_us")
+        .map_or_else(String::new, |seen| format!(" ({} at the median, seen before the run)", time(seen)));
+    let costs = ns("proxy_added_p50_us").zip(ns("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
+        let carries = machine.get("proxy_commands_per_s").and_then(|n| n.parse().ok()).map_or("?".to_owned(), count);
+        let share = machine.get("proxy_share").unwrap_or("?");
+        let tail = if p99 > 0 { format!(" (99 %: {})", time(p99)) } else { String::new() };
+        format!(
+            ". The proxy alone adds {}{tail} and carries {carries} commands/s over 16 connections, {share} of what the \
+             server does without it",
+            time(p50)
+        )
+    });
+    Some(format!("Emulated round trip: {}{seen}{costs}.", time(asked * 1_000)))
 }
 
 /// The rate that was offered, if the run was an open loop.

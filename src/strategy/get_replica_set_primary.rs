@@ -43,8 +43,7 @@ struct Behind {
 /// Starts a replica of `server` and waits until it has caught up.
 fn replica(server: &Server) -> Result<Server> {
     let port = server.child().map(Private::port).unwrap_or_default().to_string();
-    let replica = server.second(&["--replicaof", "127.0.0.1", &port])?;
-    let replica = Server::private(replica, server.transport())?;
+    let replica = server.beside(&["--replicaof", "127.0.0.1", &port])?;
     let mut db = replica.connect()?;
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(10) {

@@ -572,3 +572,46 @@ fn a_terminal_is_sent_no_control_characters_of_others() {
         assert!(!said.contains(unfit), "{args:?}: {said:?}");
     }
 }
+
+#[test]
+fn an_emulated_round_trip_is_in_every_latency_and_every_row() {
+    for transport in ["tcp", "unix"] {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("run").display().to_string();
+        let strategies = "incr,get-set,mutex-two-processes,get-replica-set-primary";
+        let output = report(&small(&out, &["--strategies", strategies, "--rtt", "4ms", "--transport", transport]));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let run = Run::read(Path::new(&out)).unwrap();
+        for record in &run.records {
+            let condition = &record.condition;
+            assert_eq!((condition.rtt_us, condition.transport.to_string().as_str()), (Some(4_000), transport));
+            assert!(record.verdict.is_some() && record.unknown == Some(0), "{record:?}");
+            assert!(record.sources_agree().unwrap_or(true), "{record:?}");
+        }
+        // Twice the delay, less what a wake-up may be early and a round trip without the proxy takes.
+        let shortest =
+            run.latency.iter().filter(|bucket| bucket.count > 0).map(|bucket| bucket.up_to_ns).min().unwrap();
+        assert!(shortest > 3_000_000, "an update took {shortest} ns");
+        assert_eq!(run.machine.get("rtt_us"), Some("4000"));
+        let seen: f64 = run.machine.get("rtt_seen_us").unwrap().parse().unwrap();
+        assert!(seen > 3_000.0, "{seen}");
+        for fact in ["proxy_added_p50_us", "proxy_added_p99_us", "proxy_commands_per_s", "proxy_share"] {
+            assert!(run.machine.get(fact).unwrap().parse::<f64>().is_ok(), "{fact}");
+        }
+        let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+        assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("The proxy alone adds"));
+        let told = text(&output.stderr) + &text(&output.stdout);
+        assert!(told.contains("Over an emulated round trip of 4.0 ms."), "{told}");
+        assert!(told.contains("of what the server does without it"), "{told}");
+    }
+}
+
+#[test]
+fn a_round_trip_that_cannot_be_emulated_is_refused_in_one_line() {
+    for (rtt, why) in [("5us", "is less than the"), ("2s", "up to 1 s"), ("0ms", "above zero")] {
+        let output = report(&["--strategies", "incr", "--rtt", rtt]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+}

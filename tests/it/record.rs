@@ -1,6 +1,10 @@
 //! The result folder: what is in it is what was measured, and what is broken in it is named.
 
-use redis_lost_updates::record::{Fact, LATENCY, MACHINE, Machine, Run, TRIALS, read_csv};
+use redis_lost_updates::condition::Condition;
+use redis_lost_updates::record::{
+    FAULTS, Fact, Fault, Folder, LATENCY, MACHINE, Machine, Record, Run, TRIALS, read_csv,
+};
+use redis_lost_updates::verdict::Promise;
 
 /// The columns other tools may rely on, in order.
 const COLUMNS: [&str; 18] = [
@@ -86,4 +90,24 @@ fn a_broken_row_is_named_by_file_and_line() {
     std::fs::write(&path, broken).unwrap();
     let error = Run::read(dir.path()).unwrap_err().to_string();
     assert!(error.contains("latency.csv") && error.contains("line: 3"), "{error}");
+}
+
+#[test]
+fn faults_have_a_file_once_there_are_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = Folder::create(dir.path(), &Machine::default()).unwrap();
+    let record = Record { trial: 3, ..Record::blank(Condition::of("incr", 4, 1), Promise::Exact) };
+    folder.append_faults(&[]).unwrap();
+    assert!(!dir.path().join(FAULTS).exists(), "no faults, no file");
+    assert_eq!(Run::read(dir.path()).unwrap().faults, []);
+    let lost = Fault { connection: Some(1), command: Some(7), ..record.fault(-5, "lost-reply-fin") };
+    let healed = record.fault(9, "healed");
+    folder.append_faults(std::slice::from_ref(&lost)).unwrap();
+    folder.append_faults(std::slice::from_ref(&healed)).unwrap();
+    assert_eq!(Run::read(dir.path()).unwrap().faults, [lost, healed]);
+    let explained = std::fs::read_to_string("results/README.md").unwrap();
+    let text = std::fs::read_to_string(dir.path().join(FAULTS)).unwrap();
+    for column in text.lines().next().unwrap().split(',') {
+        assert!(explained.contains(&format!("`{column}`")), "results/README.md does not explain {column}");
+    }
 }

@@ -43,6 +43,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     add(&[Rates, Losses, Latency], ended_early(view));
     add(&[Rates], imprecise(view));
     add(&[Rates, Losses, Latency], several_transports(view));
+    add(&[Rates, Losses, Latency], several_round_trips(view));
     add(&[Rates, Latency], shared_cpus(view));
     add(&[Rates, Latency], several_drivers(view));
     add(
@@ -214,6 +215,12 @@ fn imprecise(view: &View) -> Option<Markup> {
 fn several_transports(view: &View) -> Option<Markup> {
     let all: Vec<Markup> = view.transports().iter().map(|transport| Markup::from(transport.as_str())).collect();
     (all.len() > 1).then(|| html!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
+}
+
+fn several_round_trips(view: &View) -> Option<Markup> {
+    let first = view.summary.cells.first()?.condition.rtt_us;
+    let is_mixed = view.summary.cells.iter().any(|cell| cell.condition.rtt_us != first);
+    is_mixed.then(|| html!("<b>Not like with like:</b> rows were measured over different emulated round trips. Ratios between them compare the distance as much as the strategy."))
 }
 
 fn several_drivers(view: &View) -> Option<Markup> {

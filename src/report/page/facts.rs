@@ -27,6 +27,7 @@ pub(super) fn groups(machine: &Machine) -> Vec<Group> {
         }
         let group = match name {
             _ if name.starts_with("server") || name == "transport" => 0,
+            _ if name.starts_with("rtt") || name.starts_with("proxy") => 0,
             _ if HOST.contains(&name) => 1,
             _ if BUILD.contains(&name) => 2,
             _ => 3,
@@ -74,8 +75,9 @@ pub(super) fn in_words(view: &View) -> String {
         (Some(until), None) => format!(" Rounds were to go on until {until}, and were interrupted."),
         (None, _) => String::new(),
     };
+    let distance = words::distance(machine).map_or_else(String::new, |said| format!(" {said}"));
     format!(
-        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}",
+        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}{distance}",
         get("server"),
         view.transports().join(" and "),
         driven(view),
@@ -103,6 +105,11 @@ pub(super) fn in_brief(view: &View) -> String {
         Some(cores) => format!("{cpu}, {cores} CPUs"),
         None => cpu.to_owned(),
     }));
+    said.extend(
+        get("rtt_us")
+            .and_then(|us| us.parse::<u64>().ok())
+            .map(|us| format!("an emulated round trip of {}", words::time(us * 1_000))),
+    );
     said.extend(get("placement").filter(|&placement| placement != "none").map(on_which));
     said.join("; ")
 }

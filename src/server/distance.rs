@@ -1,0 +1,158 @@
+//! Clients that are a round trip away: they reach the server through a [`Proxy`] that delays, and we reach it directly.
+//!
+//! What the proxy costs anyway is part of the round trip: the delay is what is left of it, set by what is then seen to be
+//! added to a round trip over one connection. Whatever a strategy opens goes through the proxy; counters are reset and read
+//! past it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Client, ConnectionAddr};
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+use crate::placement::CpuSet;
+use crate::proxy::cost::{self, Cost};
+use crate::proxy::{Address, Delay, Direction, Options, Proxy};
+use crate::server::Server;
+
+/// The longest round trip that can be emulated: replies are waited for five times as long.
+pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+
+/// How far away clients are, and what was seen of it.
+#[derive(Debug, Clone)]
+pub struct Distance {
+    /// The round trip that is emulated, the proxy's own cost included.
+    pub round_trip: Duration,
+    /// What is added to the median round trip over one connection, in nanoseconds.
+    pub seen_ns: u64,
+    /// What the proxy costs without any delay.
+    pub cost: Cost,
+    /// Where its thread runs, if that is assigned.
+    pub cpus: Option<CpuSet>,
+    /// The delay each way that makes it so.
+    each_way: Duration,
+}
+
+/// A proxy in front of one server.
+#[derive(Debug)]
+pub(super) struct Reach {
+    proxy: Proxy,
+    /// Where it listens if that is a unix socket.
+    _folder: Option<TempDir>,
+}
+
+impl Reach {
+    fn start(server: &Server, each_way: Duration, cpus: Option<CpuSet>) -> Result<Self> {
+        let upstream = server.upstream()?;
+        let folder = match upstream {
+            Address::Tcp(_) => None,
+            Address::Unix(_) => Some(
+                tempfile::tempdir()
+                    .map_err(|e| Error::file(&std::env::temp_dir(), format!("cannot make a folder: {e}")))?,
+            ),
+        };
+        let listen = folder.as_ref().map(|folder| Address::Unix(folder.path().join("proxy.sock")));
+        let delay = Delay::Fixed(each_way);
+        let options = Options { listen, to_server: delay, to_client: delay, cpus, ..Options::default() };
+        Ok(Self { proxy: Proxy::start(&upstream, options)?, _folder: folder })
+    }
+}
+
+impl Server {
+    /// The same server, its racing clients a round trip away. Takes some seconds, in which the proxy's cost is measured.
+    ///
+    /// # Errors
+    /// The round trip is longer than can be emulated, or shorter than what the proxy costs; or the proxy cannot start.
+    pub fn at_distance(mut self, round_trip: Duration) -> Result<Self> {
+        if round_trip.is_zero() || round_trip > LONGEST_ROUND_TRIP {
+            let most = LONGEST_ROUND_TRIP.as_secs();
+            return Err(Error::usage(format!("rtt: expected a time above zero and up to {most} s, such as 0.5ms")));
+        }
+        let cpus = self.cpus_of_proxy();
+        let cost = cost::measure(&self.upstream()?, cpus.clone())?;
+        let own = Duration::from_nanos(cost.added_p50_ns);
+        let left = round_trip.checked_sub(own).ok_or_else(|| {
+            Error::usage(format!(
+                "rtt: {round_trip:?} is less than the {own:?} that the proxy adds by itself; give more"
+            ))
+        })?;
+        let mut distance = Distance { round_trip, seen_ns: 0, cost, cpus, each_way: left / 2 };
+        let reach = Reach::start(&self, distance.each_way, distance.cpus.clone())?;
+        distance.settle(&self.upstream()?, &reach.proxy)?;
+        self.racers = Some(Box::new(self.clone().behind(reach, &distance)?));
+        self.distance = Some(distance);
+        Ok(self)
+    }
+
+    /// How far away its clients are, if they are.
+    pub fn distance(&self) -> Option<&Distance> {
+        self.distance.as_ref()
+    }
+
+    /// The round trip that its rows were measured over, in microseconds, if one is emulated.
+    pub fn rtt_us(&self) -> Option<u64> {
+        self.distance.as_ref().map(|distance| distance.round_trip.as_micros() as u64)
+    }
+
+    /// The server as racing clients reach it.
+    pub(crate) fn for_racers(&self) -> &Self {
+        self.racers.as_deref().unwrap_or(self)
+    }
+
+    /// A second private server beside a private one, as far away as this one is.
+    ///
+    /// # Errors
+    /// This one is not private, or the second does not start.
+    pub(crate) fn beside(&self, extra: &[&str]) -> Result<Self> {
+        let second = Self::private(self.second(extra)?, self.transport())?;
+        match &self.distance {
+            None => Ok(second),
+            Some(distance) => {
+                let reach = Reach::start(&second, distance.each_way, distance.cpus.clone())?;
+                second.behind(reach, distance)
+            }
+        }
+    }
+
+    fn behind(mut self, reach: Reach, distance: &Distance) -> Result<Self> {
+        let addr = match reach.proxy.address() {
+            Address::Tcp(address) => ConnectionAddr::Tcp(address.ip().to_string(), address.port()),
+            Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        };
+        let info = self.client.get_connection_info().clone().set_addr(addr);
+        self.client = Client::open(info).map_err(|e| Error::server(e.to_string()))?;
+        self.distance = Some(distance.clone());
+        self.reach = Some(Arc::new(reach));
+        Ok(self)
+    }
+
+    fn upstream(&self) -> Result<Address> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port) => Address::tcp(host, *port),
+            ConnectionAddr::Unix(path) => Ok(Address::Unix(path.clone())),
+            other => Err(Error::usage(format!("server {other}: --rtt works over redis:// and unix:// only"))),
+        }
+    }
+
+    /// Among the clients where they have several CPUs, and with the server, which has more time left, where they have one.
+    fn cpus_of_proxy(&self) -> Option<CpuSet> {
+        match &self.client_cpus {
+            Some(clients) if clients.len() == 1 => self.server_cpus.clone(),
+            clients => clients.clone(),
+        }
+    }
+}
+
+impl Distance {
+    /// Corrects the delay by what is seen, and looks again.
+    fn settle(&mut self, upstream: &Address, proxy: &Proxy) -> Result<()> {
+        let wanted = self.round_trip.as_nanos() as i64;
+        let (seen, _) = cost::added(upstream, proxy.address())?;
+        let each_way = self.each_way.as_nanos() as i64 + (wanted - seen as i64) / 2;
+        self.each_way = Duration::from_nanos(each_way.max(0) as u64);
+        proxy.set_delay(Direction::Both, Delay::Fixed(self.each_way))?;
+        (self.seen_ns, _) = cost::added(upstream, proxy.address())?;
+        Ok(())
+    }
+}
