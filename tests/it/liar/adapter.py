@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import time
-from urllib.parse import urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 
 import worker
 
@@ -23,6 +23,11 @@ class Client:
             self.socket = socket.create_connection((parts.hostname, parts.port))
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.replies = self.socket.makefile("rb")
+        query = parse_qs(parts.query)  # where a unix socket's URL has its password
+        password = unquote(parts.password or query.get("pass", [""])[0])
+        if password:
+            self.socket.sendall(f"*2\r\n$4\r\nAUTH\r\n${len(password)}\r\n{password}\r\n".encode())
+            assert self.replies.readline() == b"+OK\r\n"
         self.updates, self.told = 0, 0
         self.lies = not opened
         opened.append(self)
