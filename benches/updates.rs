@@ -4,7 +4,7 @@
 //! Criterion has one number for each measurement; the other half, the ledger, goes into a result folder of its own
 //! under `results/`, which `report render` turns into one page with both.
 //!
-//! `cargo bench -- --quick 'get-set/4|pooled-incr/4'`
+//! `cargo bench -- --quick '^(get-set|pooled-incr)/4$'`
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
@@ -18,6 +18,7 @@ use criterion::{BenchmarkId, Criterion, PlottingBackend, SamplingMode, Throughpu
 use redis_lost_updates::error::Result;
 use redis_lost_updates::pace::Pace;
 use redis_lost_updates::record::{Bucket, Clock, Folder, Machine, Record};
+use redis_lost_updates::report::words;
 use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::strategy::{ALL, Strategy};
 use redis_lost_updates::trial::Crew;
@@ -119,6 +120,16 @@ fn main() {
     }
 }
 
+/// What criterion's throughput of one id is worth, in a line under it: what was lost in all calls, and the verdict.
+fn fate(records: &[Record]) -> String {
+    let sum = |figure: fn(&Record) -> Option<u64>| records.iter().filter_map(figure).fold(0, u64::saturating_add);
+    let (acked, lost) = (sum(|record| record.acked), sum(|record| record.lost));
+    let verdict = records.iter().filter_map(|record| record.verdict).max();
+    let verdict = verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string());
+    let part = words::percent(if acked == 0 { 0.0 } else { lost as f64 / acked as f64 });
+    format!("{:24}lost:   {part}, {} of {}: {verdict}", "", words::count(lost), words::count(acked))
+}
+
 fn list() {
     for (strategy, threads) in ALL.iter().flat_map(|strategy| THREADS.map(|threads| (strategy, threads))) {
         println!("{}/{threads}: benchmark", strategy.info().name);
@@ -151,6 +162,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
             // A filtered id never opened.
             let Some(cell) = cell else { continue };
             let records = cell.close(&mut folder)?;
+            println!("{}", fate(&records));
             rows.extend(estimates::join(output, strategy.info().name, threads, &records)?);
         }
         group.finish();

@@ -183,7 +183,8 @@ pub fn check_known(lanes: &[&[Event]], found: &[Option<i64>]) -> Judgement {
         sum.order = sum.order.and(order);
     }
     if strays > 0 {
-        let why = format!("{strays} updates were of counters that are not among those judged");
+        let were = if strays == 1 { "1 update was".to_owned() } else { format!("{strays} updates were") };
+        let why = format!("{were} of counters that are not among those judged");
         sum.order = sum.order.and(Order::Undecided(why));
     }
     sum

@@ -64,6 +64,9 @@ pub fn predict(threads: usize) -> f64 {
 /// assert!(predict_keys(8, 1) > predict_keys(8, 4) && predict_keys(8, 1000) < 0.01);
 /// ```
 pub fn predict_keys(threads: usize, keys: usize) -> f64 {
+    if threads < 2 {
+        return 0.0;
+    }
     let keys = keys.max(1) as f64;
     1.0 - survivors_per_update(threads, 1.0 / keys) * keys
 }

@@ -8,6 +8,7 @@
 //! valid files. `results/README.md` explains every column.
 
 mod cell;
+mod check;
 mod estimate;
 mod facts;
 mod fault;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::condition::Condition;
 use crate::verdict::{Promise, Verdict};
 
+pub use check::Row;
 pub use estimate::Estimate;
 pub use facts::{Fact, Machine};
 pub use fault::Fault;
@@ -194,7 +196,7 @@ impl Record {
     /// Whether the clients' ledger and the server's own count tell the same; `None` where the server cannot tell.
     pub fn sources_agree(&self) -> Option<bool> {
         let (applied, acked) = (self.server_applied?, self.acked?);
-        Some(applied >= acked && applied <= acked + self.unknown?)
+        Some(applied >= acked && applied <= acked.saturating_add(self.unknown?))
     }
 
     /// Whether an exact strategy broke its promise here.

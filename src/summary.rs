@@ -4,6 +4,7 @@
 
 mod limit;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -58,7 +59,7 @@ pub struct CellSummary {
     pub lost_spread: Spread,
     /// Since when latencies are taken: in an open loop from the intended instant.
     pub latency_clock: Clock,
-    /// Latency percentiles in nanoseconds: p50, p90, p99, p99.9, p99.99.
+    /// Latency percentiles in nanoseconds: p50, p90, p99, p99.9, p99.99; `None` where fewer than ten updates lie beyond.
     pub latency_ns: [Option<u64>; 5],
     /// The same from the send, in an open loop: what the server and the strategy took, without the waiting for a turn.
     pub service_ns: Option<[Option<u64>; 5]>,
@@ -99,6 +100,8 @@ pub struct CellSummary {
     pub note: Option<String>,
     /// The first error.
     pub error: Option<String>,
+    /// Whether a sum was too large for 64 bits and stands for "at least that many".
+    pub capped: bool,
 }
 
 /// A whole run, cell by cell.
@@ -220,7 +223,7 @@ fn latencies(records: &[&Record], buckets: &BTreeMap<u32, Vec<&Bucket>>) -> Late
     let mut latencies = Latencies::new();
     for bucket in records.iter().filter_map(|record| buckets.get(&record.trial)).flatten() {
         let trial = latencies.entry(bucket.clock).or_default().entry(bucket.trial).or_default();
-        *trial.entry(bucket.up_to_ns).or_default() += bucket.count;
+        add(trial.entry(bucket.up_to_ns).or_default(), bucket.count);
     }
     latencies
 }
@@ -259,10 +262,25 @@ fn distinct(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
 fn pooled(trials: &BTreeMap<u32, Counts>) -> Vec<(u64, u64)> {
     let mut all = Counts::new();
     for (&up_to, &count) in trials.values().flatten() {
-        *all.entry(up_to).or_default() += count;
+        add(all.entry(up_to).or_default(), count);
     }
     all.into_iter().collect()
 }
+
+/// Sums end at the largest number there is: a file may say anything.
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
+}
+
+/// The percentiles of these buckets, of those that rest on enough updates to be one: where fewer than ten lie beyond, it
+/// is the luck of those few.
+fn percentiles(buckets: &[(u64, u64)]) -> [Option<u64>; 5] {
+    let total = buckets.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count)) as f64;
+    PERCENTILES.map(|q| quantile(buckets, q).filter(|_| total * (1.0 - q) >= FEWEST_BEYOND))
+}
+
+/// Ten, but for what rounding takes from 1 - q.
+const FEWEST_BEYOND: f64 = 9.99;
 
 impl CellSummary {
     /// The part of the acknowledged updates that was lost, as the median of the trials, like the rates beside it; of all
@@ -298,7 +316,7 @@ impl CellSummary {
 
     /// The part of its updates that were given up with nothing changed.
     pub fn refused_part(&self) -> f64 {
-        match self.acked + self.refused + self.unknown {
+        match self.acked.saturating_add(self.refused).saturating_add(self.unknown) {
             0 => 0.0,
             attempted => self.refused as f64 / attempted as f64,
         }
@@ -323,7 +341,15 @@ impl CellSummary {
         let spread = |figure: &dyn Fn(&Record) -> Option<f64>| {
             Spread::of(&judged.iter().filter_map(|record| figure(record)).collect::<Vec<_>>()).unwrap_or_default()
         };
-        let sum = |figure: &dyn Fn(&Record) -> Option<u64>| judged.iter().filter_map(|r| figure(r)).sum::<u64>();
+        let capped = Cell::new(false);
+        let sum = |figure: &dyn Fn(&Record) -> Option<u64>| {
+            let (whole, over) = judged.iter().filter_map(|r| figure(r)).fold((0_u64, false), |(sum, over), count| {
+                let more = sum.checked_add(count);
+                (more.unwrap_or(u64::MAX), over || more.is_none())
+            });
+            capped.set(capped.get() || over);
+            whole
+        };
         let (acked, lost) = (sum(&|r| r.acked), sum(&|r| r.lost));
         let per_acked = |total: u64| if acked == 0 { 0.0 } else { total as f64 / acked as f64 };
         let part_lost = |r: &Record| Some(r.lost? as f64 / r.acked.filter(|&acked| acked > 0)? as f64);
@@ -349,8 +375,8 @@ impl CellSummary {
             lost_interval: proportion_interval(lost, acked),
             lost_spread: spread(&part_lost),
             latency_clock: clock,
-            service_ns: service.map(|buckets| PERCENTILES.map(|q| quantile(&buckets, q))),
-            latency_ns: PERCENTILES.map(|q| quantile(&buckets, q)),
+            service_ns: service.map(|buckets| percentiles(&buckets)),
+            latency_ns: percentiles(&buckets),
             latency_spread: PERCENTILES.map(between_trials),
             buckets,
             tries_per_update: if attempted == 0 { 0.0 } else { sum(&|r| r.tries) as f64 / attempted as f64 },
@@ -370,6 +396,7 @@ impl CellSummary {
             modes: modes(&judged.iter().filter_map(|record| record.acked_per_s()).collect::<Vec<_>>()),
             note: records.iter().find_map(|record| record.note.clone()),
             error: records.iter().find_map(|record| record.error.clone()),
+            capped: capped.get(),
         }
     }
 }
@@ -410,10 +437,29 @@ mod tests {
             ..Record::blank(Condition { driver, ..Condition::of("incr", 4, 1) }, Promise::Exact)
         };
         let mut run = Run { records: vec![row(Driver::Threads, 10, 1), row(Driver::Events, 30, 2)], ..Run::default() };
-        run.latency.push(run.records[0].bucket(Clock::Service, (9, 5)));
+        run.latency.push(run.records[0].bucket(Clock::Service, (9, 20)));
         let cells = Summary::of(&run).cells;
         let seen: Vec<_> = cells.iter().map(|c| (c.condition.driver, c.acked, c.latency_ns[0])).collect();
         assert_eq!(seen, [(Driver::Threads, 10, Some(9)), (Driver::Events, 30, None)]);
+    }
+
+    #[test]
+    fn a_percentile_needs_ten_updates_beyond_it_and_sums_stop_at_the_largest_number() {
+        let told = |count: u64| percentiles(&[(100, count)]).map(|p| p.is_some());
+        assert_eq!(told(1_526), [true, true, true, false, false]);
+        assert_eq!(told(10_000), [true, true, true, true, false]);
+        assert_eq!(told(100_000), [true; 5]);
+        assert_eq!(percentiles(&[(1, u64::MAX), (2, u64::MAX)]), [Some(1); 5]);
+        let row = |round, acked| Record {
+            round,
+            acked: Some(acked),
+            lost: Some(u64::MAX),
+            verdict: Some(Verdict::Lost),
+            ..Record::blank(Condition::of("get-set", 4, 1), Promise::Lossy)
+        };
+        let run = Run { records: vec![row(1, u64::MAX), row(2, 7)], ..Run::default() };
+        let cell = &Summary::of(&run).cells[0];
+        assert_eq!((cell.acked, cell.lost, cell.capped), (u64::MAX, u64::MAX, true));
     }
 
     #[test]

@@ -105,6 +105,10 @@ impl fmt::Display for Decision {
     }
 }
 
+fn counted(rounds: u32) -> String {
+    if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") }
+}
+
 /// `2 %`, `4.1 %`, `0.25 %`.
 pub fn percent(part: f64) -> String {
     let digits = if part < 0.01 { 100.0 } else { 10.0 };
@@ -117,7 +121,7 @@ impl Goal {
         let Precision { rounds, worst } = precision;
         let within = percent(self.within);
         let Some(worst) = worst else {
-            let why = format!("not reached: after {rounds} rounds no exact strategy has a figure");
+            let why = format!("not reached: after {} no exact strategy has a figure", counted(*rounds));
             return if *rounds < FEWEST { Decision::GoOn } else { Decision::NotReached(why) };
         };
         if *rounds >= FEWEST && worst.error <= self.within {
@@ -132,7 +136,7 @@ impl Goal {
             () => return Decision::GoOn,
         };
         let why = if worst.error.is_finite() { "; the machine is noisy" } else { "" };
-        let said = format!("not reached: {worst} after {rounds} rounds, {bound}{why}");
+        let said = format!("not reached: {worst} after {}, {bound}{why}", counted(*rounds));
         Decision::NotReached(said)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::report::words::counted;
 use crate::strategy::{self, Strategy};
 use crate::verdict::Promise;
 use crate::{explain as library, interchange, report};
@@ -32,12 +33,16 @@ pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: u
             Promise::Exact => ", as it promises",
             Promise::Lossy => "; it can: try more --threads",
         };
-        print(&format!("{name} lost nothing with {threads} clients in {patience} s of small races{promise}.\n"))?;
+        print(&format!(
+            "{name} lost nothing with {} in {patience} s of small races{promise}.\n",
+            counted(threads, "client")
+        ))?;
         return Ok(ExitCode::SUCCESS);
     };
     let (lost, acked) = (witness.lost, witness.acked);
     print(&format!(
-        "{name}, {threads} clients: {lost} of {acked} acknowledged updates were lost. One of them, in the\n"
+        "{name}, {}: {lost} of {acked} acknowledged updates were lost. One of them, in the\n",
+        counted(threads, "client")
     ))?;
     print(&format!("order in which the server executed the commands:\n\n{}", report::witness(&witness.steps)))?;
     Ok(if strategy.info().promise == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })

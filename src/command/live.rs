@@ -55,12 +55,12 @@ impl Live {
         };
         let rates = draw(&|(rate, _)| if most > 0.0 { rate / most } else { 0.0 });
         lane.bar.set_message(format!(
-            "{:<width$}  {rates}  {:>9}/s x{:<4} lost {}  {:>5.1} %",
+            "{:<width$}  {rates}  {:>9}/s x{:<4} lost {}  {:>7}",
             record.condition.strategy,
             words::rate(rate),
             record.condition.threads,
             draw(&|(_, part)| *part),
-            part * 100.0,
+            words::percent(part),
             width = self.width,
         ));
     }

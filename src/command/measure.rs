@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
+use crate::report::words::counted;
 use crate::secret::concealed;
 use crate::strategy::Strategy;
 use crate::summary::{BrokenPromise, Summary};
@@ -115,12 +116,13 @@ fn verdict(summary: &Summary, said: &mut Said) -> ExitCode {
     for BrokenPromise { round, condition, verdict } in &summary.broken {
         let Condition { strategy, keys, .. } = condition;
         let threads = condition.racers();
-        said.warn(&format!("{strategy} promises exact and broke it: {verdict}, round {round}, {threads}, {keys} keys"));
+        let keys = counted(*keys, "key");
+        said.warn(&format!("{strategy} promises exact and broke it: {verdict}, round {round}, {threads}, {keys}"));
     }
     let unjudged: Vec<_> = summary.cells.iter().filter(|cell| cell.trials == 0 && cell.error.is_some()).collect();
     for cell in &unjudged {
         let why = cell.error.as_deref().unwrap_or_default();
-        said.warn(&format!("{} at {} threads has no verdict: {why}", cell.condition.strategy, cell.condition.threads));
+        said.warn(&format!("{} at {} has no verdict: {why}", cell.condition.strategy, cell.condition.racers()));
     }
     match (summary.broken.is_empty(), unjudged.is_empty()) {
         (false, _) => ExitCode::from(BROKEN),

@@ -59,8 +59,9 @@ pub(super) fn predict(threads: &[u16], keys: usize) -> Result<()> {
     let counters = if keys == 1 { "one counter".to_owned() } else { format!("{keys} counters used evenly") };
     print(&format!("GET and SET on {counters}, clients without a pause:\n\nthreads    lost  surviving\n"))?;
     for &threads in threads {
-        let lost = law::predict_keys(usize::from(threads), keys) * 100.0;
-        print(&format!("{threads:>7} {lost:>6.1}% {:>9.1}%\n", 100.0 - lost))?;
+        let lost = law::predict_keys(usize::from(threads), keys);
+        let [lost, kept] = [lost, 1.0 - lost].map(|part| report::words::percent(part).replace(' ', ""));
+        print(&format!("{threads:>7} {lost:>7} {kept:>10}\n"))?;
     }
     Ok(())
 }

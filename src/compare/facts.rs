@@ -47,6 +47,10 @@ fn is_told_elsewhere(fact: &str) -> bool {
     of_a_strategy.iter().any(|prefix| fact.starts_with(prefix)) || ["threads", "keys", "rounds"].contains(&fact)
 }
 
+fn differs(before: &Machine, after: &Machine, fact: &str) -> bool {
+    before.get(fact) != after.get(fact)
+}
+
 /// The name of the saved baseline that a run is; what it was made on is not recorded.
 pub(super) const BASELINE: &str = "baseline";
 
@@ -73,9 +77,34 @@ pub(super) fn differences(before: &Machine, after: &Machine) -> Vec<Difference> 
     names
         .into_iter()
         .filter(|fact| !OWN.contains(fact) && !is_told_elsewhere(fact))
+        // Cargo's name for a build says nothing where both were optimised alike: here its debug build is optimised too.
+        .filter(|fact| *fact != "profile" || before.get("opt_level").is_none() || differs(before, after, "opt_level"))
         // A strategy that only one run raced has its parameters there alone.
         .filter(|fact| !fact.starts_with("parameters.") || (before.get(fact).is_some() && after.get(fact).is_some()))
         .map(|fact| Difference { fact: fact.to_owned(), before: value(before, fact), after: value(after, fact) })
         .filter(|difference| difference.before != difference.after)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_build_differs_only_where_its_optimisation_does() {
+        let built = |profile: &str, level: &str| {
+            let mut machine = Machine::default();
+            machine.add("profile", profile);
+            if !level.is_empty() {
+                machine.add("opt_level", level);
+            }
+            machine
+        };
+        let told = |before: &Machine, after: &Machine| {
+            differences(before, after).into_iter().map(|difference| difference.fact).collect::<Vec<_>>()
+        };
+        assert!(told(&built("debug", "3"), &built("release", "3")).is_empty());
+        assert_eq!(told(&built("debug", "0"), &built("release", "3")), ["profile", "opt_level"]);
+        assert_eq!(told(&built("debug", ""), &built("release", "")), ["profile"], "nobody says how it was optimised");
+    }
 }

@@ -69,8 +69,8 @@ impl Cell {
             p99: Figure::Rounds(p99),
             verdict: records.iter().filter_map(|r| r.verdict).max(),
             rounds: judged.len(),
-            acked: judged.iter().filter_map(|r| r.acked).sum(),
-            lost: judged.iter().filter_map(|r| r.lost).sum(),
+            acked: judged.iter().filter_map(|r| r.acked).fold(0, u64::saturating_add),
+            lost: judged.iter().filter_map(|r| r.lost).fold(0, u64::saturating_add),
             note: records.iter().find_map(why),
         }
     }

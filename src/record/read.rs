@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
 use crate::condition::Condition;
 use crate::error::{Error, Result};
+use crate::record::check::{Row, excess};
 use crate::record::folder::{ESTIMATES, FAULTS, LATENCY, MACHINE, TRIALS, WITNESS};
-use crate::record::rows::{read_csv, read_rows};
+use crate::record::rows::{flawed, read_csv, read_rows};
 use crate::record::{Bucket, Estimate, Fault, Machine, Record, Step};
 
 /// A run as it was recorded.
@@ -41,8 +40,8 @@ impl Run {
     /// Reads a result folder.
     ///
     /// # Errors
-    /// A file is missing or has a row that is not of its columns: the message names file and line. A last line cut
-    /// short (a full disk) is left out.
+    /// A file is missing, has a row that is not of its columns, or a figure that no run can have: the message names file
+    /// and line. There is more than a page can show. A last line cut short (a full disk) is left out.
     pub fn read(folder: &Path) -> Result<Self> {
         if !folder.join(TRIALS).is_file() {
             return Err(Error::file(
@@ -51,18 +50,22 @@ impl Run {
             ));
         }
         let records = read_records(&folder.join(TRIALS))?;
-        Ok(Self {
+        let run = Self {
             machine: Machine(read_csv(&folder.join(MACHINE))?),
             latency: numbered(&records, read_csv(&folder.join(LATENCY))?),
             records,
             witness: read_optional(&folder.join(WITNESS))?,
             faults: read_optional(&folder.join(FAULTS))?,
             estimates: read_optional(&folder.join(ESTIMATES))?,
-        })
+        };
+        match excess(&run) {
+            Some(why) => Err(Error::file(folder, format!("{why}: split it into several folders"))),
+            None => Ok(run),
+        }
     }
 }
 
-fn read_optional<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+fn read_optional<T: Row>(path: &Path) -> Result<Vec<T>> {
     if path.exists() { read_csv(path) } else { Ok(Vec::new()) }
 }
 
@@ -76,7 +79,11 @@ fn read_records(path: &Path) -> Result<Vec<Record>> {
         let record: Record = row.deserialize(Some(&headers)).map_err(wrong)?;
         // Older folders do not number their trials: their rows do.
         let trial = if record.trial == 0 { records.len() as u32 + 1 } else { record.trial };
-        records.push(Record { condition, trial, ..record });
+        let record = Record { condition, trial, ..record };
+        if let Some(flaw) = record.flaw() {
+            return Err(flawed(path, &row, &flaw));
+        }
+        records.push(record);
     }
     Ok(records)
 }

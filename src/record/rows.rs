@@ -5,10 +5,10 @@ use std::path::Path;
 
 use csv::StringRecord;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::record::cell;
+use crate::record::check::Row;
 
 /// Rows as the bytes of a CSV file.
 pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
@@ -51,10 +51,23 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Reads a CSV file of rows; a last line cut short is left out.
 ///
 /// # Errors
-/// The file is missing, or a row is not of its columns: names file and line.
-pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+/// The file is missing, a row is not of its columns, or a figure in it is none that a run can have: names file and line.
+pub fn read_csv<T: Row>(path: &Path) -> Result<Vec<T>> {
     let (headers, rows) = read_rows(path)?;
-    rows.iter().map(|row| row.deserialize(Some(&headers)).map_err(|e| Error::file(path, e))).collect()
+    let read = |row: &StringRecord| {
+        let read: T = row.deserialize(Some(&headers)).map_err(|e| Error::file(path, e))?;
+        match read.flaw() {
+            Some(flaw) => Err(flawed(path, row, &flaw)),
+            None => Ok(read),
+        }
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What is wrong with a figure of this row, by its line.
+pub(super) fn flawed(path: &Path, row: &StringRecord, flaw: &str) -> Error {
+    let line = row.position().map_or(0, csv::Position::line);
+    Error::file(path, format!("line {line}: {flaw}"))
 }
 
 /// The header and the rows of a CSV file, every cell as it was before it was written.

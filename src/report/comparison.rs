@@ -9,6 +9,7 @@ pub use page::page;
 pub use terminal::terminal;
 
 use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
+use crate::report::words;
 
 /// A ratio in at most four characters: `0.81`, `12.3`, `140`.
 fn ratio(value: f64) -> String {
@@ -35,11 +36,7 @@ fn maybe(change: Option<&Change>) -> String {
 /// `4 threads`, and the keys where they tell cells apart.
 fn load(cell: &CellComparison, several_keys: bool) -> String {
     let threads = cell.condition.racers();
-    match (several_keys, cell.condition.keys) {
-        (false, _) => threads,
-        (true, 1) => format!("{threads}, 1 key"),
-        (true, keys) => format!("{threads}, {keys} keys"),
-    }
+    if several_keys { format!("{threads}, {}", words::counted(cell.condition.keys, "key")) } else { threads }
 }
 
 fn several_keys(comparison: &Comparison) -> bool {
@@ -73,13 +70,22 @@ fn answer(comparison: &Comparison) -> Vec<String> {
         }
     }
     said.push(format!(
-        "Of {n} cells {} are slower, {} faster, {} the same within the noise{}.",
-        count(Outcome::Slower),
+        "Of {} {} slower, {} faster, {} the same within the noise{}.",
+        words::counted(n, "cell"),
+        are(count(Outcome::Slower)),
         count(Outcome::Faster),
         count(Outcome::Same),
-        if all > n { format!("; {} more are not comparable", all - n) } else { String::new() }
+        match all - n {
+            0 => String::new(),
+            1 => "; 1 more is not comparable".to_owned(),
+            more => format!("; {more} more are not comparable"),
+        }
     ));
     said
+}
+
+fn are(count: usize) -> String {
+    if count == 1 { "1 is".to_owned() } else { format!("{count} are") }
 }
 
 fn named(strategy: &StrategyComparison) -> String {
@@ -125,7 +131,11 @@ fn across(comparison: &Comparison) -> Vec<String> {
     }
     let is_told = |across: &str| comparison.differences.iter().any(|d| across.starts_with(&format!("{}: ", d.fact)));
     let untold = counts.into_iter().filter(|(across, _)| !is_told(across));
-    untold.map(|(across, count)| format!("{count} of the cells differ in {across}")).collect()
+    untold
+        .map(|(across, count)| {
+            format!("{count} of the cells {} in {across}", if count == 1 { "differs" } else { "differ" })
+        })
+        .collect()
 }
 
 fn value(text: &str) -> &str {
@@ -147,8 +157,9 @@ fn legend(comparison: &Comparison) -> Vec<String> {
     let chance = comparison.by_chance();
     if chance > 0 {
         said.push(format!(
-            "{chance} of {} intervals leave out 1 for a cell that is called the same: among so many, some do by chance.",
-            comparison.compared()
+            "{chance} of {} {} out 1 for a cell that is called the same: among so many, some do by chance.",
+            words::counted(comparison.compared(), "interval"),
+            if chance == 1 { "leaves" } else { "leave" }
         ));
     }
     said

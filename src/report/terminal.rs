@@ -123,6 +123,7 @@ fn cautions(summary: &Summary) -> String {
     let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
         unmeasured,
+        list("Sums beyond 64 bits, cut there", &|c| c.capped, &|c| format!("{} acked", words::count(c.acked))),
         list("Refused, with nothing changed", &CellSummary::is_refusing, &words::refused),
         list("Hardly a race, clients together", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
         list("Scattered", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),

@@ -6,6 +6,8 @@ use crate::record::Step;
 const WIDTH: usize = 80;
 /// The width of all lanes together at most: with many clients, commands are cut.
 const LANES: usize = 44;
+/// The room for words, however many lanes there are.
+const LEAST: usize = 16;
 
 /// The steps of one witness as text. Plain, at most 80 columns wide.
 ///
@@ -36,7 +38,8 @@ pub fn witness(steps: &[Step]) -> String {
         let (mut rest, mut head) = (step.note.as_str(), format!("{:>8}  ", step.at_us));
         let mut cells: Vec<String> = cells.collect();
         loop {
-            let (now, later) = broken(rest, WIDTH - 10 - lane * clients.len());
+            // Of more clients than lanes fit, the lines are wider than they should be.
+            let (now, later) = broken(rest, (WIDTH - 10).saturating_sub(lane * clients.len()).max(LEAST));
             text += &line(&head, cells.into_iter(), now);
             if later.is_empty() {
                 break;

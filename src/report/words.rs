@@ -14,7 +14,10 @@ pub fn rate(value: f64) -> String {
     if value < 10.0 {
         return format!("{}", (value * 100.0).round() / 100.0);
     }
-    let digits = value.abs().log10().floor() as i32 + 1;
+    if !value.is_finite() {
+        return "beyond measure".to_owned();
+    }
+    let digits = value.log10().floor() as i32 + 1;
     let unit = 10_f64.powi((digits - 3).max(0));
     count(((value / unit).round() * unit) as u64)
 }
@@ -32,6 +35,41 @@ pub fn count(value: u64) -> String {
     grouped
 }
 
+/// So many of something: `1 key`, `16 keys`, `2,000 trials`.
+///
+/// ```
+/// # use redis_lost_updates::report::words::counted;
+/// assert_eq!((counted(1, "key"), counted(0, "key"), counted(2_000, "trial")), ("1 key".into(), "0 keys".into(), "2,000 trials".into()));
+/// ```
+pub fn counted(n: usize, what: &str) -> String {
+    let number = count(n as u64);
+    if n == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// A part of one in percent, with as many digits as it takes to tell little from nothing and nearly all from all:
+/// `88.2 %`, `3.1e-5 %`, `99.994 %`.
+///
+/// ```
+/// # use redis_lost_updates::report::words::percent;
+/// assert_eq!(["0 %", "3.1e-5 %", "88.2 %"], [0.0, 3.1e-7, 0.8823].map(percent).each_ref().map(String::as_str));
+/// assert_eq!(["99.994 %", "99.9999997 %", "100 %"], [0.999_94, 1.0 - 3e-9, 1.0].map(percent).each_ref().map(String::as_str));
+/// ```
+pub fn percent(part: f64) -> String {
+    let percent = part * 100.0;
+    // What is left to a hundred, with two digits of its own where one would round it away.
+    let left = (1.0 - part) * 100.0;
+    if part == 0.0 || part == 1.0 {
+        format!("{percent:.0} %")
+    } else if percent < 0.1 {
+        format!("{percent:.1e} %")
+    } else if 0.0 < left && left < 0.1 {
+        let digits = (-left.log10()).ceil().min(12.0) as usize;
+        format!("{percent:.digits$} %")
+    } else {
+        format!("{percent:.1} %")
+    }
+}
+
 /// A time in nanoseconds in the unit people would say it in: `56 µs`, `1.2 ms`.
 pub fn time(ns: u64) -> String {
     let (value, unit) = match ns {
@@ -45,11 +83,7 @@ pub fn time(ns: u64) -> String {
 
 /// The lost part of a cell in percent; for no loss `0 %`: its bound is [`bound`]'s to say.
 pub fn lost(cell: &CellSummary) -> String {
-    match cell.lost_part() * 100.0 {
-        0.0 => "0 %".to_owned(),
-        percent if percent < 0.1 => format!("{percent:.1e} %"),
-        percent => format!("{percent:.1} %"),
-    }
+    percent(cell.lost_part())
 }
 
 /// The round trip that was emulated, and what the proxy costs that does it, as measured before the run; `None` if none was.
@@ -83,7 +117,7 @@ pub fn behind(cell: &CellSummary) -> String {
         cell.condition.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
     let mut text = format!("offered {offered}, achieved {}/s", rate(cell.acked_per_s.median));
     if cell.trials_behind < cell.trials {
-        text += &format!(", too slow in {} of {} trials", cell.trials_behind, cell.trials);
+        text += &format!(", too slow in {} of {}", cell.trials_behind, counted(cell.trials, "trial"));
     }
     if let Some(backlog) = cell.backlog.filter(|&backlog| backlog > 0) {
         text += &format!(", {} behind at the end", count(backlog));
@@ -110,7 +144,7 @@ pub fn bound(cell: &CellSummary) -> String {
     if cell.lost == 0 {
         format!("0 of {acked}, so {} at 95 %", at_most(high))
     } else {
-        format!("{lost} of {acked}: {:.2} to {:.2} % at 95 %", low * 100.0, high * 100.0)
+        format!("{lost} of {acked}: {} to {} at 95 %", percent(low), percent(high))
     }
 }
 

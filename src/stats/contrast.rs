@@ -108,7 +108,7 @@ fn student_975(freedom: f64) -> f64 {
     while student.cdf(high) < 0.975 && high < f64::MAX / 2.0 {
         (low, high) = (high, high * 2.0);
     }
-    for _ in 0..60 {
+    for _ in 0..36 {
         let middle = f64::midpoint(low, high);
         if student.cdf(middle) < 0.975 { low = middle } else { high = middle }
     }

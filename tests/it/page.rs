@@ -7,10 +7,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use redis_lost_updates::compare::{Comparison, Options};
 use redis_lost_updates::condition::Condition;
-use redis_lost_updates::record::{Record, Run};
+use redis_lost_updates::record::{Clock, Record, Run};
 use redis_lost_updates::report::{comparison, render, sheet, table};
 use redis_lost_updates::summary::{Limit, Summary};
-use redis_lost_updates::verdict::Promise;
+use redis_lost_updates::verdict::{Promise, Verdict};
 use sha2::{Digest, Sha256};
 
 fn page(run: &Run) -> String {
@@ -208,4 +208,67 @@ fn an_empty_or_failed_run_still_has_a_page() {
     let records = vec![Record { round: 1, error: Some("connection refused".to_owned()), ..blank }];
     let html = page(&Run { records, ..Run::default() });
     assert!(html.contains("Could not be measured") && html.contains("connection refused"));
+}
+
+/// A page of these rows and facts.
+fn page_of(records: Vec<Record>, facts: &[(&str, &str)]) -> String {
+    let mut run = Run { records, ..Run::default() };
+    facts.iter().for_each(|(fact, value)| run.machine.add(fact, *value));
+    page(&run)
+}
+
+fn row(acked: u64, lost: u64) -> Record {
+    Record {
+        round: 1,
+        attempted: Some(acked),
+        acked: Some(acked),
+        lost: Some(lost),
+        span_ns: Some(1_000_000_000),
+        verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
+        ..Record::blank(Condition::of("get-set", 16, 1), Promise::Lossy)
+    }
+}
+
+#[test]
+fn one_lost_of_many_millions_has_its_page_and_its_interval() {
+    // These never ended: the interval of few, or nearly all, lost of more than some 7.3 million.
+    for (acked, lost, said) in [
+        (20_000_000, 1, "1 of 20,000,000: 1.3e-7 % to 2.8e-5 % at 95 %"),
+        (8_000_000, 1, "1 of 8,000,000: 3.2e-7 % to 7.0e-5 % at 95 %"),
+        (8_000_000, 7_999_999, "7,999,999 of 8,000,000: 99.99993 % to 99.9999997 % at 95 %"),
+    ] {
+        let page = page_of(vec![row(acked, lost)], &[]);
+        assert!(page.contains(said), "{acked}, {lost}: not {said}");
+    }
+}
+
+#[test]
+fn nearly_all_lost_is_not_all() {
+    let page = page_of(vec![row(50_000, 49_997)], &[]);
+    assert!(page.contains("lost 99.994 %</b> of them, leaving 3"), "not 100.0 %, as three were kept");
+    assert!(page_of(vec![row(50_000, 50_000)], &[]).contains("lost 100 %</b> of them, leaving 0"));
+}
+
+#[test]
+fn a_filtered_bench_did_not_end_early() {
+    let facts = [("rounds", "10"), ("threads", "1,2,4,8,16"), ("keys", "1"), ("strategy.get-set", "the race")];
+    assert!(page_of(vec![row(9, 3)], &facts).contains("The run ended early:</b> 1 of 50 trials were made"));
+    let bench: Vec<_> = facts.into_iter().chain([("measured_by", "criterion")]).collect();
+    assert!(!page_of(vec![row(9, 3)], &bench).contains("ended early"));
+}
+
+#[test]
+fn figures_at_the_end_of_their_range_have_a_page() {
+    let most = Record {
+        span_ns: Some(1),
+        trial: 1,
+        server_applied: Some(u64::MAX),
+        unknown: Some(u64::MAX),
+        ..row(u64::MAX, u64::MAX)
+    };
+    let mut run = Run { records: vec![most.clone(), Record { round: 2, trial: 2, ..most }], ..Run::default() };
+    let bucket = |up_to_ns, count| run.records[0].bucket(Clock::Service, (up_to_ns, count));
+    run.latency = vec![bucket(0, u64::MAX), bucket(0, u64::MAX), bucket(u64::MAX, 1)];
+    let page = page(&run);
+    assert!(page.len() < 1_000_000 && page.contains("Sums beyond 64 bits</b> stop at the largest number"));
 }

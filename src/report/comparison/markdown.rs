@@ -39,9 +39,9 @@ fn strategies(comparison: &Comparison) -> String {
 fn cells(comparison: &Comparison) -> String {
     let keys = several_keys(comparison);
     let mut out = format!(
-        "\n<details><summary>All {} cells</summary>\n\n| strategy | load | before/s | after/s | surviving/s | p99 | verdict |\n\
+        "\n<details><summary>All {}</summary>\n\n| strategy | load | before/s | after/s | surviving/s | p99 | verdict |\n\
          |---|---|--:|--:|--:|--:|---|\n",
-        comparison.cells.len()
+        words::counted(comparison.cells.len(), "cell")
     );
     for cell in &comparison.cells {
         let word = match &cell.why {

@@ -1,6 +1,6 @@
 //! The answer: one sentence made from the data, and how sure it is.
 
-use super::view::{View, fate, interval, keys, name, scope, since_send};
+use super::view::{View, fate, interval, keys, name, scope, since_send, within};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::CellSummary;
@@ -100,7 +100,7 @@ fn worst<'a>(view: &View<'a>, at_threads: usize, at_keys: usize) -> Option<&'a C
 
 fn sure_of(cell: &CellSummary) -> String {
     let rate = &cell.surviving_per_s;
-    let trials = if rate.n == 1 { "1 trial".to_owned() } else { format!("{} trials", rate.n) };
+    let trials = words::counted(rate.n, "trial");
     let range = if rate.n < 2 {
         format!("From {trials}, so without an interval.")
     } else {
@@ -115,13 +115,11 @@ fn sure_of(cell: &CellSummary) -> String {
 
 /// How long updates took in an open loop, by both clocks.
 fn waited(cell: &CellSummary) -> Option<String> {
-    let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
+    let [p50, _, p99, ..] = cell.latency_ns;
     let sent = since_send(cell)?;
     let behind =
         if cell.fell_behind() { format!(" It could not keep up: {}.", words::behind(cell)) } else { String::new() };
-    Some(format!(
-        "Each took {p50} (median; 99 % within {p99}) from the instant intended; from the send: {sent}.{behind}"
-    ))
+    Some(format!("Their times from the instant intended: {}; from the send: {sent}.{behind}", within(p50, p99)))
 }
 
 /// The exact strategies that the intervals cannot tell from the fastest.

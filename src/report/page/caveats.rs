@@ -42,6 +42,11 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     }
     add(&[Rates, Losses, Latency], ended_early(view));
     add(&[Rates], imprecise(view));
+    add(
+        &[Rates, Losses],
+        cells(view, |c| c.capped, |c| (0.0, format!("{} acknowledged or more", words::count(c.acked))))
+            .map(|which| html!("<b>Sums beyond 64 bits</b> stop at the largest number there is, in {}.", which)),
+    );
     add(&[Rates, Losses, Latency], several_transports(view));
     add(&[Rates, Losses, Latency], several_round_trips(view));
     add(&[Rates, Latency], shared_cpus(view));
@@ -107,7 +112,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     );
     add(
         &[Losses],
-        cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {} trials", c.disagreements, c.trials))).map(|which| {
+        cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {}", c.disagreements, words::counted(c.trials, "trial")))).map(|which| {
             html!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {}.", which)
         }),
     );
@@ -119,7 +124,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     );
     add(
         &[Losses],
-        cells(view, |c| c.unknown > 0, |c| (c.unknown as f64, format!("{} updates", words::count(c.unknown)))).map(
+        cells(view, |c| c.unknown > 0, |c| (c.unknown as f64, words::counted(c.unknown as usize, "update"))).map(
             |which| {
                 html!(
                     "<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {}.",
@@ -190,19 +195,20 @@ fn cpus(worth: f64) -> String {
 
 fn ended_early(view: &View) -> Option<Markup> {
     let machine = &view.run.machine;
-    if machine.get("until_outcome").is_some() {
-        // The number of rounds was the most there could be.
+    // With --until the number of rounds was the most there could be; in a bench criterion decides which ids are
+    // measured, and how often.
+    if machine.get("until_outcome").is_some() || machine.get("measured_by") == Some("criterion") {
         return None;
     }
     let rounds: usize = machine.get("rounds")?.parse().ok()?;
     let count = |fact: &str| machine.get(fact).map_or(0, |list| list.split(',').count());
     let strategies = machine.0.iter().filter(|fact| fact.fact.starts_with("strategy.")).count();
     let (wanted, got) = (
-        rounds * count("threads") * count("keys") * strategies,
+        [count("threads"), count("keys"), strategies].into_iter().fold(rounds, usize::saturating_mul),
         view.run.records.iter().filter(|r| r.round > 0).count(),
     );
     (got < wanted).then(|| {
-        html!("<b>The run ended early:</b> {} of {} trials were made, so some figures rest on fewer trials than others and some are missing.", got, wanted)
+        html!("<b>The run ended early:</b> {} of {} made, so some figures rest on fewer trials than others and some are missing.", got, if wanted == 1 { "1 trial was".to_owned() } else { format!("{wanted} trials were") })
     })
 }
 

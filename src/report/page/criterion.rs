@@ -32,7 +32,7 @@ pub(super) fn estimates(estimates: &[Estimate]) -> Table {
 }
 
 fn row(estimate: &Estimate, this_run: Option<f64>) -> Vec<Cell> {
-    let lost = if estimate.acked == 0 { 0.0 } else { estimate.lost as f64 / estimate.acked as f64 * 100.0 };
+    let lost = if estimate.acked == 0 { 0.0 } else { estimate.lost as f64 / estimate.acked as f64 };
     let verdict = estimate.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
     let per_second = estimate.threads as f64 * 1e9 / estimate.mean_ns;
     let time = |ns: f64| words::time(ns.round() as u64);
@@ -46,7 +46,7 @@ fn row(estimate: &Estimate, this_run: Option<f64>) -> Vec<Cell> {
     vec![
         word(&estimate.bench_id, name(&estimate.bench_id)),
         word(&estimate.baseline, &*estimate.baseline),
-        number(lost, if estimate.lost == 0 { "0 %".to_owned() } else { format!("{lost:.1} %") }),
+        number(lost, words::percent(lost)),
         word(&verdict, html!("<span class=\"verdict v-{}\">{}</span>", verdict, verdict)),
         number(per_second, words::rate(per_second)),
         number(estimate.mean_ns, time(estimate.mean_ns)),

@@ -60,7 +60,9 @@ pub(super) fn in_words(view: &View) -> String {
             Some(longer) => format!("trials of about {ms} ms ({longer} ms at {most})"),
             None => format!("trials of about {ms} ms"),
         },
-        (_, Some(updates)) => format!("trials of {updates} updates a {}", view.racer()),
+        (_, Some(updates)) => {
+            format!("trials of {updates} update{} a {}", if updates == "1" { "" } else { "s" }, view.racer())
+        }
         _ => "trials".to_owned(),
     };
     let pace = match words::offered(view.summary) {
@@ -77,7 +79,7 @@ pub(super) fn in_words(view: &View) -> String {
     };
     let distance = words::distance(machine).map_or_else(String::new, |said| format!(" {said}"));
     format!(
-        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} rounds of shuffled order, up to {most}, {pace}.{until}{distance}",
+        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} of shuffled order, up to {most}, {pace}.{until}{distance}",
         get("server"),
         view.transports().join(" and "),
         driven(view),
@@ -85,7 +87,7 @@ pub(super) fn in_words(view: &View) -> String {
         get("kernel"),
         get("arch"),
         view.summary.trials,
-        view.summary.rounds
+        words::counted(view.summary.rounds as usize, "round")
     )
 }
 

@@ -3,11 +3,12 @@
 use super::view::name;
 use crate::record::{Run, Step};
 use crate::report::markup::{Markup, html, num};
+use crate::report::words::counted;
 
 /// The diagram of one strategy's shortest witness.
 pub(super) struct Lanes {
     pub(super) title: Markup,
-    pub(super) threads: usize,
+    pub(super) load: String,
     pub(super) svg: Markup,
     /// The same in words, one sentence a step: its mark, its time, what happened.
     pub(super) steps: Vec<(String, u64, String)>,
@@ -31,7 +32,7 @@ pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
             steps.sort_by_key(|step| step.step);
             Lanes {
                 title: name(&steps[0].strategy),
-                threads: steps[0].threads,
+                load: counted(steps[0].threads, "thread"),
                 svg: svg(&steps),
                 steps: steps.iter().map(|s| (s.mark.clone(), s.at_us, s.note.clone())).collect(),
             }

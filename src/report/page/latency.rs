@@ -1,7 +1,7 @@
 //! Latency: percentiles as lines, and for every strategy the whole distribution.
 //!
-//! A percentile of which fewer than ten updates lie beyond is the luck of those few: it is not drawn, and in tables it
-//! is marked.
+//! A percentile beyond which fewer than ten updates lie is the luck of those few: the summary has none, so that it is not
+//! drawn, and in tables it is marked.
 
 use super::plot::{Dot, Line, Plot};
 use super::scale::Scale;
@@ -13,16 +13,6 @@ use crate::summary::CellSummary;
 /// The percentiles a summary holds, and how a tick names them.
 pub(super) const PERCENTILES: [(f64, &str); 5] =
     [(0.5, "median"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
-
-/// How many updates lie beyond the percentile `q`.
-fn beyond(cell: &CellSummary, q: f64) -> f64 {
-    cell.buckets.iter().map(|(_, count)| *count).sum::<u64>() as f64 * (1.0 - q)
-}
-
-/// Whether a percentile rests on enough updates to be one.
-pub(super) fn is_sound(cell: &CellSummary, q: f64) -> bool {
-    beyond(cell, q) >= 9.99
-}
 
 /// Percentiles over how many updates they cover, one chart for each load, with straight and logarithmic scale.
 pub(super) fn percentiles(view: &View) -> Markup {
@@ -41,7 +31,6 @@ pub(super) fn percentiles(view: &View) -> Markup {
             let dots: Vec<Dot> = PERCENTILES
                 .iter()
                 .enumerate()
-                .filter(|(_, (q, _))| is_sound(cell, *q))
                 .filter_map(|(p, _)| {
                     let spread = cell.latency_spread[p];
                     let interval = (spread.n > 1).then_some((spread.low, spread.high));
@@ -134,12 +123,8 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
     let mut rows = Vec::new();
     for (t, k) in view.loads() {
         for (i, cell, member) in view.at(t, k).filter(|(_, cell, _)| !cell.buckets.is_empty()) {
-            let times = PERCENTILES.iter().enumerate().map(|(p, (q, _))| {
-                let ns = cell.latency_ns[p].unwrap_or(0);
-                let spread = cell.latency_spread[p];
-                if !is_sound(cell, *q) {
-                    return (ns, "too few".to_owned(), String::new());
-                }
+            let times = cell.latency_ns.iter().zip(cell.latency_spread).map(|(&ns, spread)| {
+                let Some(ns) = ns else { return (0, "too few".to_owned(), String::new()) };
                 let range = format!("trials {} to {}", words::time(spread.low as u64), words::time(spread.high as u64));
                 (ns, words::time(ns), if spread.n > 1 { range } else { String::new() })
             });
@@ -165,7 +150,8 @@ const STEPS: usize = 96;
 fn distribution(cell: &CellSummary, scale: &Scale) -> Markup {
     let mut counts = [0_u64; STEPS];
     for &(up_to, count) in &cell.buckets {
-        counts[((scale.part(up_to as f64) * STEPS as f64) as usize).min(STEPS - 1)] += count;
+        let step = &mut counts[((scale.part(up_to as f64) * STEPS as f64) as usize).min(STEPS - 1)];
+        *step = step.saturating_add(count);
     }
     let most = counts.iter().copied().max().unwrap_or(1).max(1) as f64;
     // Square roots, or a tail of one in a thousand could not be seen.
@@ -187,8 +173,7 @@ fn distribution(cell: &CellSummary, scale: &Scale) -> Markup {
     }
     path += &format!("h{run}V26Z");
     let mark = |p: usize, class: &str| {
-        let at = cell.latency_ns[p].filter(|_| is_sound(cell, PERCENTILES[p].0));
-        at.map_or_else(Markup::default, |ns| {
+        cell.latency_ns[p].map_or_else(Markup::default, |ns| {
             html!("<path class=\"{}\" d=\"M{} 2v28\"/>", class, num(scale.part(ns as f64) * STEPS as f64))
         })
     };

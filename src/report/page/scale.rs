@@ -15,15 +15,19 @@ pub(super) struct Scale {
 impl Scale {
     /// From zero to a round figure above `highest`.
     pub(super) fn linear(highest: f64, name: &dyn Fn(f64) -> String) -> Self {
-        let step = round_step(highest.max(f64::MIN_POSITIVE) / 5.0);
+        let highest = if highest.is_finite() { highest.clamp(0.0, 1e300) } else { 1.0 };
+        let step = round_step(highest.max(1e-300) / 5.0);
         let steps = (highest / step).ceil().max(1.0) as u32;
         let ticks = (0..=steps).map(|i| f64::from(i) * step).map(|at| (at, name(at))).collect();
         Self { log: false, low: 0.0, high: f64::from(steps) * step, ticks }
     }
 
-    /// From a power of ten at or below `lowest` to one at or above `highest`; both above zero.
+    /// From a power of ten at or below `lowest` to one at or above `highest`, over so many decades at most.
     pub(super) fn log(lowest: f64, highest: f64, name: &dyn Fn(f64) -> String) -> Self {
-        let (from, to) = (lowest.log10().floor() as i32, highest.log10().ceil() as i32);
+        let power = |value: f64| if value > 0.0 && value.is_finite() { value.log10() } else { 0.0 };
+        let to = power(highest).ceil() as i32;
+        // A file may say that something took no time at all: a scale without a lowest figure has no end of ticks.
+        let from = (power(lowest).floor() as i32).clamp(to - DECADES, to);
         let to = to.max(from + 1);
         // Within two decades the powers of ten alone would leave the reader guessing.
         let between: &[f64] = if to - from <= 2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -55,6 +59,9 @@ impl Scale {
         part.clamp(0.0, 1.0)
     }
 }
+
+/// The most that a logarithmic scale spans: a nanosecond beside a century.
+const DECADES: i32 = 20;
 
 /// 1, 2 or 5 times a power of ten, at or above `least`.
 fn round_step(least: f64) -> f64 {
@@ -98,6 +105,16 @@ mod tests {
         assert_eq!(scale.ticks.last().map(|t| t.1.as_str()), Some("100k"));
         assert!((scale.part(1_000.0) - 1.0 / 3.0).abs() < 1e-9);
         assert_eq!(scale.part(0.0), 0.0, "what was never seen lies at the bottom");
+    }
+
+    #[test]
+    fn no_figure_makes_a_scale_without_end() {
+        for (low, high) in [(0.0, 1e9), (f64::MIN_POSITIVE, f64::MAX), (-1.0, f64::INFINITY), (f64::NAN, 0.0)] {
+            let log = Scale::log(low, high, &rate_tick);
+            assert!((2..=64).contains(&log.ticks.len()), "{low} to {high}: {} ticks", log.ticks.len());
+            assert!((0.0..=1.0).contains(&log.part(1.0)));
+            assert!(Scale::linear(high, &rate_tick).ticks.len() < 64);
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The full table, and the one of tries, fairness and cost.
 
-use super::latency::{PERCENTILES, is_sound};
 use super::view::{View, interval, is_broken, name, scope, since_send};
 use crate::report::markup::{Markup, html};
 use crate::report::words;
@@ -146,10 +145,10 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
     for count in [cell.doubled, cell.refused, cell.unknown] {
         cells.push(number(count as f64, words::count(count)));
     }
-    for (p, (q, _)) in PERCENTILES.iter().enumerate() {
-        cells.push(match cell.latency_ns[p] {
-            Some(ns) if is_sound(cell, *q) => number(ns as f64, words::time(ns)),
-            Some(_) => word("", Markup::ours("<small>too few</small>")),
+    for percentile in cell.latency_ns {
+        cells.push(match percentile {
+            Some(ns) => number(ns as f64, words::time(ns)),
+            None if !cell.buckets.is_empty() => word("", Markup::ours("<small>too few</small>")),
             None => word("", ""),
         });
     }

@@ -1,6 +1,6 @@
 //! What every part of the page looks at: the summary, the run, who is drawn how, and which load is selected at first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::cast::{Member, cast};
 use crate::condition::Transport;
@@ -20,17 +20,23 @@ pub(super) struct View<'a> {
     pub(super) threads: Vec<usize>,
     /// Key counts measured.
     pub(super) keys: Vec<usize>,
+    /// Where each strategy's judged cells are in the summary.
+    places: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(summary: &'a Summary, run: &'a Run) -> Self {
-        Self { summary, run, cast: cast(summary, run), threads: summary.threads(), keys: summary.keys() }
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, cell) in summary.cells.iter().enumerate().filter(|(_, cell)| cell.trials > 0) {
+            places.entry(&cell.label).or_default().push(i);
+        }
+        Self { summary, run, cast: cast(summary, run), threads: summary.threads(), keys: summary.keys(), places }
     }
 
     /// The cells of a strategy that were judged, by threads, each with its index in the summary.
     pub(super) fn curve<'b>(&'b self, name: &'b str, keys: usize) -> impl Iterator<Item = (usize, &'a CellSummary)> {
-        let cells = self.summary.cells.iter().enumerate();
-        cells.filter(move |(_, cell)| cell.label == name && cell.condition.keys == keys && cell.trials > 0)
+        let places = self.places.get(name).into_iter().flatten();
+        places.map(|&i| (i, &self.summary.cells[i])).filter(move |(_, cell)| cell.condition.keys == keys)
     }
 
     /// The judged cells at one load, each with its index and its member of the cast.
@@ -102,7 +108,7 @@ pub(super) fn name(name: &str) -> Markup {
 
 /// `1 key`, `16 keys`.
 pub(super) fn keys(count: usize) -> String {
-    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+    words::counted(count, "key")
 }
 
 /// `891 [850 to 920]`: a median and the interval around it.
@@ -115,8 +121,17 @@ pub(super) fn interval(spread: &Spread) -> String {
 
 /// The latency from the send, where another is the one that counts: `median 40 µs, 99 % within 95 µs`.
 pub(super) fn since_send(cell: &CellSummary) -> Option<String> {
-    let [p50, _, p99, ..] = cell.service_ns?.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
-    Some(format!("median {p50}, 99 % within {p99}"))
+    let [p50, _, p99, ..] = cell.service_ns?;
+    Some(within(p50, p99))
+}
+
+/// `median 40 µs, 99 % within 95 µs`, or what of it there are updates enough to tell.
+pub(super) fn within(p50: Option<u64>, p99: Option<u64>) -> String {
+    match (p50, p99) {
+        (Some(p50), Some(p99)) => format!("median {}, 99 % within {}", words::time(p50), words::time(p99)),
+        (Some(p50), None) => format!("median {}, too few updates to tell more", words::time(p50)),
+        (None, _) => "too few updates to tell".to_owned(),
+    }
 }
 
 /// Whether a cell shows a broken promise.
@@ -147,9 +162,9 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
         load += &format!(", driven by {}", cell.condition.driver);
     }
     let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
-    let [p50, _, p99, ..] = cell.latency_ns.map(|ns| ns.map_or_else(|| "?".to_owned(), words::time));
+    let [p50, _, p99, ..] = cell.latency_ns;
     let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
-    let mut time = format!("median {p50}, 99 % within {p99}");
+    let mut time = within(p50, p99);
     if let Some(sent) = since_send(cell) {
         time += &format!(" from the instant intended; from the send {sent}");
     }
@@ -164,6 +179,6 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
         rate(&cell.surviving_per_s),
         words::bound(cell),
         time,
-        format!("{verdict}, {} trials", cell.trials),
+        format!("{verdict}, {}", words::counted(cell.trials, "trial")),
     ]
 }

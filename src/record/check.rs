@@ -1,0 +1,147 @@
+//! What a row, and a folder of rows, may say: files are edited, cut and copied together, and what reads them must end.
+
+use std::collections::HashSet;
+
+use serde::de::DeserializeOwned;
+
+use crate::condition::Condition;
+use crate::record::{Bucket, Estimate, Fact, Fault, Record, Run, Step};
+use crate::update::Event;
+use crate::workload::MAX_CLIENTS;
+
+/// A row of a file, whose figures must be ones that a run can have.
+pub trait Row: DeserializeOwned {
+    /// Which figure is not, if any, as a sentence without a full stop.
+    fn flaw(&self) -> Option<String>;
+}
+
+/// `threads 0: from 1 to 20000`, unless it is.
+fn outside(name: &str, number: usize, most: usize) -> Option<String> {
+    (!(1..=most).contains(&number)).then(|| format!("{name} {number}: from 1 to {most}"))
+}
+
+fn no_load(threads: usize, keys: usize) -> Option<String> {
+    outside("threads", threads, MAX_CLIENTS).or_else(|| outside("keys", keys, Event::MAX_KEYS))
+}
+
+impl Row for Record {
+    fn flaw(&self) -> Option<String> {
+        let parts = [("overlap", self.overlap), ("slowest_share", self.slowest_share), ("jain", self.jain)];
+        // A mean of rates may round to a little over one.
+        let is_part = |part: f64| (0.0..=1.0 + 1e-6).contains(&part);
+        let wrong = parts.into_iter().find_map(|(name, part)| Some((name, part.filter(|&part| !is_part(part))?)));
+        no_load(self.condition.threads, self.condition.keys)
+            .or_else(|| wrong.map(|(name, part)| format!("{name} {part}: from 0 to 1")))
+    }
+}
+
+impl Row for Bucket {
+    fn flaw(&self) -> Option<String> {
+        no_load(self.threads, self.keys)
+    }
+}
+
+impl Row for Step {
+    fn flaw(&self) -> Option<String> {
+        outside("threads", self.threads, MAX_CLIENTS)
+    }
+}
+
+impl Row for Fact {
+    fn flaw(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Row for Fault {
+    fn flaw(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Row for Estimate {
+    fn flaw(&self) -> Option<String> {
+        let times = [
+            ("mean_ns", self.mean_ns),
+            ("mean_low_ns", self.mean_low_ns),
+            ("mean_high_ns", self.mean_high_ns),
+            ("median_ns", self.median_ns),
+        ];
+        let wrong = times.into_iter().find(|(_, ns)| !(0.0..=LONGEST_NS).contains(ns));
+        outside("threads", self.threads, MAX_CLIENTS)
+            .or_else(|| wrong.map(|(name, ns)| format!("{name} {ns}: from 0 to {LONGEST_NS:e}")))
+            .or_else(|| {
+                let is_level = (0.0..=1.0).contains(&self.confidence);
+                (!is_level).then(|| format!("confidence {}: from 0 to 1", self.confidence))
+            })
+    }
+}
+
+/// Thirty years: no benchmark's iteration takes as long.
+const LONGEST_NS: f64 = 1e18;
+
+/// The most strategies, each under its own conditions, that one page can show.
+const MOST_STRATEGIES: usize = 500;
+/// The most loads: thread counts times key counts.
+const MOST_LOADS: usize = 400;
+/// The most cells, bench ids, or steps of witnesses.
+const MOST_CELLS: usize = 10_000;
+
+/// What there is more of in a run than a page can show: its charts hold every strategy at every load.
+pub(super) fn excess(run: &Run) -> Option<String> {
+    let count = |what: &str, n: usize, most: usize| (n > most).then(|| format!("has {n} {what}, of at most {most}"));
+    let cells: HashSet<&Condition> = run.records.iter().map(|record| &record.condition).collect();
+    let strategies: HashSet<Condition> =
+        cells.iter().map(|&condition| Condition { threads: 1, keys: 1, ..condition.clone() }).collect();
+    let (threads, keys): (HashSet<usize>, HashSet<usize>) = cells.iter().map(|c| (c.threads, c.keys)).unzip();
+    count("strategies", strategies.len(), MOST_STRATEGIES)
+        .or_else(|| count("thread counts times key counts", threads.len() * keys.len(), MOST_LOADS))
+        .or_else(|| count("cells", cells.len(), MOST_CELLS))
+        .or_else(|| count("estimates", run.estimates.len(), MOST_CELLS))
+        .or_else(|| count("steps of witnesses", run.witness.len(), MOST_CELLS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Folder, Machine};
+    use crate::verdict::Promise;
+
+    /// What reading says of a folder with these rows.
+    fn said_of(records: &[Record]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = Folder::create(&dir.path().join("run"), &Machine::default()).unwrap();
+        records.iter().for_each(|record| folder.append(record, &[]).unwrap());
+        Run::read(folder.path()).map_or_else(|error| error.to_string(), |run| format!("{} rows", run.records.len()))
+    }
+
+    fn row(strategy: &str, threads: usize, keys: usize) -> Record {
+        Record::blank(Condition::of(strategy, threads, keys), Promise::Lossy)
+    }
+
+    #[test]
+    fn figures_that_no_run_can_have_are_refused_with_their_line() {
+        let fine = row("get-set", 4, 1);
+        let most = Record { acked: Some(u64::MAX), jain: Some(1.0), ..row("get-set", 20_000, 16_384) };
+        assert_eq!(said_of(&[fine.clone(), most]), "2 rows");
+        for (wrong, said) in [
+            (row("get-set", 4, usize::MAX), "line 3: keys 18446744073709551615: from 1 to 16384"),
+            (row("get-set", 0, 1), "line 3: threads 0: from 1 to 20000"),
+            (Record { overlap: Some(f64::NAN), ..fine.clone() }, "line 3: overlap NaN: from 0 to 1"),
+            (Record { jain: Some(-0.5), ..fine.clone() }, "line 3: jain -0.5: from 0 to 1"),
+        ] {
+            let found = said_of(&[fine.clone(), wrong]);
+            assert!(found.contains("trials.csv") && found.ends_with(said), "{found}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_page_can_show_is_refused() {
+        let many: Vec<Record> = (0..20_000).map(|i| row(&format!("s{i}"), 4, 1)).collect();
+        let said = said_of(&many);
+        assert!(said.ends_with("has 20000 strategies, of at most 500: split it into several folders"), "{said}");
+        let loads: Vec<Record> = (1..=21).map(|i| row("incr", i, i)).collect();
+        let said = said_of(&loads);
+        assert!(said.contains("has 441 thread counts times key counts, of at most 400"), "{said}");
+    }
+}
