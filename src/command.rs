@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 mod args;
+mod clean;
 mod compare;
 mod judge;
 mod live;
@@ -86,6 +87,7 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Predict { threads, keys }) => show::predict(threads, usize::from(*keys)).map(done),
         Some(Command::Check { file, initial, last }) => judge::check(file, *initial, *last),
         Some(Command::Demo { threads, updates }) => judge::demo(cli, usize::from(*threads), *updates),
+        Some(Command::Clean) => clean::clean(cli).map(done),
         Some(Command::Completions { shell }) => shell::completions(*shell).map(done),
         Some(Command::Man) => shell::man().map(done),
         Some(Command::SecondProcess) => {

@@ -6,26 +6,32 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redis::{Cmd, Connection};
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::Server;
+use crate::server::{Lease, Server};
 use crate::strategy::get_then_set;
+use crate::update::Update;
 
-/// What one phase added, and what it should have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of one phase's updates.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Phase {
-    /// Updates asked, every one acknowledged.
+    /// Updates asked.
     pub asked: i64,
+    /// Updates acknowledged: the others were refused, and changed nothing.
+    pub acked: i64,
     /// What the counter gained.
     pub gained: i64,
+    /// Why the first of the refused ones was.
+    pub refusal: Option<String>,
 }
 
 impl Phase {
     /// Acknowledged updates missing from the counter.
     pub fn lost(&self) -> i64 {
-        self.asked - self.gained
+        self.acked - self.gained
     }
 }
 
@@ -36,19 +42,33 @@ impl Phase {
 pub fn demo(server: &Server, threads: usize, updates: u64, out: &mut (impl Write + Send)) -> Result<[Phase; 2]> {
     let key = format!("{}count", server.prefix());
     let mut db = server.connect()?;
+    let lease = Lease::of(server);
+    lease.renew(&mut db, SLOWEST.saturating_mul(u32::try_from(threads as u64 * updates).unwrap_or(u32::MAX)));
     let key_names = [key.clone()];
     server.remove(&mut db, &key_names)?;
     let phases = both(server, &mut db, &key, threads, updates, &Mutex::new(out));
-    server.remove(&mut db, &key_names)?;
-    let phases = phases.map_err(|e| Error::server(format!("demo on {}: {e}", server.address())))?;
+    let phases = phases.map_err(|e| Error::server(format!("demo on {}: {e}", server.address())));
+    let removed = server.remove(&mut db, &key_names);
+    lease.end(&mut db);
+    let phases = phases?;
+    removed?;
     writeln!(out, "Racing, {}", said(&phases[0]))
         .and_then(|()| writeln!(out, "Behind the mutex, {}", said(&phases[1])))
         .map_err(|e| Error::broken(format!("cannot print: {e}")))?;
     Ok(phases)
 }
 
+/// What an update may take and the key still be ours.
+const SLOWEST: Duration = Duration::from_millis(1);
+
 fn said(phase: &Phase) -> String {
-    format!("{} of {} updates were lost.", phase.lost(), phase.asked)
+    let refused = phase.asked - phase.acked;
+    let lost = format!("{} of {} updates were lost", phase.lost(), phase.acked);
+    match &phase.refusal {
+        None => format!("{lost}."),
+        Some(why) if phase.acked == 0 => format!("all {refused} updates were refused: {why}"),
+        Some(why) => format!("{lost}, and {refused} were refused: {why}"),
+    }
 }
 
 type Out<'a, W> = Mutex<&'a mut W>;
@@ -64,34 +84,46 @@ fn both<W: Write + Send>(
     say(out, "Running code producing race condition")?;
     let start = read(db, key)?;
     let connections = (0..threads).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
-    all(connections, |mut connection| update_redis(&mut connection, key, updates, out))?;
+    let racing = all(connections, |mut connection| update_redis(&mut connection, key, updates, out))?;
     let middle = read(db, key)?;
     say(out, "\nRunning code avoiding race condition")?;
     let shared = Arc::new(Mutex::new(server.connect()?));
-    all(vec![shared; threads], |connection| {
+    let behind = all(vec![shared; threads], |connection| {
         let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         update_redis(&mut connection, key, updates, out)
     })?;
     let end = read(db, key)?;
     let asked = threads as i64 * updates as i64;
-    Ok([Phase { asked, gained: middle - start }, Phase { asked, gained: end - middle }])
+    let phase = |(acked, refusal), gained| Phase { asked, acked, gained, refusal };
+    Ok([phase(racing, middle - start), phase(behind, end - middle)])
 }
 
-/// Runs `each` on a thread of its own for every item, and gives the first error.
-fn all<T: Send>(items: Vec<T>, each: impl Fn(T) -> Result<(), BoxError> + Sync) -> Result<(), BoxError> {
+/// Updates acknowledged, and why the first of the others was refused.
+type Told = (i64, Option<String>);
+
+/// Runs `each` on a thread of its own for every item, and gives what they were told together, or the first error.
+fn all<T: Send>(items: Vec<T>, each: impl Fn(T) -> Result<Told, BoxError> + Sync) -> Result<Told, BoxError> {
     std::thread::scope(|scope| {
         let each = &each;
         let running: Vec<_> = items.into_iter().map(|item| scope.spawn(move || each(item))).collect();
-        running.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
+        running.into_iter().try_fold((0, None), |(acked, refusal), thread| {
+            let (more, other) = thread.join().map_err(|_| "a thread panicked")??;
+            Ok((acked + more, refusal.or(other)))
+        })
     })
 }
 
-fn update_redis<W: Write>(db: &mut Connection, key: &str, updates: u64, out: &Out<'_, W>) -> Result<(), BoxError> {
+fn update_redis<W: Write>(db: &mut Connection, key: &str, updates: u64, out: &Out<'_, W>) -> Result<Told, BoxError> {
     say(out, &format!("Before: {}", read(db, key)?))?;
+    let (mut acked, mut refusal) = (0, None);
     for _ in 0..updates {
-        let _value_told = get_then_set(db, key)?;
+        match get_then_set(db, key)? {
+            Update::Applied { .. } => acked += 1,
+            Update::Refused { reason, .. } => refusal = refusal.or(Some(reason)),
+        }
     }
-    say(out, &format!("After: {}", read(db, key)?))
+    say(out, &format!("After: {}", read(db, key)?))?;
+    Ok((acked, refusal))
 }
 
 fn read(db: &mut Connection, key: &str) -> Result<i64, BoxError> {

@@ -89,7 +89,9 @@ pub fn explain_within(
             break Err(Error::interrupted());
         }
     };
-    crew.close().and(witness)
+    // What was found is worth more than what could not be removed.
+    let closed = crew.close();
+    witness.and_then(|witness| closed.map(|()| witness))
 }
 
 /// One race under MONITOR, and its witness if it lost an update.
@@ -109,7 +111,7 @@ fn watched(
         return Ok(None);
     }
     let acts = replay::replay(&seen, server.prefix(), threads);
-    let steps = shortest::shortest(&acts, ledger, &trial.spent);
+    let steps = shortest::shortest(&acts, ledger, trial.spent.map_or(0, |spent| spent.rejected));
     Ok(Some(Witness {
         steps: shortest::rows(strategy.info().name, threads, &steps),
         acked: ledger.acked,

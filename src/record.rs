@@ -114,6 +114,9 @@ pub struct Record {
     pub note: Option<String>,
     /// The first error or refusal in the trial.
     pub error: Option<String>,
+    /// How long after the race the counters could be read, in milliseconds: a server that crashed or failed over is waited for.
+    #[serde(default)]
+    pub read_back_ms: Option<u64>,
 }
 
 impl Record {
@@ -157,6 +160,7 @@ impl Record {
             verdict: None,
             note: None,
             error: None,
+            read_back_ms: None,
         }
     }
 

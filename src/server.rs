@@ -3,21 +3,27 @@
 //! Nothing else in the crate knows an address or a password. Only keys under [`Server::prefix`] are ever written, and
 //! never a command that would touch others.
 
+mod clean;
 pub mod compose;
 mod counts;
 mod distance;
 mod facts;
+mod lease;
 mod on_path;
 mod private;
+mod refusal;
 mod resolve;
+mod settings;
 mod socket;
+mod url;
 mod wheel;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use crate::condition::Transport;
 use crate::error::{Error, Result};
@@ -25,15 +31,24 @@ use crate::secret;
 use crate::server::compose::Compose;
 
 pub use crate::placement::{CpuSet, Placement};
+pub use clean::Cleaned;
 pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
 pub use facts::ServerFacts;
+pub(crate) use lease::Lease;
 pub use private::Private;
 pub use resolve::Wanted;
+pub(crate) use settings::Changed;
 pub(crate) use socket::{Socket, after, allow_files};
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two tries to reach a server that does not answer.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What all keys of all runs begin with.
+const OURS: &str = "lost-updates:";
 
 /// A server that answered, and the random prefix all our keys on it share.
 #[derive(Clone)]
@@ -50,6 +65,8 @@ pub struct Server {
     distance: Option<Distance>,
     reach: Option<Arc<distance::Reach>>,
     racers: Option<Box<Server>>,
+    /// How many [leases](Lease) are held.
+    leases: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -102,7 +119,7 @@ impl Server {
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_tcp_settings(tcp);
         let client = Client::open(info).map_err(|e| Error::server(e.to_string()))?;
-        let prefix = format!("lost-updates:{:016x}:", fastrand::u64(..));
+        let prefix = format!("{OURS}{:016x}:", fastrand::u64(..));
         let may_configure = private.is_some();
         let server = Self {
             client,
@@ -116,6 +133,7 @@ impl Server {
             distance: None,
             reach: None,
             racers: None,
+            leases: Arc::default(),
         };
         let mut connection = server.connect()?;
         redis::cmd("PING").exec(&mut connection).map_err(|e| server.refuses(&e))?;
@@ -127,13 +145,53 @@ impl Server {
     /// # Errors
     /// Nothing answers there, or it refuses us.
     pub fn connect(&self) -> Result<Connection> {
-        let connection =
-            self.client.get_connection_with_timeout(Duration::from_secs(3)).map_err(|e| self.refuses(&e))?;
-        connection
-            .set_read_timeout(Some(RESPONSE_TIMEOUT))
-            .and_then(|()| connection.set_write_timeout(Some(RESPONSE_TIMEOUT)))
-            .map_err(|e| self.refuses(&e))?;
+        self.dial().map_err(|e| self.shuts_out(&e))
+    }
+
+    fn dial(&self) -> RedisResult<Connection> {
+        let connection = self.client.get_connection_with_timeout(Duration::from_secs(3))?;
+        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
         Ok(connection)
+    }
+
+    /// A new connection, waited for if need be: a server that crashes or fails over comes back.
+    ///
+    /// # Errors
+    /// It does not within `patience`, or `stop` was raised.
+    pub(crate) fn reach(&self, patience: Duration, stop: &AtomicBool) -> Result<Connection> {
+        self.patiently(patience, stop, |db| redis::cmd("PING").exec(db)).map(|(db, ())| db)
+    }
+
+    /// Asks over a new connection, again and again for as long as waiting may help.
+    ///
+    /// # Errors
+    /// It does not answer within `patience`, or refuses; or `stop` was raised.
+    pub(crate) fn patiently<T>(
+        &self,
+        patience: Duration,
+        stop: &AtomicBool,
+        mut ask: impl FnMut(&mut Connection) -> RedisResult<T>,
+    ) -> Result<(Connection, T)> {
+        let since = Instant::now();
+        loop {
+            let error = match self.dial().and_then(|mut db| ask(&mut db).map(|answer| (db, answer))) {
+                Ok(answered) => return Ok(answered),
+                Err(error) => error,
+            };
+            if !refusal::may_pass(&error) {
+                return Err(self.refuses(&error));
+            }
+            if since.elapsed() >= patience {
+                let waited = since.elapsed().as_secs();
+                let after = if waited > 0 { format!(", after {waited} s") } else { String::new() };
+                return Err(Error::server(format!("{}{after}", self.shuts_out(&error))));
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted());
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// The redis crate's client, for strategies that make connections in a way of their own.
@@ -199,7 +257,7 @@ impl Server {
     /// Where it is: host and port or path, and the database; never a password.
     pub fn address(&self) -> String {
         let info = self.client.get_connection_info();
-        let place = info.addr().to_string();
+        let place = url::shown(info.addr());
         match info.redis_settings().db() {
             0 => secret::shown(&place).to_owned(),
             db => format!("{}/{db}", secret::shown(&place)),
@@ -209,39 +267,12 @@ impl Server {
     /// The server as a URL for another process, password included. It is never to be printed, and never to stand among the
     /// arguments or in the environment of a process: hand it over on a pipe.
     pub fn secret_url(&self) -> String {
-        let info = self.client.get_connection_info();
-        let settings = info.redis_settings();
-        let encode = |text: &str| {
-            let plain = |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
-            text.bytes().map(plain).collect::<String>()
-        };
-        match info.addr() {
-            ConnectionAddr::Unix(path) => {
-                let mut query = format!("db={}", settings.db());
-                for (name, value) in [("user", settings.username()), ("pass", settings.password())] {
-                    if let Some(value) = value {
-                        query += &format!("&{name}={}", encode(value));
-                    }
-                }
-                format!("unix://{}?{query}", path.display())
-            }
-            addr => {
-                let user = settings.username().map(encode).unwrap_or_default();
-                let login = settings.password().map(|p| format!("{user}:{}@", encode(p))).unwrap_or_default();
-                format!("redis://{login}{addr}/{}", settings.db())
-            }
-        }
+        url::of(self.client.get_connection_info())
     }
 
     /// What it said, without our password.
     fn hushed(&self, text: &str) -> String {
         secret::hushed(text, self.client.get_connection_info().redis_settings().password())
-    }
-
-    /// One clear line for an error of this server.
-    pub(crate) fn refuses(&self, error: &redis::RedisError) -> Error {
-        let hint = if error.is_io_error() { " (is a server running there?)" } else { "" };
-        Error::server(format!("server {}: {}{hint}", self.address(), self.hushed(&error.to_string())))
     }
 
     /// Removes keys of ours; a name with a `*` stands for every key it matches under our prefix.
@@ -251,13 +282,22 @@ impl Server {
     pub fn remove(&self, db: &mut Connection, names: &[String]) -> Result<()> {
         let (patterns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
         for chunk in plain.chunks(1_000) {
-            redis::cmd("DEL").arg(chunk).exec(db).map_err(|e| self.refuses(&e))?;
+            redis::cmd("DEL").arg(chunk).exec(db).map_err(|e| self.keeps_ours(&e))?;
         }
         for pattern in patterns {
             assert!(pattern.starts_with(&self.prefix), "only keys of ours are removed");
             self.sweep(db, pattern)?;
         }
         Ok(())
+    }
+
+    /// Keys could not be removed: where they are, and what removes them.
+    fn keeps_ours(&self, error: &redis::RedisError) -> Error {
+        let prefix = self.prefix();
+        Error::server(format!(
+            "{}; keys {prefix}* may be left there, and `report clean --redis-url URL` removes them",
+            self.refuses(error)
+        ))
     }
 
     fn sweep(&self, db: &mut Connection, pattern: &str) -> Result<()> {
@@ -270,9 +310,9 @@ impl Server {
                 .arg("COUNT")
                 .arg(1_000)
                 .query(db)
-                .map_err(|e| self.refuses(&e))?;
+                .map_err(|e| self.keeps_ours(&e))?;
             if !keys.is_empty() {
-                redis::cmd("DEL").arg(keys).exec(db).map_err(|e| self.refuses(&e))?;
+                redis::cmd("DEL").arg(keys).exec(db).map_err(|e| self.keeps_ours(&e))?;
             }
             if next == 0 {
                 return Ok(());

@@ -8,6 +8,8 @@ mod catalogue;
 mod info;
 mod toolkit;
 
+use std::time::Duration;
+
 use redis::{Cmd, Connection, RedisResult};
 
 use crate::client_machine::ClientMachine;
@@ -77,6 +79,11 @@ pub trait Strategy: Sync {
     /// The server's; a value that is not an integer is an error, never a zero.
     fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
         Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
+    }
+
+    /// How long after a race the server may still be at work on it; waited for before the counters are read or reset.
+    fn settles_in(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Other keys it makes for the counter at `key`, removed with it; a `*` stands for any ending.

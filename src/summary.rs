@@ -3,6 +3,7 @@
 //! Everything here is derived from a [`Run`] as it was read; nothing is measured, and no clock is asked.
 
 mod limit;
+mod outcome;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::workload::Driver;
 
 use limit::Cpus;
 pub use limit::Limit;
+pub use outcome::{Cause, Outcome, What};
 
 /// All trials of one condition.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,6 +117,10 @@ pub struct Summary {
     pub trials: usize,
     /// Trials in which an exact strategy broke its promise.
     pub broken: Vec<BrokenPromise>,
+    /// What keeps the run from showing that every exact strategy kept its promise.
+    pub causes: Vec<Cause>,
+    /// What that amounts to.
+    pub outcome: Outcome,
 }
 
 /// A trial in which an exact strategy lost or doubled an update.
@@ -154,7 +160,10 @@ impl Summary {
             })
             .collect();
         let broken = run.records.iter().filter(|record| record.is_broken_promise());
+        let causes = outcome::causes(&run.records);
         Self {
+            outcome: outcome::outcome(&causes),
+            causes,
             rounds: run.records.iter().map(|record| record.round).max().unwrap_or(0),
             trials: cells.iter().map(|cell| cell.trials).sum(),
             broken: broken

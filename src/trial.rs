@@ -1,15 +1,17 @@
 //! One measured race from opening to verdict: [`Crew`] and its [`Trial`]s, and [`measure`], which walks a whole plan.
 //!
 //! A crew is the open clients, what drives them (a thread each, an event loop, an async runtime), and counters under a random prefix of
-//! its own. A trial resets the counters, races, reads them back over a separate connection, and judges. Criterion and
-//! the report command share it.
+//! its own. A trial resets the counters, races, reads them back over a new connection, and judges. A server that crashed,
+//! was started anew or failed over during the race is waited for, so that what it lost is judged and not only the race
+//! dropped. Criterion and the report command share it.
 
 mod clients;
 mod latency;
+mod memory;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Connection;
 
@@ -20,7 +22,7 @@ use crate::pace::Timetable;
 use crate::plain::one_line;
 use crate::race::{Heat, Lane, Limits, Work};
 use crate::record::{Bucket, Clock, Record};
-use crate::server::{Counts, Server, Spent};
+use crate::server::{Counts, Lease, Server, Spent, allow_files};
 use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
@@ -46,6 +48,12 @@ const MOST: u64 = 10_000_000;
 /// Updates by every client that warm its connection.
 const FEW: u64 = 10;
 
+/// How long a server is waited for that does not answer after a race: about what a failover or a restart takes.
+pub const READ_BACK: Duration = Duration::from_secs(30);
+
+/// How long it is waited for to remove what is ours.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
 /// A strategy's clients, opened and ready to race.
 pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
@@ -55,6 +63,7 @@ pub struct Crew<'a> {
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
     db: Connection,
+    lease: Lease,
     stop: &'a AtomicBool,
 }
 
@@ -69,8 +78,10 @@ pub struct Trial {
     pub verdict: Verdict,
     /// What the counters gained, one by one.
     pub found: Vec<i64>,
-    /// What the server spent.
-    pub spent: Spent,
+    /// How long after the race the server could be asked for them.
+    pub waited: Duration,
+    /// What the server spent; `None` if it was started anew meanwhile, and counts from zero again.
+    pub spent: Option<Spent>,
     /// Updates by the server's own count, where a command tells.
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
@@ -89,12 +100,17 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
+        let mut db = server.reach(READ_BACK, stop)?;
+        let lease = Lease::of(server);
+        // Before anything of ours is on the server.
+        lease.renew(&mut db, Duration::ZERO);
         let clients = Clients::open(server.for_racers(), strategy, &workload)?;
         let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
         Ok(Self {
             keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
             sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed).into()).collect(),
-            db: server.connect()?,
+            db,
+            lease,
             strategy,
             server,
             workload,
@@ -129,16 +145,16 @@ impl<'a> Crew<'a> {
         timetable: Option<&Timetable>,
         deadline: Duration,
     ) -> Result<Trial> {
-        for key in &*self.keys {
-            self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
-        }
-        let before = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
+        let refuses = |e: redis::RedisError| self.server.refuses(&e);
+        memory::check((0..self.workload.threads).map(|client| updates(client).min(room)).sum(), self.workload.keys)?;
+        self.reset(deadline)?;
+        let before = Counts::read(&mut self.db).map_err(refuses)?;
         let heat = self.race(updates, room, timetable, deadline)?;
-        let after = Counts::read(&mut self.db).map_err(|e| self.server.refuses(&e))?;
-        let mut found = Vec::with_capacity(self.keys.len());
-        for key in &*self.keys {
-            found.push(self.strategy.found(&mut self.db, key).map_err(|e| self.server.refuses(&e))?);
-        }
+        let ended = Instant::now();
+        std::thread::sleep(self.strategy.settles_in());
+        let (after, found) = self.read_back()?;
+        let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
+        let spent = after.since(&before);
         let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
         let judgement = history::check(&lanes, &found);
         let counted_by = self.strategy.info().counted_by;
@@ -146,11 +162,46 @@ impl<'a> Crew<'a> {
             verdict: judge(&judgement.ledger),
             judgement,
             found,
-            spent: after.since(&before),
-            applied: (!counted_by.is_empty()).then(|| after.succeeded(&before, counted_by)),
+            waited,
+            spent,
+            applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
             heat,
             timetable: timetable.copied(),
         })
+    }
+
+    /// Puts the counters to their start, and makes sure that they are left alone until a race's deadline.
+    fn reset(&mut self, deadline: Duration) -> Result<()> {
+        std::thread::sleep(self.strategy.settles_in());
+        // The connection may have been idle for too long for the server's taste, or the server has been started anew.
+        if redis::cmd("PING").exec(&mut self.db).is_err() {
+            self.db = self.server.reach(READ_BACK, self.stop)?;
+        }
+        self.lease.renew(&mut self.db, deadline);
+        for key in &*self.keys {
+            self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
+        }
+        Ok(())
+    }
+
+    /// What the server counted and what the counters gained, over a new connection: whatever ended the clients' ones may have
+    /// ended ours.
+    fn read_back(&mut self) -> Result<(Counts, Vec<i64>)> {
+        let (strategy, keys) = (self.strategy, &self.keys);
+        let (db, told) = self.server.patiently(READ_BACK, self.stop, |db| {
+            let counts = Counts::read(db)?;
+            let found = keys.iter().map(|key| strategy.found(db, key)).collect::<redis::RedisResult<_>>()?;
+            Ok((counts, found))
+        })?;
+        self.db = db;
+        Ok(told)
+    }
+
+    /// A race that warms connections and is not judged. The counters are reset before it, as before a trial: some strategies
+    /// do another thing on a counter that was never reset.
+    fn warm(&mut self, updates: u64, deadline: Duration) -> Result<Heat> {
+        self.reset(deadline)?;
+        self.race(&|_| updates, ALL, None, deadline)
     }
 
     /// Races `updates(client)` updates by each client, `room` of them allocated for beforehand: as fast as they are
@@ -174,7 +225,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// How many updates each client does in `target`, found by races of growing size that are judged but not kept.
+    /// How many updates each client does in `target`, found by races of growing size. These are not judged: only a trial is.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -183,7 +234,7 @@ impl<'a> Crew<'a> {
         let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
         let mut updates = batch;
         loop {
-            let heat = self.race(&|_| updates, ALL, None, target * PATIENCE)?;
+            let heat = self.warm(updates, target * PATIENCE)?;
             let span = heat.span_ns().max(1);
             if span >= enough
                 || self.stop.load(Ordering::Relaxed)
@@ -218,12 +269,12 @@ impl<'a> Crew<'a> {
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
         if let Some(timetable) = self.workload.timetable(size)? {
             // Warms the connections; how many updates there will be, the timetable says.
-            self.race(&|_| FEW, ALL, None, Duration::from_secs(5))?;
+            self.warm(FEW, Duration::from_secs(5))?;
             return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
         }
         match size {
             Size::Updates(updates) => {
-                self.race(&|_| updates.min(FEW), ALL, None, Duration::from_secs(5))?;
+                self.warm(updates.min(FEW), Duration::from_secs(5))?;
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
@@ -233,14 +284,26 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Removes the counters and everything the strategy keeps beside them.
+    /// Removes the counters and everything the strategy keeps beside them, over a new connection.
     ///
     /// # Errors
-    /// The server does not answer.
-    pub fn close(mut self) -> Result<()> {
-        let side = self.keys.iter().flat_map(|key| self.strategy.side_keys(key));
-        let names: Vec<String> = self.keys.iter().cloned().chain(side).collect();
-        self.server.remove(&mut self.db, &names)
+    /// The server does not answer or does not let us; the message says what is left there, and what removes it.
+    pub fn close(self) -> Result<()> {
+        let Self { strategy, server, clients, keys, lease, .. } = self;
+        // What a strategy has changed on the server goes back with its clients.
+        drop(clients);
+        let side = keys.iter().flat_map(|key| strategy.side_keys(key));
+        let names: Vec<String> = keys.iter().cloned().chain(side).collect();
+        let (mut db, ()) =
+            server.patiently(CLEAN_UP, &AtomicBool::new(false), |db| redis::cmd("PING").exec(db)).map_err(|e| {
+                let prefix = server.prefix();
+                Error::server(format!(
+                    "{e}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them"
+                ))
+            })?;
+        server.remove(&mut db, &names)?;
+        lease.end(&mut db);
+        server.settings_left(&mut db)
     }
 }
 
@@ -273,17 +336,18 @@ impl Trial {
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
             client_cpu_ns: Some(self.heat.lanes.iter().map(|lane| lane.cpu_ns).sum()),
-            server_cpu_us: Some(self.spent.cpu_us),
-            server_calls: Some(self.spent.calls),
-            server_failed: Some(self.spent.failed),
-            server_rejected: Some(self.spent.rejected),
-            server_usec: Some(self.spent.usec),
-            server_in_bytes: Some(self.spent.bytes_in),
-            server_out_bytes: Some(self.spent.bytes_out),
+            server_cpu_us: self.spent.map(|spent| spent.cpu_us),
+            server_calls: self.spent.map(|spent| spent.calls),
+            server_failed: self.spent.map(|spent| spent.failed),
+            server_rejected: self.spent.map(|spent| spent.rejected),
+            server_usec: self.spent.map(|spent| spent.usec),
+            server_in_bytes: self.spent.map(|spent| spent.bytes_in),
+            server_out_bytes: self.spent.map(|spent| spent.bytes_out),
             server_applied: self.applied,
             verdict: Some(self.verdict),
             note: hidden.map(str::to_owned),
             error: trouble.map(one_line),
+            read_back_ms: Some(self.waited.as_millis() as u64),
             ..blank(strategy, server, workload)
         }
     }
@@ -340,6 +404,9 @@ pub trait Watch {
     /// Whatever keeps the row from being kept: it ends the run.
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()>;
 
+    /// What a cell put on the server could not be removed; its trial stands all the same.
+    fn leaves(&mut self, _error: &Error) {}
+
     /// A round is over: whether the next one, if the plan has one, is wanted.
     fn wants_more(&mut self) -> bool {
         true
@@ -394,8 +461,9 @@ pub fn measure(
     Ok(())
 }
 
-/// Checks that the plan's clients can all connect: thousands are more than some servers and some systems let in, and that
-/// is better said before the run than in every row. [`measure`] begins with it.
+/// Checks that the plan's clients can all connect and that their updates fit into memory: thousands of clients are more
+/// than some servers and some systems let in, and that is better said before the run than in every row. [`measure`] begins
+/// with it.
 ///
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
@@ -403,9 +471,12 @@ pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) ->
     let forms = strategies.iter().filter_map(|strategy| strategy.machines());
     let have_sockets_of_their_own = forms.filter(|form| !form.share_a_connection()).count() > 0;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
+    memory::check(plan.most_updates()?, plan.keys.iter().copied().max().unwrap_or(1))?;
     match plan.driver {
         Driver::Events | Driver::Tasks if have_sockets_of_their_own => server.has_room_for(most),
-        _ => Ok(()),
+        Driver::Events | Driver::Tasks => Ok(()),
+        // How many connections a strategy opens for its threads is its own affair: at most one each, by and large.
+        Driver::Threads => allow_files(most),
     }
 }
 
@@ -419,10 +490,16 @@ fn measure_cell(
     watch: &mut dyn Watch,
 ) -> Result<()> {
     let workload = cell.workload;
+    let mut left = Ok(());
     let trial = Crew::open(server, strategy, workload, plan.seed, stop).and_then(|mut crew| {
         let trial = crew.sized_trial(plan.size_at(workload.threads));
-        crew.close().and(trial)
+        left = crew.close();
+        trial
     });
+    // A private server takes all that is on it along.
+    if let (Err(error), None) = (&left, server.child()) {
+        watch.leaves(error);
+    }
     // An error of this strategy is its row; a server that no longer answers anybody is the end.
     let answers = if trial.is_err() { server.connect().map(drop) } else { Ok(()) };
     // A race cut short by Ctrl-C still ends in a verdict, but its span is not the planned one: it is not kept. Nor is an

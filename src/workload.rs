@@ -365,6 +365,24 @@ impl Plan {
         }
     }
 
+    /// The most updates that one trial makes for certain: none that is known beforehand, where a closed loop is sized by time.
+    ///
+    /// # Errors
+    /// A usage error: there is no such timetable.
+    pub fn most_updates(&self) -> Result<u64> {
+        let mut most = 0;
+        for workload in self.workloads() {
+            let size = self.size_at(workload.threads);
+            let updates = match (workload.timetable(size)?, size) {
+                (Some(timetable), _) => timetable.updates(),
+                (None, Size::Updates(each)) => each.saturating_mul(workload.threads as u64),
+                (None, Size::Duration(_)) => 0,
+            };
+            most = most.max(updates);
+        }
+        Ok(most)
+    }
+
     /// Every load, key counts within thread counts.
     fn workloads(&self) -> impl Iterator<Item = Workload> {
         let load = |threads, keys| Workload { threads, keys, skew: self.skew, pace: self.pace, driver: self.driver };

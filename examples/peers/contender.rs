@@ -167,7 +167,7 @@ fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> 
     let (before, cpu_before, start) = (read(&mut db)?, children_cpu_s(), Instant::now());
     let out = command.stdin(Stdio::null()).output().map_err(|e| broken(e.to_string()))?;
     let wall = start.elapsed().as_secs_f64();
-    let spent = read(&mut db)?.since(&before);
+    let spent = read(&mut db)?.since(&before).unwrap_or_default();
     if !out.status.success() {
         return Err(broken(format!("{}: {}", out.status, String::from_utf8_lossy(&out.stderr).trim())));
     }
@@ -202,7 +202,7 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
         per_s: record.surviving_per_s().unwrap_or(0.0),
         ratio: None,
         client_cpus: cpu / span,
-        server_cpus: trial.spent.cpu_us as f64 / 1e6 / span,
+        server_cpus: trial.spent.map_or(0.0, |spent| spent.cpu_us as f64 / 1e6 / span),
         lost: record.lost,
     })
 }

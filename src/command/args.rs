@@ -20,8 +20,8 @@ use super::signals::{InOrder, STOP};
 /// Without a command: races the strategies over a range of thread counts on a real server (yours, one found on PATH,
 /// or one fetched once), counts what was lost, and writes CSV files and one HTML page into a folder under results/.
 ///
-/// Exit codes: 0 every exact strategy kept its promise; 1 one broke it (the page says which and where);
-/// 2 bad usage, no server, or the run could not finish.
+/// Exit codes: 0 every exact strategy kept its promise; 1 one broke it, whatever else happened; 2 bad usage, no server, the
+/// run could not finish, or a trial could not be judged (an error, or not one update acknowledged). Each cause is named.
 #[derive(Parser)]
 #[command(name = "report", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "Examples:
@@ -96,6 +96,11 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
         updates: u64,
     },
+    /// Remove what runs left on a server that were killed or cut off, and put back settings they changed
+    ///
+    /// Only keys that begin with lost-updates: and a run's own number are touched, in the database that --redis-url names, and
+    /// none of a run that is still going.
+    Clean,
     /// Print a completion script: report completions bash > /etc/bash_completion.d/report
     Completions {
         /// For which shell
@@ -248,6 +253,11 @@ impl ServerArgs {
     /// Whether a particular server was asked for, and not just any.
     pub(super) fn is_particular(&self) -> bool {
         self.redis_url.is_some() || self.server_bin.is_some()
+    }
+
+    /// Whether the server is one that outlives us.
+    pub(super) fn is_running(&self) -> bool {
+        self.redis_url.as_ref().is_some_and(|url| !url.is_empty())
     }
 
     /// The server that was asked for. A signal ends at once whatever nobody has to clean up after; fetching one and waiting

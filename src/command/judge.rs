@@ -50,6 +50,14 @@ pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: u
 
 pub(super) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
     let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
-    let [_, mutex] = crate::demo(&server, threads, updates, &mut std::io::stdout())?;
-    Ok(if mutex.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) })
+    let phases = crate::demo(&server, threads, updates, &mut std::io::stdout())?;
+    let unjudged = phases.iter().find(|phase| phase.acked == 0);
+    Ok(match (phases[1].lost(), unjudged) {
+        (0, None) => ExitCode::SUCCESS,
+        (0, Some(phase)) => {
+            let why = phase.refusal.as_deref().unwrap_or("nothing was asked");
+            return Err(Error::server(format!("demo: no update was acknowledged: {why}")));
+        }
+        _ => ExitCode::from(BROKEN),
+    })
 }

@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
-use crate::report::words::counted;
 use crate::secret::concealed;
 use crate::strategy::Strategy;
-use crate::summary::{BrokenPromise, Summary};
+use crate::summary::{Outcome, Summary};
 use crate::until::{Decision, percent};
 use crate::verdict::Promise;
 use crate::{explain, report, strategy, trial};
@@ -62,6 +60,9 @@ pub(super) fn measure(
     let looking = InOrder::begin();
     let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
     progress.finish();
+    if let Some(left) = progress.left() {
+        said.warn(&format!("warning: not all keys of ours could be removed: {left}"));
+    }
     if let Some(decision) = progress.decision() {
         match decision {
             Decision::NotReached(outcome) => said.warn(&format!("warning: --until {outcome}")),
@@ -86,10 +87,10 @@ pub(super) fn measure(
         ));
     }
     let summary = show(&out, &cli.output)?;
-    let code = verdict(&summary, &mut said);
+    let code = verdict(&summary, measured.is_ok(), &mut said);
     let text = format!("{}\n{}index.html\n", report::table(&summary, false), said.text());
     write_whole(&out.join(SUMMARY), text.as_bytes())?;
-    Ok(if measured.is_ok() { code } else { ExitCode::from(FAILED) })
+    Ok(code)
 }
 
 /// Reads the folder back, as `report render` does, and shows what is in it.
@@ -112,22 +113,14 @@ fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
     written.map(|()| summary)
 }
 
-fn verdict(summary: &Summary, said: &mut Said) -> ExitCode {
-    for BrokenPromise { round, condition, verdict } in &summary.broken {
-        let Condition { strategy, keys, .. } = condition;
-        let threads = condition.racers();
-        let keys = counted(*keys, "key");
-        said.warn(&format!("{strategy} promises exact and broke it: {verdict}, round {round}, {threads}, {keys}"));
-    }
-    let unjudged: Vec<_> = summary.cells.iter().filter(|cell| cell.trials == 0 && cell.error.is_some()).collect();
-    for cell in &unjudged {
-        let why = cell.error.as_deref().unwrap_or_default();
-        said.warn(&format!("{} at {} has no verdict: {why}", cell.condition.strategy, cell.condition.racers()));
-    }
-    match (summary.broken.is_empty(), unjudged.is_empty()) {
-        (false, _) => ExitCode::from(BROKEN),
-        (true, false) => ExitCode::from(FAILED),
-        (true, true) => ExitCode::SUCCESS,
+/// Names each cause. What is broken is broken, however the run ended.
+fn verdict(summary: &Summary, is_whole: bool, said: &mut Said) -> ExitCode {
+    summary.causes.iter().for_each(|cause| said.warn(&cause.to_string()));
+    match summary.outcome {
+        Outcome::Broken => ExitCode::from(BROKEN),
+        Outcome::Unjudged => ExitCode::from(FAILED),
+        Outcome::Kept if is_whole => ExitCode::SUCCESS,
+        Outcome::Kept => ExitCode::from(FAILED),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Progress {
     /// Where histories go, if they are kept.
     history: Option<PathBuf>,
     goal: Option<Pursuit>,
+    /// The last time that something of ours could not be removed from the server.
+    left: Option<String>,
 }
 
 /// Rounds that go on until a goal is reached.
@@ -61,12 +63,17 @@ impl Progress {
         let history = output.history.then(|| folder.path().join(HISTORY));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
-        Self { folder, kept: 0, bar, last: String::new(), live, verbose: output.verbose, history, goal }
+        Self { folder, kept: 0, bar, last: String::new(), live, verbose: output.verbose, history, goal, left: None }
     }
 
     /// Trials done.
     pub(super) fn kept(&self) -> u64 {
         self.kept
+    }
+
+    /// What could not be removed from the server, if anything.
+    pub(super) fn left(&self) -> Option<&str> {
+        self.left.as_deref()
     }
 
     /// How the pursuit of a goal ended, if there was one and it came to an end.
@@ -147,6 +154,10 @@ impl Watch for Progress {
             pursuit.records.push(record);
         }
         Ok(())
+    }
+
+    fn leaves(&mut self, error: &Error) {
+        self.left = Some(error.to_string());
     }
 
     fn wants_more(&mut self) -> bool {

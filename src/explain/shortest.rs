@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 
 use crate::explain::replay::{Act, What};
 use crate::record::Step;
-use crate::server::Spent;
 use crate::verdict::Ledger;
 
 /// Commands beyond this many are no story; the ending is told instead.
@@ -61,12 +60,12 @@ struct Story {
 }
 
 /// The lines of the shortest story there is of an update lost in this race.
-pub(super) fn shortest(acts: &[Act], ledger: &Ledger, spent: &Spent) -> Vec<Line> {
+pub(super) fn shortest(acts: &[Act], ledger: &Ledger, rejected: u64) -> Vec<Line> {
     let stories = (0..acts.len()).filter_map(|i| replaced(acts, i));
     let best = shortest_of(acts, stories)
         .or_else(|| shortest_of(acts, (0..acts.len()).filter_map(|i| unchanged(acts, i))))
         .or_else(|| shortest_of(acts, (0..acts.len()).filter_map(|i| aborted(acts, i))));
-    best.map_or_else(|| ending(acts, ledger, spent), |story| told(acts, &story))
+    best.map_or_else(|| ending(acts, ledger, rejected), |story| told(acts, &story))
 }
 
 fn shortest_of(acts: &[Act], stories: impl Iterator<Item = Story>) -> Option<Story> {
@@ -241,17 +240,18 @@ fn write_told(acts: &[Act], story: &Story, i: usize, before: i128, after: Option
 }
 
 /// Where no story is: the last writes there were, and the accounts.
-fn ending(acts: &[Act], ledger: &Ledger, spent: &Spent) -> Vec<Line> {
+fn ending(acts: &[Act], ledger: &Ledger, rejected: u64) -> Vec<Line> {
     let written: Vec<usize> = (0..acts.len()).filter(|&i| is_write(&acts[i])).collect();
     let last: BTreeSet<usize> = written.iter().rev().take(2).copied().collect();
     let mut lines = told(acts, &Story { acts: last, lost: None, losing: None, stale: None });
-    let (acked, found, executed) = (ledger.acked, ledger.found, written.len() as u64);
-    let why = if executed < acked {
-        let (missing, refused) = (acked - executed, spent.rejected);
-        let refused = if refused > 0 { format!(" and refused {refused}") } else { String::new() };
-        format!("{acked} updates acknowledged; the server executed {executed} writes{refused}: {missing} are lost")
+    let Ledger { acked, found, lost, .. } = *ledger;
+    let executed = written.len() as u64;
+    // Writes explain the loss only where they are as many as are left: the server may have gone on since the race was read.
+    let why = if executed.checked_add(lost) == Some(acked) {
+        let refused = if rejected > 0 { format!(" and refused {rejected}") } else { String::new() };
+        format!("{acked} updates acknowledged; the server executed {executed} writes{refused}: {lost} are lost")
     } else {
-        format!("{acked} updates were acknowledged, the counter gained {found}")
+        format!("{acked} updates were acknowledged, the counter gained {found}: {lost} are lost")
     };
     let at_us = lines.last().map_or(0, |line| line.at_us);
     let (command, value) = ("(end of the race)".to_owned(), Some(found.to_string()));

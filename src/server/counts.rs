@@ -12,8 +12,12 @@ pub struct Counts {
     cpu_us: u64,
     bytes_in: u64,
     bytes_out: u64,
-    /// The size of the reply this was read from, which the server counts only after having made it.
+    /// Of the replies this was read from, the size of the last, which the server counts only after having made it, and
+    /// that of the ones before it.
     own_reply: u64,
+    own_before: u64,
+    /// Which run of the server it is: another one counts from zero again.
+    run_id: String,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,8 +47,8 @@ pub struct Spent {
     pub bytes_out: u64,
 }
 
-/// Commands of our own bookkeeping, left out of the sums.
-const OURS: [&str; 5] = ["info", "ping", "client|setinfo", "hello", "scan"];
+/// What our own readings and every new connection send, left out of the sums.
+const OURS: [&str; 6] = ["info", "client|setinfo", "hello", "auth", "select", "scan"];
 
 impl Counts {
     /// Reads the counters.
@@ -54,9 +58,10 @@ impl Counts {
     pub fn read(db: &mut Connection) -> RedisResult<Self> {
         // One section at a time: servers before 7.0 know no list of sections.
         let mut counts = Self::default();
-        for section in ["cpu", "commandstats", "stats"] {
+        for section in ["server", "cpu", "commandstats", "stats"] {
             let text: String = redis::cmd("INFO").arg(section).query(db)?;
             text.lines().for_each(|line| counts.take(line));
+            counts.own_before += counts.own_reply;
             counts.own_reply = text.len() as u64;
         }
         Ok(counts)
@@ -65,6 +70,7 @@ impl Counts {
     fn take(&mut self, line: &str) {
         let Some((name, value)) = line.trim_end().split_once(':') else { return };
         match name {
+            "run_id" => value.clone_into(&mut self.run_id),
             // Two lines of seconds with a fraction; together they are the process's CPU time.
             "used_cpu_sys" | "used_cpu_user" => {
                 self.cpu_us += (value.parse::<f64>().unwrap_or(0.0) * 1e6) as u64;
@@ -79,12 +85,16 @@ impl Counts {
         }
     }
 
-    /// What happened since `earlier`.
-    pub fn since(&self, earlier: &Self) -> Spent {
+    /// What happened since `earlier`; `None` if the server was started anew in between, or is another one.
+    pub fn since(&self, earlier: &Self) -> Option<Spent> {
+        if self.run_id != earlier.run_id {
+            return None;
+        }
+        let own = earlier.own_reply + self.own_before;
         let mut spent = Spent {
             cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
             bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
-            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out).saturating_sub(earlier.own_reply),
+            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out).saturating_sub(own),
             ..Spent::default()
         };
         for (name, now) in self.commands.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
@@ -94,7 +104,7 @@ impl Counts {
             spent.rejected += now.rejected.saturating_sub(before.rejected);
             spent.failed += now.failed.saturating_sub(before.failed);
         }
-        spent
+        Some(spent)
     }
 
     /// How many calls of these commands succeeded since `earlier`.
@@ -138,9 +148,11 @@ mod tests {
             "used_cpu_user:0.5",
             "cmdstat_get:calls=9,usec=20,usec_per_call=2.2,rejected_calls=1,failed_calls=1",
             "cmdstat_info:calls=9,usec=900",
+            "cmdstat_ping:calls=2,usec=0",
         ]);
-        let spent = after.since(&before);
-        assert_eq!((spent.calls, spent.usec, spent.rejected, spent.failed, spent.cpu_us), (4, 10, 1, 1, 500_000));
+        let spent = after.since(&before).unwrap();
+        assert_eq!((spent.calls, spent.usec, spent.rejected, spent.failed, spent.cpu_us), (6, 10, 1, 1, 500_000));
         assert_eq!(after.succeeded(&before, &["get"]), 3);
+        assert_eq!(read(&["run_id:b"]).since(&read(&["run_id:a"])), None, "a server that was started anew");
     }
 }

@@ -18,8 +18,12 @@ use crate::server::{RESPONSE_TIMEOUT, Server};
 /// How long one connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Files that this process has open beside its clients' sockets, at most.
+/// How long a server that hung up may take to say why.
+const FIRST_WORDS: Duration = Duration::from_millis(500);
+
+/// Files that this process has open beside its clients' sockets: at most, and at least.
 const OTHER_FILES: u64 = 200;
+const FEWEST_FILES: u64 = 24;
 
 /// A socket that never blocks and can be watched by an event loop.
 pub(crate) trait Socket: Read + Write + Source + Send {}
@@ -93,6 +97,15 @@ impl Server {
             )));
         }
         Ok(())
+    }
+
+    /// What the server says to a client that says nothing: none that is well says anything.
+    pub(super) fn first_words(&self) -> Option<String> {
+        let mut stream = self.targets().ok().and_then(|targets| self.open(&targets).ok())?;
+        stream.wait_at_most(FIRST_WORDS).ok()?;
+        let mut words = [0; 128];
+        let length = stream.read(&mut words).ok()?;
+        Some(String::from_utf8_lossy(&words[..length]).into_owned())
     }
 
     fn targets(&self) -> std::io::Result<Vec<SocketAddr>> {
@@ -187,15 +200,18 @@ pub(crate) fn allow_files(clients: usize) -> Result<()> {
     if now.current.is_none_or(|current| current >= wanted) {
         return Ok(());
     }
-    // Beyond the hard limit only for those who may raise it.
-    let maximum = now.maximum.map(|maximum| maximum.max(wanted));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|_| {
-        let hard = now.maximum.unwrap_or_default();
-        Error::usage(format!(
-            "{clients} connections need {wanted} open files, and this process may have {hard} (ulimit -Hn): ask for \
-             fewer with --threads"
-        ))
-    })
+    let set = |current, maximum| setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok();
+    // Beyond the hard limit only for those who may raise it; the others may have all of it.
+    let raised = set(Some(wanted), now.maximum.map(|maximum| maximum.max(wanted))) || set(now.maximum, now.maximum);
+    let most = if raised { getrlimit(Resource::Nofile).current } else { now.current };
+    match most.filter(|&most| most < clients as u64 + FEWEST_FILES) {
+        None => Ok(()),
+        Some(most) => Err(Error::usage(format!(
+            "{clients} connections need {} open files, and this process may have {most} (ulimit -Hn): ask for fewer \
+             with --threads",
+            clients as u64 + FEWEST_FILES
+        ))),
+    }
 }
 
 /// How many clients the server takes (0 if it does not say) and has.

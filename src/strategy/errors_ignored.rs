@@ -7,17 +7,17 @@
 //! <https://github.com/redis/redis/issues/9926>.
 //!
 //! The limit is set on the measured server while this strategy is open, and put back afterwards; on a server that is not
-//! ours only if that was allowed.
+//! ours only if that was allowed, and then noted there first, for `report clean` should we be killed.
 //!
 //! What it cannot tell: a refusal from an acknowledgement. Every answered update is acknowledged without a value; a lost
 //! connection is seen, and leaves the update unknown.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use redis::Connection;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Changed, Server};
 use crate::strategy::toolkit::ask;
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
@@ -38,47 +38,10 @@ const INFO: Info = Info {
 
 pub(super) struct ErrorsIgnored;
 
-/// The settings as they were, put back when the last updater goes.
-struct Settings {
-    db: Mutex<Connection>,
-    before: Vec<(&'static str, String)>,
-}
-
-impl Settings {
-    fn fill(server: &Server) -> Result<Self> {
-        let mut db = server.connect()?;
-        let mut before = Vec::new();
-        for (name, _) in FULL {
-            let (_, value): (String, String) =
-                redis::cmd("CONFIG").arg("GET").arg(name).query(&mut db).map_err(|e| server.refuses(&e))?;
-            before.push((name, value));
-        }
-        // From here on whatever happens puts them back.
-        let settings = Self { db: Mutex::new(db), before };
-        settings.set(FULL).map_err(|e| server.refuses(&e))?;
-        Ok(settings)
-    }
-
-    fn set<V: AsRef<str>>(&self, settings: impl IntoIterator<Item = (&'static str, V)>) -> redis::RedisResult<()> {
-        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, value) in settings {
-            redis::cmd("CONFIG").arg(&["SET", name, value.as_ref()]).exec(&mut *db)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Settings {
-    fn drop(&mut self) {
-        // A server that is gone has no settings any more.
-        let _ = self.set(self.before.iter().rev().map(|(name, value)| (*name, value)));
-    }
-}
-
 struct Deaf {
     connection: Connection,
     packed: Vec<u8>,
-    _settings: Arc<Settings>,
+    _full: Arc<Changed>,
 }
 
 impl Updater for Deaf {
@@ -110,11 +73,11 @@ impl Strategy for ErrorsIgnored {
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let connections = (0..workers).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
-        let settings = Arc::new(Settings::fill(server)?);
+        let full = Arc::new(Changed::set(server, &FULL)?);
         Ok(connections
             .into_iter()
             .map(|connection| {
-                Box::new(Deaf { connection, packed: Vec::new(), _settings: settings.clone() }) as Box<dyn Updater>
+                Box::new(Deaf { connection, packed: Vec::new(), _full: full.clone() }) as Box<dyn Updater>
             })
             .collect())
     }

@@ -11,10 +11,10 @@
 //! its standard input does. The URL may hold a password: a pipe is in no process list, as arguments and environment are.
 //! It is a process group of its own, so that a terminal's Ctrl-C ends it no sooner than the trial it is in.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use redis::Connection;
@@ -72,6 +72,8 @@ struct Second {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// Kept open for as long as it runs: it says why it ends.
+    errors: Option<ChildStderr>,
     line: String,
 }
 
@@ -83,15 +85,28 @@ impl Second {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| format!("{} does not start as a second process: {e}", program.display()))?;
         let (input, output) = (process.stdin.take(), process.stdout.take().map(BufReader::new));
         let output = output.ok_or("the second process has no output")?;
-        let mut second = Self { process, input, output, line: String::new() };
+        let errors = process.stderr.take();
+        let mut second = Self { process, input, output, errors, line: String::new() };
         match second.say(&server.secret_url()).and_then(|()| second.listen()) {
             Ok(()) if second.line.trim_end() == READY => Ok(second),
-            _ => Err(format!("{} does not answer as a second process", program.display())),
+            _ => Err(format!("{} does not answer as a second process{}", program.display(), second.last_words())),
+        }
+    }
+
+    /// What it said before it ended, if it said anything.
+    fn last_words(&mut self) -> String {
+        // It ends once its input is closed; then there is no more to read.
+        drop(self.input.take());
+        let mut said = String::new();
+        let read = self.errors.take().map(|errors| errors.take(1_000).read_to_string(&mut said));
+        match said.lines().find(|line| !line.trim().is_empty()) {
+            Some(line) if read.is_some() => format!(": {}", line.trim_start_matches("report: ")),
+            _ => String::new(),
         }
     }
 

@@ -15,8 +15,6 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Connection, RedisResult};
-
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
 use crate::server::Server;
@@ -90,14 +88,8 @@ impl Strategy for PipelineUnread {
         None // one client alone shows it
     }
 
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
-        std::thread::sleep(SETTLED);
-        Cmd::del(key).exec(db)
-    }
-
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
-        std::thread::sleep(SETTLED);
-        Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
+    fn settles_in(&self) -> Duration {
+        SETTLED
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

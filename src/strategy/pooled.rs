@@ -40,6 +40,8 @@ struct Pooled(Pool<Client>);
 
 impl Pooled {
     fn crew(server: &Server, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
+        // A pool that cannot be filled says only that it waited too long.
+        server.has_room_for(workers)?;
         let size = u32::try_from(workers).unwrap_or(u32::MAX);
         let pool = Pool::builder()
             .max_size(size)

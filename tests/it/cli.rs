@@ -132,7 +132,7 @@ fn a_page_is_a_function_of_its_rows() {
 #[test]
 fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
     let nowhere = tempfile::tempdir().unwrap().path().join("x").display().to_string();
-    let cases: [(&[&str], &str); 16] = [
+    let cases: [(&[&str], &str); 17] = [
         (&["--redis-url", "redis://127.0.0.1:1"], "127.0.0.1:1"),
         (&["--threads", "0"], "1 to 1024"),
         (&["--threads", "2000"], "--driver events"),
@@ -144,6 +144,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--server-bin", "/nonexistent/redis-server"], "/nonexistent/redis-server"),
         (&["--updates", "0"], "1 to"),
         (&["--keys", "99999999"], "16384"),
+        (&["--updates", "100000000", "--threads", "1000"], "GiB of memory"),
         (&["--rate", "0"], "from 1 to"),
         (&["--until", "5%", "--rounds", "4"], "5 at least"),
         (&["--until", "5%", "--strategies", "get-set"], "exact"),

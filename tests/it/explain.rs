@@ -57,6 +57,15 @@ fn what_loses_nothing_has_no_witness() {
 }
 
 #[test]
+fn writes_that_never_ran_are_as_many_at_the_end_as_at_the_start() {
+    let server = private();
+    let strategies = find(&["pipeline-unread"]).unwrap();
+    let Witness { steps, acked, lost } = explain(&server, strategies[0], 2, &NEVER).unwrap().expect("it loses at once");
+    let end = &steps.last().unwrap().note;
+    assert!(end.starts_with(&format!("{acked} updates")) && end.ends_with(&format!(": {lost} are lost")), "{end}");
+}
+
+#[test]
 fn losses_of_a_run_are_recorded_beside_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that panics has said what it had to
 
+mod clean;
 mod cli;
 mod compare;
 mod compose;
@@ -13,6 +14,7 @@ mod law;
 mod libraries;
 mod model;
 mod one_thread;
+mod outcome;
 mod own;
 mod pace;
 mod page;
@@ -20,6 +22,7 @@ mod proxy;
 mod race;
 mod readme;
 mod record;
+mod refusal;
 mod sample;
 mod scripted;
 mod server;

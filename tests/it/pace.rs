@@ -59,7 +59,8 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
     let found = lanes.iter().map(|lane| lane.len() as i64).sum();
     let judgement = history::check(&lanes, &[found]);
     let (verdict, spent) = (judge(&judgement.ledger), Spent::default());
-    Trial { heat, judgement, verdict, found: vec![found], spent, applied: None, timetable: Some(table) }
+    let (waited, spent) = (Duration::ZERO, Some(spent));
+    Trial { heat, judgement, verdict, found: vec![found], waited, spent, applied: None, timetable: Some(table) }
 }
 
 fn updates(buckets: &[(u64, u64)]) -> u64 {

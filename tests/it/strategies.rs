@@ -100,8 +100,10 @@ fn every_exact_one_keeps_its_promise_and_every_lossy_one_is_seen_breaking_it() {
 #[test]
 fn what_is_stated_is_what_is_done() {
     // Sent by the harness, by every connection when it is made, and by a replica to its primary.
-    const OTHERS: [&str; 11] =
-        ["info", "get", "del", "scan", "config", "client", "select", "hello", "replconf", "psync", "ping"];
+    const OTHERS: [&str; 14] = [
+        "info", "get", "del", "scan", "config", "client", "select", "hello", "replconf", "psync", "ping", "pttl",
+        "pexpire", "psetex",
+    ];
     for server in servers() {
         let mut db = server.connect().unwrap();
         for &strategy in ALL {

@@ -4,7 +4,7 @@ use redis::Connection;
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::Server;
+use crate::server::{Server, after};
 use crate::update::Updater;
 
 /// The same state machine for each client.
@@ -18,5 +18,6 @@ pub(crate) fn own_connections<U: Updater + 'static>(
     workers: usize,
     updater: impl Fn(Connection) -> U,
 ) -> Result<Vec<Box<dyn Updater>>> {
-    (0..workers).map(|_| Ok(Box::new(updater(server.connect()?)) as Box<dyn Updater>)).collect()
+    let connect = |made| server.connect().map_err(|e| after(made, workers, e));
+    (0..workers).map(|made| Ok(Box::new(updater(connect(made)?)) as Box<dyn Updater>)).collect()
 }

@@ -1,0 +1,145 @@
+//! Removing what runs left behind that were killed, lost their connection or were not allowed to clean up.
+//!
+//! Only keys that begin as ours do are touched, `lost-updates:` and 16 hexadecimal digits, never by a command that could
+//! reach others; and none of a run whose [lease](super::lease) says that it is still going.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::{Connection, RedisResult, Value};
+
+use crate::error::{Error, Result};
+use crate::server::{OURS, Server, lease, settings};
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Keys removed.
+    pub keys: u64,
+    /// Function libraries removed.
+    pub libraries: u64,
+    /// Settings put back, each with its value.
+    pub settings: Vec<String>,
+    /// Runs that are still going, by their prefix, and how long their lease holds: they were left alone.
+    pub going: BTreeMap<String, Duration>,
+}
+
+/// What is known of the runs met so far: how long their lease holds, if it does.
+type Leases = HashMap<String, Option<Duration>>;
+
+impl Server {
+    /// Removes what runs that are over left in this database, and puts back the settings they changed.
+    ///
+    /// # Errors
+    /// The server does not answer or does not let us: the message says what it said. Or `stop` was raised.
+    pub fn clean(&self, stop: &AtomicBool) -> Result<Cleaned> {
+        let mut db = self.connect()?;
+        let refuses = |e: redis::RedisError| self.refuses(&e);
+        let (mut cleaned, mut leases) = (Cleaned::default(), Leases::new());
+        let mut cursor = 0_u64;
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted());
+            }
+            let scan = ["MATCH", &format!("{OURS}*"), "COUNT", "1000"].map(str::to_owned);
+            let page = redis::cmd("SCAN").arg(cursor).arg(&scan).query::<(u64, Vec<Vec<u8>>)>(&mut db);
+            let (next, keys) = page.map_err(refuses)?;
+            let keys: Vec<String> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
+            clean_page(&mut db, &keys, &mut leases, &mut cleaned).map_err(refuses)?;
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        remove_libraries(&mut db, &mut leases, &mut cleaned).map_err(refuses)?;
+        let going = leases.into_iter().filter_map(|(run, lease)| Some((run, lease?)));
+        cleaned.going.extend(going);
+        Ok(cleaned)
+    }
+}
+
+fn clean_page(db: &mut Connection, keys: &[String], leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
+    let mut over = Vec::new();
+    for key in keys {
+        let Some(run) = run_of(key) else { continue };
+        if lease_of(db, run, leases)?.is_some() {
+            continue;
+        }
+        if *key == settings::key(run) {
+            // First of all, as a full server may not let us do the rest; the note goes with it.
+            cleaned.settings.extend(settings::put_back(db, key)?);
+            cleaned.keys += 1;
+        } else {
+            over.push(key);
+        }
+    }
+    if !over.is_empty() {
+        cleaned.keys += redis::cmd("DEL").arg(over).query::<u64>(db)?;
+    }
+    Ok(())
+}
+
+/// Removes the function libraries of runs that are over: their names are ours with `_` for `:`.
+fn remove_libraries(db: &mut Connection, leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
+    let ours = OURS.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let listed = redis::cmd("FUNCTION").arg(&["LIST", "LIBRARYNAME", &format!("{ours}*")]).query::<Vec<Value>>(db);
+    let libraries = match listed {
+        Ok(libraries) => libraries,
+        Err(error) if error.is_io_error() => return Err(error),
+        // A server without functions, or one that does not let us see them, holds none that we made.
+        Err(_) => return Ok(()),
+    };
+    for library in libraries {
+        let library: HashMap<String, Value> = redis::from_redis_value(library)?;
+        let Some(name) = library.get("library_name").cloned() else { continue };
+        let name: String = redis::from_redis_value(name)?;
+        let Some(id) = name.strip_prefix(&ours).and_then(|rest| rest.get(..16)) else { continue };
+        let run = format!("{OURS}{id}:");
+        if run_of(&run).is_some() && lease_of(db, &run, leases)?.is_none() {
+            redis::cmd("FUNCTION").arg("DELETE").arg(&name).exec(db)?;
+            cleaned.libraries += 1;
+        }
+    }
+    Ok(())
+}
+
+/// How long the run's lease holds; asked once for each run.
+fn lease_of(db: &mut Connection, run: &str, leases: &mut Leases) -> RedisResult<Option<Duration>> {
+    if let Some(&known) = leases.get(run) {
+        return Ok(known);
+    }
+    let left = redis::cmd("PTTL").arg(lease::key(run)).query::<i64>(db)?;
+    // Without an expiry it is no lease of ours; -2 is no key at all.
+    let lease = u64::try_from(left).ok().map(Duration::from_millis);
+    leases.insert(run.to_owned(), lease);
+    Ok(lease)
+}
+
+/// The prefix of the run that made this key, if one of ours did.
+fn run_of(key: &str) -> Option<&str> {
+    let id = key.strip_prefix(OURS)?.split_once(':')?.0;
+    let is_ours = id.len() == 16 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_ours.then(|| &key[..OURS.len() + 17])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_that_begin_as_ours_do_are_a_runs() {
+        assert_eq!(run_of("lost-updates:0123456789abcdef:count"), Some("lost-updates:0123456789abcdef:"));
+        let others = [
+            "lost-updates:0123456789abcdef",
+            "lost-updates:0123456789abcdeg:x",
+            "lost-updates:0123456789ABCDEF:x",
+            "lost-updates:0123:x",
+            "lost-updates:mine",
+            "my-lost-updates:0123456789abcdef:x",
+        ];
+        for other in others {
+            assert_eq!(run_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is wrong with a server, in one line: what the redis crate's error means for who has to do something about it.
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::error::Error;
+use crate::plain::one_line;
+use crate::server::Server;
+
+/// What a server without room says before it hangs up.
+const FULL: &str = "max number of clients";
+
+impl Server {
+    /// One clear line for an error of this server.
+    pub(crate) fn refuses(&self, error: &RedisError) -> Error {
+        Error::server(format!("server {}: {}", self.address(), self.hushed(&meaning(error))))
+    }
+
+    /// The same where no connection could be had. A server that hung up on us is asked why: one that is full says so only to
+    /// those who listen before they talk.
+    pub(super) fn shuts_out(&self, error: &RedisError) -> Error {
+        let hung_up = error.is_connection_dropped() && !error.is_connection_refusal();
+        match self.first_words().filter(|words| hung_up && words.contains(FULL)) {
+            Some(words) => Error::server(format!("server {}: {}", self.address(), full(words.trim_start_matches('-')))),
+            None => self.refuses(error),
+        }
+    }
+}
+
+/// Whether waiting may help: the connection is gone, or the server is starting or has no primary at the moment.
+pub(super) fn may_pass(error: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, TryAgain};
+    let is_starting = matches!(error.kind(), ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | TryAgain));
+    error.is_io_error() || is_starting || error.to_string().contains(FULL)
+}
+
+fn meaning(error: &RedisError) -> String {
+    let text = one_line(&error.to_string());
+    if text.contains(FULL) {
+        full(&text)
+    } else if error.is_connection_refusal() {
+        format!("{text} (is a server running there?)")
+    } else if error.is_timeout() {
+        "no answer in time: it is stalled or stopped, or no Redis is there".to_owned()
+    } else if matches!(error.kind(), ErrorKind::Parse) || text.contains("Parse error") {
+        "what answers there does not speak Redis's protocol: is the port right?".to_owned()
+    } else if error.is_connection_dropped() {
+        format!("it hung up ({text}): it went away, has no room for another client, or is no Redis")
+    } else if error.is_io_error() {
+        format!("{text} (is a server running there?)")
+    } else {
+        text
+    }
+}
+
+fn full(words: &str) -> String {
+    format!("{}: raise its maxclients, or ask for fewer with --threads", one_line(words))
+}

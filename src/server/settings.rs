@@ -1,0 +1,129 @@
+//! Settings of the server that a strategy changes for a while, and what they were before.
+//!
+//! On a server that is not ours, what they were is written under our prefix before anything is changed, so that
+//! `report clean` can put them back should we be killed.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use redis::{Connection, RedisResult};
+
+use crate::error::{Error, Result};
+use crate::server::Server;
+
+/// What may be changed, in the order in which it is put back. Nothing else is, whatever a key on the server says.
+const MAY_CHANGE: [&str; 2] = ["maxmemory", "maxmemory-policy"];
+
+/// How long a server that does not answer is waited for before settings are left as they are.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Changed settings; dropping this puts them back.
+pub(crate) struct Changed {
+    server: Server,
+    before: Vec<(&'static str, String)>,
+}
+
+impl Changed {
+    /// Sets `settings`, having noted what they were.
+    ///
+    /// # Errors
+    /// The server does not let us read, note or change them, or they are so already: then nothing tells what they should be.
+    pub(crate) fn set(server: &Server, settings: &[(&'static str, &str)]) -> Result<Self> {
+        let refuses = |e: redis::RedisError| server.refuses(&e);
+        let mut db = server.connect()?;
+        let mut before = Vec::new();
+        for &(name, _) in settings {
+            before.push((name, get(&mut db, name).map_err(refuses)?));
+        }
+        if before.iter().zip(settings).all(|((_, is), (_, wanted))| is == wanted) {
+            let names: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            return Err(Error::server(format!(
+                "server {}: it is set to {} already; a run that was killed may have left that: `report clean` puts it back",
+                server.address(),
+                names.join(", ")
+            )));
+        }
+        if server.child().is_none() {
+            let mut note = redis::cmd("HSET");
+            note.arg(key(server.prefix()));
+            for ((name, was), (_, wanted)) in before.iter().zip(settings) {
+                note.arg(*name).arg(was).arg(ours(name)).arg(*wanted);
+            }
+            note.exec(&mut db).map_err(refuses)?;
+        }
+        // From here on whatever happens puts them back.
+        let changed = Self { server: server.clone(), before };
+        for (name, value) in settings {
+            put(&mut db, name, value).map_err(refuses)?;
+        }
+        Ok(changed)
+    }
+}
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        let put_back = |db: &mut Connection| -> RedisResult<()> {
+            for name in MAY_CHANGE {
+                for (_, value) in self.before.iter().filter(|(changed, _)| *changed == name) {
+                    put(db, name, value)?;
+                }
+            }
+            redis::cmd("DEL").arg(key(self.server.prefix())).exec(db)
+        };
+        // Where this fails the note stays, and `settings_left` finds it.
+        let _ = self.server.reach(PATIENCE, &AtomicBool::new(false)).map(|mut db| put_back(&mut db));
+    }
+}
+
+impl Server {
+    /// Whether settings that we changed have not been put back.
+    ///
+    /// # Errors
+    /// They have not: the message says what to do.
+    pub(crate) fn settings_left(&self, db: &mut Connection) -> Result<()> {
+        let is_noted = self.may_configure() && self.child().is_none();
+        let left = is_noted && redis::cmd("EXISTS").arg(key(self.prefix())).query::<bool>(db).unwrap_or(false);
+        match left {
+            false => Ok(()),
+            true => Err(Error::server(format!(
+                "server {}: its settings (maxmemory) could not be put back: `report clean --redis-url URL` does it",
+                self.address()
+            ))),
+        }
+    }
+}
+
+/// Puts back what the note of a run that is over says, setting by setting, unless somebody has changed it since; then
+/// removes the note. Says what was put back.
+pub(super) fn put_back(db: &mut Connection, key: &str) -> RedisResult<Vec<String>> {
+    let note: HashMap<String, String> = redis::cmd("HGETALL").arg(key).query(db)?;
+    let mut done = Vec::new();
+    for name in MAY_CHANGE {
+        let (Some(was), Some(set)) = (note.get(name), note.get(&ours(name))) else { continue };
+        if get(db, name)? == *set {
+            put(db, name, was)?;
+            done.push(format!("{name} {was}"));
+        }
+    }
+    redis::cmd("DEL").arg(key).exec(db)?;
+    Ok(done)
+}
+
+/// The key of the note for a prefix.
+pub(super) fn key(prefix: &str) -> String {
+    format!("{prefix}settings")
+}
+
+/// The field that says what we set.
+fn ours(name: &str) -> String {
+    format!("{name}:ours")
+}
+
+fn get(db: &mut Connection, name: &str) -> RedisResult<String> {
+    redis::cmd("CONFIG").arg("GET").arg(name).query::<(String, String)>(db).map(|(_, value)| value)
+}
+
+fn put(db: &mut Connection, name: &str, value: &str) -> RedisResult<()> {
+    redis::cmd("CONFIG").arg(&["SET", name, value]).exec(db)
+}

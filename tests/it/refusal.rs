@@ -1,0 +1,131 @@
+//! Servers that are none, or that do not let us in: one line that says what it is.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use redis_lost_updates::condition::Transport;
+use redis_lost_updates::server::{Private, Server, Wanted};
+use redis_lost_updates::strategy::find;
+use redis_lost_updates::trial::Crew;
+use redis_lost_updates::verdict::Verdict;
+use redis_lost_updates::workload::Workload;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Something that listens, says `words` once it has heard anything, and stays or hangs up.
+fn listener(words: &'static [u8], stays: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let heard = stream.read(&mut [0; 1_000]);
+                // Whoever asked may be gone already.
+                let _ = stream.write_all(words);
+                while stays && heard.is_ok() {
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            });
+        }
+    });
+    address
+}
+
+fn refusal(url: &str) -> String {
+    let since = Instant::now();
+    let error = Server::at(url).unwrap_err().to_string();
+    assert!(since.elapsed() < Duration::from_secs(20), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+#[test]
+fn a_port_that_is_no_redis_and_a_server_that_is_silent_say_so() {
+    for words in [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), b"SSH-2.0-OpenSSH_9.2\r\n", b"\x1b]0;x\x07\n\n"] {
+        let error = refusal(&format!("redis://{}", listener(words, false)));
+        assert!(error.contains("does not speak Redis's protocol"), "{error}");
+    }
+    let error = refusal(&format!("redis://{}", listener(b"", true)));
+    assert!(error.contains("stalled or stopped"), "{error}");
+    let error = refusal(&format!("redis://{}", listener(b"", false)));
+    assert!(error.contains("hung up"), "{error}");
+}
+
+fn set_to(extra: &[&str]) -> Server {
+    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    Server::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap()
+}
+
+#[test]
+fn a_server_without_room_says_so_whoever_asks() {
+    let server = set_to(&["--maxclients", "12"]);
+    for name in ["incr", "watch", "pooled-incr", "mutex-two-processes"] {
+        let crew = Crew::open(&server, find(&[name]).unwrap()[0], Workload::one_key(40), 1, &NEVER);
+        match crew {
+            Ok(_) => assert_eq!(name, "mutex-two-processes", "it needs two connections only"),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("maxclients") && error.contains("--threads"), "{name}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn too_few_open_files_are_raised_or_said() {
+    let server = set_to(&[]);
+    let url = format!("redis://{}", server.address());
+    let dir = tempfile::tempdir().unwrap();
+    let run = |limit: &str, out: &str| {
+        let plan = "--strategies incr,pooled-incr --threads 64 --updates 5 --rounds 1 --quiet";
+        let out = dir.path().join(out).display().to_string();
+        let script = format!("ulimit {limit}; exec \"$0\" --redis-url {url} --out {out} {plan}");
+        let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_report")]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run("-S -n 40", "soft");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run("-n 40", "hard");
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("64 connections need") && said.contains("ulimit -Hn"), "{said}");
+}
+
+/// Two processes race on the server at `url`.
+fn two_processes(url: &str) {
+    let server = Server::at(url).unwrap();
+    let strategy = find(&["mutex-two-processes"]).unwrap()[0];
+    assert_eq!(strategy.unavailable(&server).unwrap(), None, "{url}");
+    let mut crew = Crew::open(&server, strategy, Workload::one_key(2), 1, &NEVER).unwrap();
+    let trial = crew.trial(200, Duration::from_secs(60)).unwrap();
+    crew.close().unwrap();
+    assert_eq!(trial.judgement.ledger.acked, 400, "{:?}", trial.heat.lanes[1].trouble);
+    assert!([Verdict::Exact, Verdict::Lost].contains(&trial.verdict), "{url}: {}", trial.verdict);
+}
+
+#[test]
+fn a_second_process_finds_the_server_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("a b?c#d%20é.sock");
+    let server = set_to(&[]);
+    std::os::unix::fs::symlink(server.child().unwrap().socket(), &socket).unwrap();
+    let encoded: String = socket.display().to_string().bytes().map(|b| format!("%{b:02X}")).collect();
+    two_processes(&format!("unix:///{}", encoded.replace("%2F", "/").trim_start_matches('/')));
+    // Not every machine has IPv6.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let server = set_to(&["--bind", "127.0.0.1 -::1"]);
+        let port = server.child().unwrap().port();
+        two_processes(&format!("redis://[::1]:{port}"));
+    }
+}
+
+#[test]
+fn why_a_second_process_does_not_start_is_said() {
+    let server = set_to(&["--maxclients", "2"]);
+    let _held = [server.connect().unwrap(), server.connect().unwrap()];
+    let why = find(&["mutex-two-processes"]).unwrap()[0].unavailable(&server).unwrap();
+    assert!(why.as_ref().is_some_and(|why| why.contains("maxclients") || why.contains("hung up")), "{why:?}");
+}
