@@ -15,7 +15,7 @@ use crate::server::private;
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn url(server: &Server) -> String {
-    format!("redis://{}", server.address())
+    server.secret_url()
 }
 
 fn clean(server: &Server) -> (Output, String) {

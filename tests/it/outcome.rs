@@ -21,7 +21,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 fn set_to(extra: &[&str]) -> (Server, String) {
     let binary = Wanted::default().find(&mut |_| ()).unwrap();
     let server = Server::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap();
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     (server, url)
 }
 
@@ -57,7 +57,7 @@ fn what_the_server_does_not_permit_is_named_strategy_by_strategy() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
     let plan = ["--strategies", "incr,watch,lua-incr,mutex", "--threads", "2", "--updates", "20", "--rounds", "1"];
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let output = report(&[["--redis-url", &url, "--out", &out, "--quiet"].as_slice(), &plan].concat());
     let said = said(&output);
     assert_eq!(output.status.code(), Some(2), "{said:?}");
@@ -112,8 +112,16 @@ fn await_updates(db: &mut redis::Connection, count: u64) {
 
 #[test]
 fn what_a_crash_loses_is_judged() {
-    let (server, url) = set_to(&[]);
-    let port = server.child().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("redis://127.0.0.1:{port}");
+    let first = Restarted::on(port);
+    let since = Instant::now();
+    let server = loop {
+        match Server::at(&url) {
+            Ok(server) => break server,
+            Err(error) => assert!(since.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+    };
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
     let plan = ["--strategies", "incr", "--threads", "4", "--updates", "200000", "--rounds", "1", "--quiet"];
@@ -123,7 +131,7 @@ fn what_a_crash_loses_is_judged() {
     // In the middle of the trial: a warm-up makes only 40.
     let mut db = server.connect().unwrap();
     await_updates(&mut db, 5_000);
-    server.child().unwrap().crash();
+    drop(first);
     std::thread::sleep(Duration::from_millis(300));
     let _restarted = Restarted::on(port);
     let output = child.wait_with_output().unwrap();

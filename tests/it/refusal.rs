@@ -78,12 +78,12 @@ fn a_server_without_room_says_so_whoever_asks() {
 #[test]
 fn too_few_open_files_are_raised_or_said() {
     let server = set_to(&[]);
-    let url = format!("redis://{}", server.address());
+    let url = server.secret_url();
     let dir = tempfile::tempdir().unwrap();
     let run = |limit: &str, out: &str| {
         let plan = "--strategies incr,pooled-incr --threads 64 --updates 5 --rounds 1 --quiet";
         let out = dir.path().join(out).display().to_string();
-        let script = format!("ulimit {limit}; exec \"$0\" --redis-url {url} --out {out} {plan}");
+        let script = format!("ulimit {limit}; exec \"$0\" --redis-url '{url}' --out {out} {plan}");
         let output = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_report")]).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
@@ -113,12 +113,15 @@ fn a_second_process_finds_the_server_wherever_it_is() {
     let server = set_to(&[]);
     std::os::unix::fs::symlink(server.child().unwrap().socket(), &socket).unwrap();
     let encoded: String = socket.display().to_string().bytes().map(|b| format!("%{b:02X}")).collect();
-    two_processes(&format!("unix:///{}", encoded.replace("%2F", "/").trim_start_matches('/')));
+    // Logged in as over the port.
+    let password = server.secret_url().split_once("://:").map(|(_, rest)| rest.split('@').next().unwrap().to_owned());
+    let login = password.map_or_else(String::new, |password| format!("?pass={password}"));
+    two_processes(&format!("unix:///{}{login}", encoded.replace("%2F", "/").trim_start_matches('/')));
     // Not every machine has IPv6.
     if TcpListener::bind("[::1]:0").is_ok() {
         let server = set_to(&["--bind", "127.0.0.1 -::1"]);
         let port = server.child().unwrap().port();
-        two_processes(&format!("redis://[::1]:{port}"));
+        two_processes(&server.secret_url().replace(&format!("127.0.0.1:{port}"), &format!("[::1]:{port}")));
     }
 }
 
