@@ -607,3 +607,34 @@ fn a_subscriber_is_no_longer_matched() {
     (0..12).for_each(|_| assert!(matches!(caller.hear(), Heard::Reply(_))));
     assert_eq!(told(&proxy.events()), [(Some(1), Some(1), "SUBSCRIBE".to_owned(), What::Unmatched)]);
 }
+
+#[test]
+fn between_a_primary_and_its_replica_it_delays_and_what_it_holds_at_a_kill_never_arrives() {
+    let binary = std::path::Path::new("redis-server");
+    let primary = Private::start(binary, &[], None).unwrap();
+    let upstream = Address::tcp("127.0.0.1", primary.port()).unwrap();
+    let proxy = Proxy::start(&upstream, Options { framing: Framing::Opaque, ..Options::default() }).unwrap();
+    let port = port_of(proxy.address()).port().to_string();
+    let replica = Server::private(primary.beside(&["--replicaof", "127.0.0.1", &port], None).unwrap(), Transport::Tcp);
+    let (primary, replica) = (Server::private(primary, Transport::Tcp).unwrap(), replica.unwrap());
+    let incr = || redis::cmd("INCR").arg("k").query::<i64>(&mut primary.connect().unwrap()).unwrap();
+    let there = || redis::cmd("GET").arg("k").query::<Option<i64>>(&mut replica.connect().unwrap()).unwrap();
+    incr();
+    eventually("the first INCR at the replica", || there() == Some(1));
+    proxy.cut(Direction::ToClient).unwrap();
+    incr();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(there(), Some(1), "the replica hears nothing");
+    proxy.heal().unwrap();
+    eventually("the second INCR at the replica", || there() == Some(2));
+    proxy.set_delay(Direction::ToClient, Delay::Fixed(Duration::from_millis(500))).unwrap();
+    incr();
+    std::thread::sleep(Duration::from_millis(50));
+    let dropped = proxy.kill(By::Rst).unwrap();
+    assert!(dropped.connections == 1 && dropped.bytes > 0, "{dropped:?}");
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(there(), Some(2), "what was on its way died with the primary");
+    let whats: Vec<What> = proxy.events().iter().map(|event| event.what).collect();
+    use What::{Cut, Healed, Killed, Refused};
+    assert_eq!(whats, [Cut(Direction::ToClient), Healed, Refused, Killed(By::Rst)]);
+}
