@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::pace::Pace;
 use crate::race;
-use crate::record::Machine;
+use crate::record::{Machine, WarningKind};
 use crate::server::{CpuSet, Server};
 use crate::strategy::{Info, Strategy};
 use crate::workload::{Driver, Plan, Size};
@@ -40,7 +40,7 @@ impl Machine {
         for (name, value) in facts.settings {
             self.add(&format!("server.{name}"), value);
         }
-        facts.warnings.into_iter().for_each(|warning| self.add("warning", warning));
+        facts.warnings.into_iter().for_each(|(kind, sentence)| self.warn(kind, sentence));
         Ok(())
     }
 
@@ -60,8 +60,8 @@ impl Machine {
         self.add("proxy_share", format!("{:.2}", cost.share()));
         let (asked_ns, seen_ns) = (distance.round_trip.as_nanos() as f64, distance.seen_ns as f64);
         if (seen_ns - asked_ns).abs() > asked_ns * 0.1 {
-            self.add(
-                "warning",
+            self.warn(
+                WarningKind::RoundTrip,
                 format!(
                     "the emulated round trip was seen at {} us before the run, and not at the {asked_us} us asked for",
                     us(distance.seen_ns)
@@ -70,8 +70,8 @@ impl Machine {
         }
         if cost.is_the_limit() {
             let (through, past) = (cost.proxied_per_s, cost.direct_per_s);
-            self.add(
-                "warning",
+            self.warn(
+                WarningKind::ProxyLimit,
                 format!(
                     "the proxy is the limit: it carries {through} commands/s over {} connections, and the server \
                      alone {past}: rates near that are the proxy's",
@@ -94,8 +94,8 @@ impl Machine {
         let busy = load.parse::<f64>().unwrap_or(0.0) > 0.5;
         self.add("load_before", load.clone());
         if busy {
-            self.add(
-                "warning",
+            self.warn(
+                WarningKind::BusyMachine,
                 format!("the machine was busy before the run (load {load}): figures may be low and scattered"),
             );
         }
@@ -109,7 +109,10 @@ impl Machine {
         self.add("profile", env!("BUILD_PROFILE"));
         self.add("opt_level", env!("BUILD_OPT_LEVEL"));
         if ["0", "1"].contains(&env!("BUILD_OPT_LEVEL")) {
-            self.add("warning", "this build is not optimised: its throughput says little about an optimised one");
+            self.warn(
+                WarningKind::Unoptimised,
+                "this build is not optimised: its throughput says little about an optimised one",
+            );
         }
     }
 

@@ -17,6 +17,7 @@ mod latency;
 mod read;
 mod rows;
 mod standing;
+mod warning;
 mod witness;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub use latency::{Bucket, Clock};
 pub use read::Run;
 pub(crate) use rows::rows_of;
 pub use rows::{csv_bytes, read_csv, write_whole};
+pub use warning::WarningKind;
 pub use witness::Step;
 
 /// One trial: one measured race and its verdict, or why there is none.

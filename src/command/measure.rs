@@ -50,7 +50,7 @@ pub(super) fn measure(
     if let Some(distance) = report::words::distance(&machine) {
         said.note(&distance);
     }
-    for warning in machine.all("warning") {
+    for (_, warning) in machine.warnings() {
         said.warn(&format!("warning: {warning}"));
     }
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));

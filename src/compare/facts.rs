@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 /// Facts that may differ between any two runs and say nothing about their speed, or are what is being compared.
-const OWN: [&str; 22] = [
+const OWN: [&str; 21] = [
     "format",
     "server_address",
     "server.tcp_port",
@@ -29,7 +29,6 @@ const OWN: [&str; 22] = [
     "clock_ns_per_read",
     "until",
     "until_outcome",
-    "warning",
     "rtt_seen_us",
     "proxy_added_p50_us",
     "proxy_added_p99_us",

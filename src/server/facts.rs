@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use redis::Connection;
 
 use crate::error::{Error, Result};
+use crate::record::WarningKind;
 use crate::server::Server;
 
 /// The server's own account of itself.
@@ -19,7 +20,7 @@ pub struct ServerFacts {
     /// Settings and state that bear on the figures, by INFO's and CONFIG's own names.
     pub settings: BTreeMap<String, String>,
     /// What an honest page must say loudly: eviction possible, a replica, a persistence that costs.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<(WarningKind, String)>,
 }
 
 /// INFO lines kept as they are.
@@ -79,19 +80,21 @@ fn config(db: &mut Connection, name: &str) -> Option<String> {
     pair.into_iter().nth(1)
 }
 
-fn warnings(settings: &BTreeMap<String, String>) -> Vec<String> {
+fn warnings(settings: &BTreeMap<String, String>) -> Vec<(WarningKind, String)> {
     let get = |name: &str| settings.get(name).map_or("", String::as_str);
     let mut warnings = Vec::new();
     let policy = get("maxmemory_policy");
     if !["", "0"].contains(&get("maxmemory")) && !["", "noeviction"].contains(&policy) {
-        warnings.push(format!("the server may evict keys (maxmemory-policy {policy}): a counter can vanish"));
+        let said = format!("the server may evict keys (maxmemory-policy {policy}): a counter can vanish");
+        warnings.push((WarningKind::Eviction, said));
     }
     if get("role") == "slave" {
-        warnings
-            .push("the server is a replica: it refuses writes or loses them at the next synchronisation".to_owned());
+        let said = "the server is a replica: it refuses writes or loses them at the next synchronisation";
+        warnings.push((WarningKind::Replica, said.to_owned()));
     }
     if get("appendfsync") == "always" && get("appendonly") == "yes" {
-        warnings.push("the server syncs its log to disk on every write: figures are the disk's".to_owned());
+        let said = "the server syncs its log to disk on every write: figures are the disk's";
+        warnings.push((WarningKind::DiskSync, said.to_owned()));
     }
     warnings
 }

@@ -193,8 +193,8 @@ fn machine(shape: Shape) -> Machine {
         ("trial_ms", "280"),
         ("started", "2026-11-25T00:00:00Z"),
         ("command", "report --out results/x --rounds 6"),
-        ("warning", "the server may evict keys (allkeys-random): losses may be its doing"),
-        ("warning", "this build is not optimised: its throughput says little about an optimised one"),
+        ("warning.eviction", "the server may evict keys (allkeys-random): losses may be its doing"),
+        ("warning.unoptimised", "this build is not optimised: its throughput says little about an optimised one"),
     ] {
         machine.add(fact, value);
     }

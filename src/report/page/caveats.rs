@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::view::{View, name};
+use crate::record::WarningKind;
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
@@ -31,12 +32,12 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     let mut add = |touches: &[Touches], text: Option<Markup>| {
         all.extend(text.map(|text| Caveat { text, touches: touches.to_vec() }));
     };
-    for warning in view.run.machine.all("warning") {
-        let is = |words: &[&str]| words.iter().any(|word| warning.contains(word));
-        let touches: &[Touches] = match () {
-            () if is(&["evict", "replica", "expire"]) => &[Losses],
-            () if is(&["busy", "optimis"]) => &[Rates, Latency],
-            () => &[Rates, Losses, Latency],
+    for (kind, warning) in view.run.machine.warnings() {
+        use WarningKind::{BusyMachine, DiskSync, Eviction, ProxyLimit, Replica, RoundTrip, Unoptimised};
+        let touches: &[Touches] = match kind {
+            Some(Eviction | Replica) => &[Losses],
+            Some(BusyMachine | Unoptimised | DiskSync | RoundTrip | ProxyLimit) => &[Rates, Latency],
+            None => &[Rates, Losses, Latency],
         };
         add(touches, Some(warning.into()));
     }
