@@ -1,5 +1,7 @@
 //! The README says what is there, and nothing in it is only said.
 
+use std::path::{Path, PathBuf};
+
 use redis_lost_updates::strategy::ALL;
 
 fn readme() -> String {
@@ -44,15 +46,39 @@ fn every_command_is_run_by_ci() {
     }
 }
 
+/// The pages in the repository's root and in `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let listed = [".", "docs", "results"].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut pages: Vec<PathBuf> = listed.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|e| e == "md"));
+    pages
+}
+
 #[test]
 fn every_link_leads_somewhere() {
-    for page in ["README.md", "METHODOLOGY.md", "BENCHMARKS.md", "results/README.md"] {
-        let text = std::fs::read_to_string(page).unwrap();
+    assert!(pages().len() > 7, "{:?}", pages());
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             let path = target.split('#').next().unwrap();
             if !path.is_empty() && !path.contains("://") {
-                assert!(std::path::Path::new(path).exists(), "{page} links to {path}");
+                assert!(page.with_file_name(path).exists(), "{} links to {path}", page.display());
             }
         }
+    }
+}
+
+#[test]
+fn the_map_names_every_module_and_only_files_that_exist() {
+    let map = std::fs::read_to_string("ARCHITECTURE.md").unwrap();
+    let quoted: Vec<&str> = map.split('`').skip(1).step_by(2).collect();
+    let lib = std::fs::read_to_string("src/lib.rs").unwrap();
+    let modules = lib.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
+    for module in modules.map(|rest| rest.trim_end_matches(';')) {
+        assert!(quoted.contains(&module), "ARCHITECTURE.md lacks the module {module}");
+    }
+    let folders = ["src/", "examples/", "libraries/", "browser/", "benches/", "tests/", "results/"];
+    for path in quoted.iter().filter(|path| folders.iter().any(|folder| path.starts_with(folder))) {
+        assert!(Path::new(path).exists(), "ARCHITECTURE.md names {path}");
     }
 }
