@@ -8,6 +8,7 @@ mod clean;
 mod compare;
 mod judge;
 mod live;
+mod lost_reply;
 mod measure;
 mod output;
 mod progress;
@@ -23,6 +24,7 @@ use clap::Parser;
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::strategy::{self, ALL, Strategy};
+use crate::worker;
 use args::{Cli, Command};
 use output::say;
 
@@ -90,6 +92,8 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Clean) => clean::clean(cli).map(done),
         Some(Command::Completions { shell }) => shell::completions(*shell).map(done),
         Some(Command::Man) => shell::man().map(done),
+        Some(Command::LostReply(args)) => lost_reply::lost_reply(cli, args),
+        Some(Command::Worker { library }) => worker::work(library).map(done),
         Some(Command::SecondProcess) => {
             strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock()).map(done)
         }

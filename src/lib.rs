@@ -55,6 +55,7 @@
 //! | `machine` | the facts of a run: server, machine, build, plan |
 //! | `demo` | the original demonstration, for a terminal |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
+//! | `lost_reply` | what a client library does when a reply is lost (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |
 //! | [`summary`] | rows -> figures: medians, intervals, verdicts (feature `cli`) |
 //! | [`compare`] | two runs against each other (feature `cli`) |
@@ -74,6 +75,8 @@ pub mod explain;
 pub mod history;
 pub mod interchange;
 pub mod law;
+#[cfg(feature = "cli")]
+pub mod lost_reply;
 mod machine;
 pub mod pace;
 pub mod placement;

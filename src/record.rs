@@ -14,6 +14,7 @@ mod facts;
 mod fault;
 mod folder;
 mod latency;
+pub mod lost_reply;
 mod read;
 mod rows;
 mod standing;

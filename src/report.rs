@@ -1,6 +1,7 @@
 //! A [`Run`](crate::record::Run) made readable: a page, a terminal table, JSON. Pure: the same rows give the same bytes.
 
 pub mod comparison;
+pub mod lost_reply;
 mod markup;
 mod page;
 mod policy;

@@ -270,6 +270,24 @@ impl Server {
         url::of(self.client.get_connection_info())
     }
 
+    /// The same with another host and port, for clients that go through a proxy: never to be printed either.
+    pub(crate) fn secret_url_at(&self, host: &str, port: u16) -> String {
+        let there = ConnectionAddr::Tcp(host.to_owned(), port);
+        url::of(&self.client.get_connection_info().clone().set_addr(there))
+    }
+
+    /// Its address, for a proxy before it.
+    ///
+    /// # Errors
+    /// The host's name is not known, or the server is reached over TLS.
+    pub(crate) fn proxied(&self) -> Result<crate::proxy::Address> {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Unix(path) => Ok(crate::proxy::Address::Unix(path.clone())),
+            ConnectionAddr::Tcp(host, port) => crate::proxy::Address::tcp(host, *port),
+            _ => Err(Error::usage("over TLS a proxy cannot tell commands apart: give a redis:// or unix:// URL")),
+        }
+    }
+
     /// What it said, without our password.
     fn hushed(&self, text: &str) -> String {
         secret::hushed(text, self.client.get_connection_info().redis_settings().password())

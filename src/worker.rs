@@ -8,6 +8,7 @@
 //!
 //! `docs/libraries.md` is the protocol in words, with an adapter whole.
 
+mod builtin;
 mod fault;
 mod group;
 mod install;
@@ -16,8 +17,9 @@ mod message;
 mod process;
 mod rows;
 
+pub use builtin::work;
 pub use fault::Fault;
-pub use group::{ClientRows, Patience, Race, Workers};
+pub use group::{ClientRows, Patience, Race, WorkerPace, Workers};
 pub use install::{Installed, Unavailable, install};
 pub use manifest::{Cell, Manifest, Settings, Tool};
 pub use message::{Flush, Go, Job, Rate, Ready};

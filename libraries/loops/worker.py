@@ -90,6 +90,7 @@ class Pace:
 
     def __init__(self, go):
         self.start, self.end, self.rate = go["start_ns"], go["start_ns"] + go["duration_ns"], go.get("rate")
+        self.pause = go["pause_ns"] / 1e9
 
     def due(self, client, update):
         """When update number `update` of a client is due; the start, in a closed loop."""
@@ -121,8 +122,9 @@ def run(client, update, keys, batch, log, updates, pace):
             now = time.monotonic_ns()
             log.acked_all(begin, now, numbers, told)
         except Exception as error:  # every library has exceptions of its own
+            log.failed_all(begin, time.monotonic_ns(), numbers, error)
+            time.sleep(pace.pause)
             now = time.monotonic_ns()
-            log.failed_all(begin, now, numbers, error)
         done += len(numbers)
     log.flush()
 
@@ -146,8 +148,9 @@ async def run_async(client, update, keys, batch, log, updates, pace):
             now = time.monotonic_ns()
             log.acked_all(begin, now, numbers, told)
         except Exception as error:
+            log.failed_all(begin, time.monotonic_ns(), numbers, error)
+            await asyncio.sleep(pace.pause)
             now = time.monotonic_ns()
-            log.failed_all(begin, now, numbers, error)
         done += len(numbers)
     log.flush()
 

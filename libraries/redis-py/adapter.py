@@ -7,6 +7,7 @@ from redis.retry import Retry
 
 SETTINGS = {
     "default": lambda: {},
+    "from-url": lambda: {},
     # A command is sent once. Without a timeout, a reply that never comes is waited for as long as the connection lives.
     "safe": lambda: {"retry": Retry(NoBackoff(), 0), "socket_timeout": 1, "socket_connect_timeout": 1},
 }
@@ -14,20 +15,28 @@ SCRIPT = "return redis.call('INCR', KEYS[1])"
 
 
 def open_client(job):
-    client = redis.Redis.from_url(job["url"], **SETTINGS[job["settings"]]())
+    settings = SETTINGS[job["settings"]]()
+    if job["settings"] == "from-url":
+        client = redis.Redis.from_url(job["url"])
+    else:
+        where = redis.connection.parse_url(job["url"])
+        if "path" in where:
+            where["unix_socket_path"] = where.pop("path")
+        where.pop("connection_class", None)
+        client = redis.Redis(**where, **settings)
     client.ping()
     client.script = client.register_script(SCRIPT)
     return client
 
 
 def effective(client):
-    settings = client.connection_pool.connection_kwargs
-    retry = client.get_retry()
+    connection = client.connection_pool.get_connection()
+    client.connection_pool.release(connection)
+    retry = client.get_retry() or connection.retry
     return {
         "retries": str(retry.get_retries()),
         "backoff": type(retry._backoff).__name__,
-        "socket_timeout": str(settings.get("socket_timeout") or "none"),
-        "protocol": str(settings.get("protocol") or "the library's own"),
+        "socket_timeout": str(connection.socket_timeout or "none"),
     }
 
 

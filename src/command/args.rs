@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::lost_reply::Trial;
 use crate::pace::Pace;
+use crate::record::lost_reply::LossWay;
 use crate::server::compose::Service;
 use crate::server::{Placement, Server, Wanted};
 use crate::strategy::{self, Strategy};
@@ -101,6 +103,10 @@ pub(super) enum Command {
     /// Only keys that begin with lost-updates: and a run's own number are touched, in the database that --redis-url names, and
     /// none of a run that is still going.
     Clean,
+    /// What your client library does when a reply is lost: does an INCR count twice, by default and with safe settings?
+    ///
+    /// Exit code 0 if every cell was measured, 2 if not (a toolchain is missing: the row says which).
+    LostReply(LostReplyArgs),
     /// Print a completion script: report completions bash > /etc/bash_completion.d/report
     Completions {
         /// For which shell
@@ -111,6 +117,52 @@ pub(super) enum Command {
     /// The second process of mutex-two-processes: counters' names in, values out
     #[command(hide = true)]
     SecondProcess,
+    /// A worker of a built-in library, by the protocol of docs/libraries.md
+    #[command(hide = true)]
+    Worker {
+        /// redis-rs or no-op
+        library: String,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct LostReplyArgs {
+    /// Client libraries: names, or paths to a library.toml [default: all of libraries/]
+    #[arg(long, value_delimiter = ',', value_name = "NAME|PATH,...")]
+    pub(super) libraries: Vec<String>,
+    /// Their settings [default: all that each has: default and safe]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub(super) settings: Vec<String>,
+    /// How replies are lost: fin, rst, silence, dropped (the request is) [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "WAY,...")]
+    pub(super) ways: Vec<LossWay>,
+    /// Updates in each cell, one after the other
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    updates: u64,
+    /// Every how many commands one reply is lost
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    every: u64,
+    /// How long a cell may take: a client that then still waits is said to
+    #[arg(long, default_value = "65s", value_name = "TIME", value_parser = duration)]
+    cap: Duration,
+    /// Print the rows as JSON
+    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
+    pub(super) json: bool,
+    /// Print the rows as CSV
+    #[arg(long, conflicts_with = "markdown")]
+    pub(super) csv: bool,
+    /// Print the table as markdown
+    #[arg(long)]
+    pub(super) markdown: bool,
+    /// Write the rows and a page into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+}
+
+impl LostReplyArgs {
+    pub(super) fn trial(&self) -> Trial {
+        Trial { updates: self.updates, every: self.every, cap: self.cap, ..Trial::default() }
+    }
 }
 
 #[derive(Args)]
@@ -232,7 +284,7 @@ pub(super) struct ServerArgs {
     /// How to reach a private server
     #[arg(long, global = true, value_enum, default_value = "tcp")]
     transport: TransportArg,
-    /// Never fetch a server
+    /// Never fetch anything: no server, no client library
     #[arg(long, global = true)]
     offline: bool,
     /// Let strategies change a running server's settings for a while (they put them back)
@@ -258,6 +310,11 @@ impl ServerArgs {
     /// Whether the server is one that outlives us.
     pub(super) fn is_running(&self) -> bool {
         self.redis_url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
+    /// Whether nothing may be fetched.
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// The server that was asked for. A signal ends at once whatever nobody has to clean up after; fetching one and waiting

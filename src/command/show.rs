@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::record::{PAGE, Run};
+use crate::record::{PAGE, Run, lost_reply};
 use crate::strategy::Strategy;
 use crate::summary::Summary;
 use crate::verdict::Promise;
@@ -13,8 +13,12 @@ use super::args::Cli;
 use super::output::print;
 
 pub(super) fn render(dir: &Path) -> Result<()> {
-    let run = Run::read(dir)?;
     let page = dir.join(PAGE);
+    if let Some((machine, rows)) = lost_reply::read(dir)? {
+        report::write_page(&page, &report::lost_reply::page(&rows, &machine))?;
+        return print(&format!("{}\n", page.display()));
+    }
+    let run = Run::read(dir)?;
     report::write_page(&page, &report::render(&Summary::of(&run), &run))?;
     print(&format!("{}\n", page.display()))
 }

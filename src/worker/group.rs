@@ -54,6 +54,22 @@ pub struct Race {
     pub fault: Option<Fault>,
 }
 
+/// When clients update, and when their rows are written.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerPace {
+    /// The timetable, in an open loop.
+    pub rate: Option<Rate>,
+    /// How long a client waits after an update that was not acknowledged.
+    pub pause: Duration,
+    /// When rows are written.
+    pub flush: Flush,
+}
+
+impl WorkerPace {
+    /// As fast as updates are acknowledged, and rows in blocks.
+    pub const CLOSED: Self = Self { rate: None, pause: Duration::ZERO, flush: Flush::Block };
+}
+
 /// Worker processes, connected and ready to race.
 pub struct Workers {
     members: Vec<Member>,
@@ -126,8 +142,7 @@ impl Workers {
         &mut self,
         updates: &[u64],
         duration: Duration,
-        rate: Option<Rate>,
-        flush: Flush,
+        pace: WorkerPace,
         stop: &AtomicBool,
     ) -> Result<Race, Fault> {
         let epoch = self.epoch;
@@ -136,11 +151,13 @@ impl Workers {
         }
         let zero_ns = epoch.elapsed().as_nanos() as u64;
         let start_ns = zero_ns + LEAD.as_nanos() as u64;
+        let WorkerPace { rate, pause, flush } = pace;
+        let pause_ns = pause.as_nanos().min(1 << 47) as u64;
         let duration_ns = duration.as_nanos().min(1 << 47) as u64;
         for member in &mut self.members {
             let start_ns = (i128::from(start_ns) + member.tie.offset_ns).max(0) as u64;
             let updates = updates.get(member.clients.clone()).map(<[_]>::to_vec).unwrap_or_default();
-            member.process.tell(&Order::Go(&Go { start_ns, duration_ns, updates, rate, flush }))?;
+            member.process.tell(&Order::Go(&Go { start_ns, duration_ns, updates, rate, pause_ns, flush }))?;
         }
         let wait = Wait::of(LEAD + duration + self.patience.after_end, stop);
         let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);

@@ -99,6 +99,8 @@ pub struct Go {
     pub updates: Vec<u64>,
     /// The timetable, in an open loop.
     pub rate: Option<Rate>,
+    /// How long a client waits after an update that was not acknowledged, as a program does that tries again later.
+    pub pause_ns: u64,
     /// When rows are written.
     pub flush: Flush,
 }

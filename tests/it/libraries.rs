@@ -8,7 +8,9 @@ use redis_lost_updates::history;
 use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::update::Event;
 use redis_lost_updates::verdict::{Ledger, Verdict, judge};
-use redis_lost_updates::worker::{Fault, Flush, Installed, Job, Manifest, Patience, Race, Workers, install};
+use redis_lost_updates::worker::{
+    Fault, Flush, Installed, Job, Manifest, Patience, Race, WorkerPace, Workers, install,
+};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -33,7 +35,7 @@ fn race(settings: &str, strategy: &str) -> Result<(Race, i64), Fault> {
         if settings == "hangs-at-once" { Patience { ready: Duration::from_secs(2), ..QUICK } } else { QUICK };
     let mut workers = Workers::open(&liar(), &job, 3, patience, &STOP)?;
     let flush = if settings.starts_with("time") { Flush::Row } else { Flush::Block };
-    let race = workers.race(&[100; 3], Duration::from_secs(5), None, flush, &STOP)?;
+    let race = workers.race(&[100; 3], Duration::from_secs(5), WorkerPace { flush, ..WorkerPace::CLOSED }, &STOP)?;
     let mut db = server.connect().unwrap();
     let found = redis::cmd("GET").arg(&key).query::<Option<i64>>(&mut db).unwrap().unwrap_or(0);
     server.remove(&mut db, &[key]).unwrap();

@@ -1,0 +1,3 @@
+module lostupdates/worker
+
+go 1.24

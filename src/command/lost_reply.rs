@@ -1,0 +1,124 @@
+//! `report lost-reply` and `report worker`: client libraries whose replies are lost.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, Result};
+use crate::lost_reply::{self, Cell};
+use crate::record::lost_reply::{LossWay, LostReply, write};
+use crate::record::{Machine, PAGE, csv_bytes};
+use crate::report::{lost_reply as words, write_page};
+use crate::server::Server;
+use crate::worker::{Installed, Manifest, Unavailable, install};
+
+use super::FAILED;
+use super::args::{Cli, LostReplyArgs};
+use super::output::{json, print, say};
+use super::signals::{InOrder, STOP};
+
+/// A library, and whether it can be had here.
+type Found = (Manifest, std::result::Result<Installed, Unavailable>);
+
+pub(super) fn lost_reply(cli: &Cli, args: &LostReplyArgs) -> Result<ExitCode> {
+    let trial = args.trial();
+    let ways = if args.ways.is_empty() { LossWay::ALL.to_vec() } else { args.ways.clone() };
+    let _in_order = InOrder::begin();
+    let libraries = installed(cli, args)?;
+    let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
+    let mut cells = Vec::new();
+    let mut rows = Vec::new();
+    for (manifest, found) in &libraries {
+        for settings in manifest.settings.keys().filter(|name| args.settings.is_empty() || args.settings.contains(name))
+        {
+            for &way in &ways {
+                match found {
+                    Ok(library) => cells.push(Cell { library, settings, way }),
+                    Err(why) => {
+                        let row = lost_reply::row(manifest, settings, way, trial);
+                        rows.push(LostReply { note: Some(format!("skipped: {why}")), ..row });
+                    }
+                }
+            }
+        }
+    }
+    let (all, mut done) = (cells.len(), 0);
+    lost_reply::measure(&server, &cells, trial, &STOP, &mut |row| {
+        done += 1;
+        let what = row.note.as_deref().unwrap_or("measured");
+        say(&format!("report: {done}/{all} {} {} {}: {what}", row.library, row.settings, row.way));
+        rows.push(row);
+    });
+    if STOP.load(Ordering::Relaxed) {
+        return Err(Error::interrupted());
+    }
+    let place = |row: &LostReply| {
+        let library = libraries.iter().position(|(manifest, _)| manifest.name == row.library);
+        (library, row.settings.clone(), row.way)
+    };
+    rows.sort_by_key(place);
+    tell(args, &rows, &facts(&server, args)?)?;
+    Ok(if rows.iter().all(LostReply::is_measured) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// The libraries asked for, installed where they can be.
+fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
+    let report = std::env::current_exe().map_err(|e| Error::broken(format!("where is this program? {e}")))?;
+    let names = if args.libraries.is_empty() {
+        Manifest::names()?.into_iter().filter(|name| name != "no-op").collect()
+    } else {
+        args.libraries.clone()
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let manifest = Manifest::find(&name)?;
+        if !manifest.strategies.iter().any(|strategy| strategy == "incr") {
+            return Err(Error::usage(format!("library {}: it has no strategy incr", manifest.name)));
+        }
+        if let Some(unknown) = args.settings.iter().find(|name| !manifest.settings.contains_key(*name)) {
+            say(&format!("report: {}: it has no settings '{unknown}'", manifest.name));
+        }
+        let offline = cli.server.is_offline();
+        let outcome = install(manifest.clone(), &report, offline, &STOP, &mut |line| say(&format!("report: {line}")));
+        if let Err(why) = &outcome {
+            say(&format!("report: {}: SKIPPED: {why}", manifest.name));
+        }
+        found.push((manifest, outcome));
+        if STOP.load(Ordering::Relaxed) {
+            return Err(Error::interrupted());
+        }
+    }
+    Ok(found)
+}
+
+fn facts(server: &Server, args: &LostReplyArgs) -> Result<Machine> {
+    let mut machine = Machine::default();
+    let facts = server.facts()?;
+    machine.add("version", env!("CARGO_PKG_VERSION"));
+    machine.add("server", format!("{} {}", facts.name, facts.version));
+    machine.add("transport", "tcp, through a proxy in this process");
+    let trial = args.trial();
+    machine.add("updates", trial.updates.to_string());
+    machine.add("every", trial.every.to_string());
+    machine.add("cap_s", trial.cap.as_secs_f64().to_string());
+    machine.add("pause_ms", trial.pause.as_millis().to_string());
+    machine.add("os", std::env::consts::OS);
+    machine.add("cpus", std::thread::available_parallelism().map_or(0, usize::from).to_string());
+    Ok(machine)
+}
+
+fn tell(args: &LostReplyArgs, rows: &[LostReply], machine: &Machine) -> Result<()> {
+    if let Some(folder) = &args.out {
+        write(folder, rows, machine)?;
+        let page: PathBuf = folder.join(PAGE);
+        write_page(&page, &words::page(rows, machine))?;
+        say(&format!("report: {}", page.display()));
+    }
+    let text = match (args.json, args.csv, args.markdown) {
+        (true, ..) => json(&rows)?,
+        (_, true, _) => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
+        (_, _, true) => words::markdown(rows),
+        _ => words::terminal(rows),
+    };
+    print(&text)
+}

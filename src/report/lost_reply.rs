@@ -1,0 +1,264 @@
+//! What became of INCRs whose replies were lost: as a table for a terminal, as markdown, as a page.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::record::Machine;
+use crate::record::lost_reply::{LossWay, LostReply};
+
+/// The columns of every form of the table.
+const COLUMNS: [&str; 9] =
+    ["library", "settings", "reply lost by", "acked", "errors", "executions/acked", "doubled", "recovered", "outcome"];
+
+/// Seconds in three characters or so: `0.02 s`, `12 s`.
+fn seconds(ns: u64) -> String {
+    let s = ns as f64 / 1e9;
+    if s < 0.0995 {
+        format!("{:.0} ms", s * 1e3)
+    } else if s < 9.95 {
+        format!("{s:.1} s")
+    } else {
+        format!("{s:.0} s")
+    }
+}
+
+/// The cell in words.
+fn outcome(row: &LostReply) -> String {
+    if let Some(note) = &row.note {
+        return note.clone();
+    }
+    // A wait no longer than others before it that ended is no news: the cell's time was over, that is all.
+    let is_new = row.waiting_ns > row.recovery_ns.or(Some(0));
+    let waiting = row.waiting_ns.filter(|_| is_new).map(|ns| format!("still waiting after {}", seconds(ns)));
+    let counted = match (row.lost.unwrap_or(0), row.doubled.unwrap_or(0)) {
+        (0, 0) if row.errors() == Some(0) && row.waiting_ns.is_none() => Some("exactly once".to_owned()),
+        (0, 0) if row.waiting_ns.is_none() => Some("once, or an error".to_owned()),
+        (0, 0) => None,
+        (0, doubled) => Some(format!("doubled {doubled}")),
+        (lost, _) => Some(format!("lost {lost}")),
+    };
+    let stuck = (row.is_stuck == Some(true)).then(|| "stuck: never usable again".to_owned());
+    let cut = (!is_new && row.attempted < Some(row.updates))
+        .then(|| format!("out of time after {} of {}", row.attempted.unwrap_or(0), row.updates));
+    [counted, stuck, waiting, cut].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn number(value: Option<u64>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn cells(row: &LostReply) -> [String; 9] {
+    [
+        row.library.clone(),
+        row.settings.clone(),
+        row.way.to_string(),
+        number(row.acked),
+        number(row.errors()),
+        row.executions_per_ack().map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+        number(row.doubled),
+        row.recovery_ns.map_or_else(String::new, seconds),
+        outcome(row),
+    ]
+}
+
+/// Whether a library's settings let no INCR be executed twice, nor be acknowledged and missing, in any way measured.
+fn is_safe(rows: &[&LostReply]) -> bool {
+    !rows.is_empty() && rows.iter().all(|row| row.is_exactly_once_or_error())
+}
+
+/// The recipes: of each library the settings that held, and that somebody has to write.
+fn recipes(rows: &[LostReply]) -> Vec<&LostReply> {
+    let mut by_name: BTreeMap<(&str, &str), Vec<&LostReply>> = BTreeMap::new();
+    for row in rows {
+        by_name.entry((&row.library, &row.settings)).or_default().push(row);
+    }
+    let safe = by_name.values().filter(|rows| is_safe(rows) && !rows[0].recipe.is_empty());
+    safe.map(|rows| rows[0]).collect()
+}
+
+/// The table, the effective settings, where a prediction failed, and the recipes.
+pub fn terminal(rows: &[LostReply]) -> String {
+    let lines: Vec<[String; 9]> = rows.iter().map(cells).collect();
+    let mut widths = COLUMNS.map(str::len);
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String; 9]| {
+        let padded = cells.iter().zip(widths).enumerate().map(|(at, (cell, width))| match at {
+            3..=7 => format!("{cell:>width$}"),
+            _ => format!("{cell:<width$}"),
+        });
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let mut text = line(&COLUMNS.map(str::to_owned));
+    for cells in &lines {
+        text += &line(cells);
+    }
+    let mut said = Vec::new();
+    for row in rows.iter().filter(|row| !row.effective.is_empty()) {
+        let settings = format!("  {} {}, {}: {}\n", row.library, row.version, row.settings, row.effective);
+        if !said.contains(&settings) {
+            said.push(settings);
+        }
+    }
+    if !said.is_empty() {
+        text += &format!("\nSettings in effect, as read from the client:\n{}", said.concat());
+    }
+    let differing: String = rows
+        .iter()
+        .filter_map(|row| Some(format!("  {} {}, {}: {}\n", row.library, row.settings, row.way, row.differs()?)))
+        .collect();
+    if !differing.is_empty() {
+        text += &format!("\nNot as predicted:\n{differing}");
+    }
+    for row in recipes(rows) {
+        let recipe: String = row.recipe.lines().map(|line| format!("  {line}\n")).collect();
+        text +=
+            &format!("\n{}: with these settings an INCR is executed once, or an error says so:\n{recipe}", row.library);
+    }
+    text
+}
+
+/// The table as markdown.
+pub fn markdown(rows: &[LostReply]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
+    let mut text = line(&COLUMNS.map(str::to_owned));
+    text += "|---|---|---|--:|--:|--:|--:|--:|---|\n";
+    for row in rows {
+        text += &line(&cells(row).map(|cell| cell.replace('|', "\\|")));
+    }
+    text
+}
+
+/// The README's short table: of each library what its default settings do when a reply is lost, and its safe ones.
+pub fn summary_table(rows: &[LostReply]) -> String {
+    let mut text =
+        "| client library | acknowledged, default settings | in the counter | reply never comes | safe settings |\n\
+                    |---|--:|--:|---|---|\n"
+            .to_owned();
+    let find = |library: &str, settings: &str, way| {
+        rows.iter().find(|row| row.library == library && row.settings == settings && row.way == way)
+    };
+    for row in rows.iter().filter(|row| row.settings == "default" && row.way == LossWay::Fin && row.is_measured()) {
+        let silent = find(&row.library, "default", LossWay::Silence).map(outcome).unwrap_or_default();
+        let safe: Vec<&LostReply> =
+            rows.iter().filter(|other| other.library == row.library && other.settings == "safe").collect();
+        let safe = match (
+            safe.is_empty(),
+            is_safe(&safe),
+            safe.iter().any(|row| row.is_stuck == Some(true) || row.waiting_ns.is_some()),
+        ) {
+            (true, ..) => "",
+            (_, false, _) => "may double",
+            (_, true, false) => "once, or an error",
+            (_, true, true) => "once, or an error; stuck after silence",
+        };
+        let executions = row.executions.unwrap_or(0);
+        let bold = if row.doubled > Some(0) { "**" } else { "" };
+        text += &format!(
+            "| {} {} ({}) | {} of {} | {bold}{executions}{bold} | {silent} | {safe} |\n",
+            row.library,
+            row.version,
+            row.language,
+            number(row.acked),
+            row.updates
+        );
+    }
+    text
+}
+
+/// One library with its settings, as the page shows it.
+struct Band<'a> {
+    first: &'a LostReply,
+    rows: Vec<Strip<'a>>,
+}
+
+/// One way to lose replies.
+struct Strip<'a> {
+    row: &'a LostReply,
+    outcome: String,
+    ratio: String,
+    recovered: String,
+    differs: String,
+    marks: Vec<(char, &'static str)>,
+    is_bad: bool,
+}
+
+#[derive(Template)]
+#[template(path = "lost_reply.html")]
+struct Page<'a> {
+    machine: &'a Machine,
+    answer: String,
+    updates: u64,
+    bands: Vec<Band<'a>>,
+    missing: Vec<&'a LostReply>,
+    recipes: Vec<&'a LostReply>,
+    differing: Vec<(&'a LostReply, String)>,
+}
+
+/// How a mark looks, and the element it is in: bold for what went wrong without an error.
+fn mark(mark: char) -> (char, &'static str) {
+    match mark {
+        '.' => ('\u{b7}', "span"),
+        '2'..='9' | '+' | '!' => (mark, "b"),
+        'w' => ('\u{2026}', "i"),
+        other => (other, "i"),
+    }
+}
+
+/// What the page says first.
+fn answer(rows: &[LostReply]) -> String {
+    let libraries = |is: &dyn Fn(&LostReply) -> bool| {
+        let mut names: Vec<&str> =
+            rows.iter().filter(|row| row.is_measured() && is(row)).map(|row| row.library.as_str()).collect();
+        names.dedup();
+        names
+    };
+    let is_default = |row: &LostReply| row.settings == "default";
+    let all = libraries(&is_default);
+    let doubling = libraries(&|row| is_default(row) && row.doubled > Some(0));
+    match (all.len(), doubling.len()) {
+        (0, _) => "Nothing was measured with default settings.".to_owned(),
+        (all, 0) => format!("None of {all} client libraries counted an INCR twice with its default settings."),
+        (all, some) => format!(
+            "{some} of {all} client libraries counted INCRs twice with their default settings, and said nothing: {}.",
+            doubling.join(", ")
+        ),
+    }
+}
+
+/// The page: one self-contained HTML file, a pure function of the rows.
+pub fn page(rows: &[LostReply], machine: &Machine) -> String {
+    let mut bands: Vec<Band<'_>> = Vec::new();
+    for row in rows.iter().filter(|row| row.is_measured()) {
+        let strip = Strip {
+            row,
+            outcome: outcome(row),
+            ratio: row.executions_per_ack().map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            recovered: row.recovery_ns.map_or_else(String::new, seconds),
+            differs: row.differs().unwrap_or_default(),
+            marks: row.marks.chars().map(mark).collect(),
+            is_bad: !row.is_exactly_once_or_error(),
+        };
+        match bands.last_mut() {
+            Some(band) if (&band.first.library, &band.first.settings) == (&row.library, &row.settings) => {
+                band.rows.push(strip);
+            }
+            _ => bands.push(Band { first: row, rows: vec![strip] }),
+        }
+    }
+    let page = Page {
+        machine,
+        answer: answer(rows),
+        updates: rows.first().map_or(0, |row| row.updates),
+        bands,
+        missing: rows.iter().filter(|row| !row.is_measured()).collect(),
+        recipes: recipes(rows),
+        differing: rows.iter().filter_map(|row| Some((row, row.differs()?))).collect(),
+    };
+    // Writing to a string fails only where a field's own Display does, and ours do not.
+    page.render().unwrap_or_default()
+}
