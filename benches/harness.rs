@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, PlottingBackend, Throughput, criterion_group, criterion_main};
 use redis_lost_updates::condition::Condition;
+use redis_lost_updates::driver::threads::{pool, race};
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::history;
-use redis_lost_updates::race::{Limits, Work, pool, race};
+use redis_lost_updates::race::{Limits, Work};
 use redis_lost_updates::record::{Record, Run};
 use redis_lost_updates::report;
 use redis_lost_updates::summary::Summary;

@@ -2,7 +2,7 @@
 //! own clocks, and every call is judged, warm-up included. An exact strategy that loses an update fails the bench.
 //!
 //! Criterion has one number for each measurement; the other half, the ledger, goes into a result folder of its own
-//! under `results/`, which `report render` turns into one page with both.
+//! under `results/`, which `report render` pacer into one page with both.
 //!
 //! `cargo bench -- --quick '^(get-set|pooled-incr)/4$'`
 
@@ -22,7 +22,7 @@ use redis_lost_updates::report::words;
 use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::strategy::{ALL, Strategy};
 use redis_lost_updates::trial::Crew;
-use redis_lost_updates::workload::{Driver, Plan, Size, Skew, Workload};
+use redis_lost_updates::workload::{DriverKind, Plan, Size, Skew, Workload};
 
 const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 const SEED: u64 = 1;
@@ -69,7 +69,7 @@ impl<'a> Cell<'a> {
             record.doubled,
             record.acked
         );
-        let span = Duration::from_nanos(trial.heat.span_ns().max(1));
+        let span = Duration::from_nanos(trial.log.span_ns().max(1));
         self.calls.push(Call { iterations, record, latency: trial.latency() });
         span
     }
@@ -172,7 +172,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
 
 fn machine(server: &Server) -> Result<Machine> {
     let plan = Plan {
-        driver: Driver::Threads,
+        driver: DriverKind::Threads,
         emphasis: 1,
         threads: THREADS.to_vec(),
         keys: vec![1],

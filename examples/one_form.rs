@@ -115,8 +115,8 @@ fn measure(server: &Server, strategy: &dyn Strategy) -> Result<(f64, f64)> {
     let trial = crew.sized_trial(Size::Duration(TRIAL))?;
     crew.close()?;
     let acked = trial.judgement.ledger.acked.max(1) as f64;
-    let cpu: u64 = trial.heat.lanes.iter().map(|lane| lane.cpu_ns).sum();
-    Ok((acked * 1e9 / trial.heat.span_ns().max(1) as f64, cpu as f64 / acked))
+    let cpu: u64 = trial.log.clients.iter().map(|lane| lane.cpu_ns).sum();
+    Ok((acked * 1e9 / trial.log.span_ns().max(1) as f64, cpu as f64 / acked))
 }
 
 /// The median, and the order statistics that hold the true one with some 95 % confidence.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! In a criterion bench of your own, `bencher.iter_custom` calls `Crew::trial(iterations, deadline)` and returns the
-//! trial's `heat.span_ns()`: see `benches/updates.rs`.
+//! trial's `log.span_ns()`: see `benches/updates.rs`.
 
 use std::process::ExitCode;
 

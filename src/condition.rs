@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::workload::{Driver, Skew};
+use crate::workload::{DriverKind, Skew};
 
 pub use label::labels;
 
@@ -98,7 +98,7 @@ pub struct Condition {
     pub settings: String,
     /// What drove the clients.
     #[serde(default)]
-    pub driver: Driver,
+    pub driver: DriverKind,
     /// How they reached the server.
     #[serde(default)]
     pub transport: Transport,
@@ -164,7 +164,7 @@ impl Default for Condition {
             library: redis_rs(),
             library_version: String::new(),
             settings: by_default(),
-            driver: Driver::default(),
+            driver: DriverKind::default(),
             transport: Transport::default(),
             threads: 1,
             pool_size: None,

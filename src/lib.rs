@@ -46,12 +46,11 @@
 //! | [`law`] | what GET and SET lose, worked out |
 //! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
 //! | [`until`] | rows -> whether more rounds are needed (feature `cli`) |
-//! | [`race`] | the timed section and nothing else |
+//! | [`race`] | what each client is to do and what is logged of it: the words of the timed section |
 //! | [`worker`] | client libraries of any language: worker processes, told what to do and judged by their history (feature `cli`) |
 //! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
-//! | [`event_loop`] | the timed section again, for thousands of clients on one thread |
-//! | [`task_loop`] | and for an async program: tasks of one runtime, through the redis crate |
 //! | [`strategy`] | the ways to add one, a file for each idea |
+//! | [`driver`] | what drives the clients: threads, an event loop, tasks; one trait |
 //! | `machine` | the facts of a run: server, machine, build, plan |
 //! | `demo` | the original demonstration, for a terminal |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
@@ -69,8 +68,8 @@ mod command;
 pub mod compare;
 pub mod condition;
 mod demo;
+pub mod driver;
 pub mod error;
-pub mod event_loop;
 pub mod explain;
 pub mod history;
 pub mod interchange;
@@ -94,7 +93,6 @@ pub mod stats;
 pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod summary;
-pub mod task_loop;
 mod timer;
 pub mod trial;
 #[cfg(feature = "cli")]

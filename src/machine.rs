@@ -1,12 +1,13 @@
 //! Where a run was made and with what: refuse to measure what cannot be named, and write the rest down.
 
+use crate::driver;
 use crate::error::Result;
 use crate::pace::Pace;
 use crate::race;
 use crate::record::{Machine, WarningKind};
 use crate::server::{CpuSet, Server};
 use crate::strategy::{Info, Strategy};
-use crate::workload::{Driver, Plan, Size};
+use crate::workload::{Plan, Size};
 
 impl Machine {
     /// Everything a reader must know to believe a figure: the server and its settings, this machine, this build, the
@@ -21,7 +22,7 @@ impl Machine {
         machine.add_host();
         machine.add_build();
         machine.add("clock_ns_per_read", format!("{:.0}", race::clock_cost_ns()));
-        machine.add("recording_ns_per_update", format!("{:.0}", race::recording_cost_ns()?));
+        machine.add("recording_ns_per_update", format!("{:.0}", driver::threads::recording_cost_ns()?));
         machine.add_plan(plan, strategies);
         Ok(machine)
     }
@@ -148,10 +149,8 @@ impl Machine {
             self.add(&format!("round_trips.{name}"), *round_trips);
             self.add(&format!("batch.{name}"), batch.to_string());
             self.add(&format!("role.{name}"), role.to_string());
-            let parameters = match (plan.driver, strategy.machines()) {
-                (Driver::Events | Driver::Tasks, Some(form)) => form.machine_parameters(),
-                _ => strategy.parameters(),
-            };
+            let parameters =
+                driver::of(plan.driver).map_or_else(|_| String::new(), |driver| driver.parameters(*strategy));
             if !parameters.is_empty() {
                 self.add(&format!("parameters.{name}"), parameters);
             }

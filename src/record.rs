@@ -216,7 +216,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::condition::{Topology, Transport};
-    use crate::workload::{Driver, Skew};
+    use crate::workload::{DriverKind, Skew};
 
     #[test]
     fn rows_come_back_as_they_were_written_and_a_short_last_line_is_left_out() {
@@ -226,7 +226,7 @@ mod tests {
         machine.add("host", "a, \"quoted\" one");
         let mut folder = Folder::create(&path, &machine).unwrap();
         let condition = Condition {
-            driver: Driver::Events,
+            driver: DriverKind::Events,
             transport: Transport::DockerTcp,
             pool_size: Some(3),
             skew: Skew::Zipf(1.5),

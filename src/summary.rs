@@ -14,7 +14,7 @@ use crate::condition::{Condition, labels};
 use crate::record::{Bucket, Clock, Record, Run};
 use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 use limit::Cpus;
 pub use limit::Limit;
@@ -203,9 +203,9 @@ impl Summary {
     }
 
     /// What drove the clients; of several drivers, one that is not threads.
-    pub fn driver(&self) -> Driver {
+    pub fn driver(&self) -> DriverKind {
         let mut drivers = self.cells.iter().map(|cell| cell.condition.driver);
-        drivers.find(|&driver| driver != Driver::Threads).unwrap_or_default()
+        drivers.find(|&driver| driver != DriverKind::Threads).unwrap_or_default()
     }
 
     /// Cells of exact strategies that kept their promise at this load, the fastest first.
@@ -445,11 +445,12 @@ mod tests {
             verdict: Some(Verdict::Exact),
             ..Record::blank(Condition { driver, ..Condition::of("incr", 4, 1) }, Promise::Exact)
         };
-        let mut run = Run { records: vec![row(Driver::Threads, 10, 1), row(Driver::Events, 30, 2)], ..Run::default() };
+        let mut run =
+            Run { records: vec![row(DriverKind::Threads, 10, 1), row(DriverKind::Events, 30, 2)], ..Run::default() };
         run.latency.push(run.records[0].bucket(Clock::Service, (9, 20)));
         let cells = Summary::of(&run).cells;
         let seen: Vec<_> = cells.iter().map(|c| (c.condition.driver, c.acked, c.latency_ns[0])).collect();
-        assert_eq!(seen, [(Driver::Threads, 10, Some(9)), (Driver::Events, 30, None)]);
+        assert_eq!(seen, [(DriverKind::Threads, 10, Some(9)), (DriverKind::Events, 30, None)]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! was started anew or failed over during the race is waited for, so that what it lost is judged and not only the race
 //! dropped. Criterion and the report command share it.
 
-mod clients;
 mod latency;
 mod memory;
 
@@ -16,19 +15,18 @@ use std::time::{Duration, Instant};
 use redis::Connection;
 
 use crate::condition::Condition;
+use crate::driver::{self, Clients};
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
 use crate::plain::one_line;
-use crate::race::{Heat, Lane, Limits, Work};
+use crate::race::{ClientLog, Limits, RaceLog, Work};
 use crate::record::{Bucket, Clock, Record};
-use crate::server::{Counts, Lease, Server, Spent, allow_files};
-use crate::strategy::{Strategy, UNSUPPORTED};
+use crate::server::{Counts, Lease, Server, Spent};
+use crate::strategy::Strategy;
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
-use crate::workload::{Cell, Driver, Plan, Size, Workload};
-
-use clients::Clients;
+use crate::workload::{Cell, Plan, Size, Workload};
 
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
@@ -59,7 +57,7 @@ pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
     server: &'a Server,
     workload: Workload,
-    clients: Clients,
+    clients: Box<dyn Clients>,
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
     db: Connection,
@@ -71,7 +69,7 @@ pub struct Crew<'a> {
 #[derive(Debug)]
 pub struct Trial {
     /// What every client did.
-    pub heat: Heat,
+    pub log: RaceLog,
     /// The accounts, and whether the increments are linearizable.
     pub judgement: Judgement,
     /// The word for it.
@@ -104,7 +102,7 @@ impl<'a> Crew<'a> {
         let lease = Lease::of(server);
         // Before anything of ours is on the server.
         lease.renew(&mut db, Duration::ZERO);
-        let clients = Clients::open(server.for_racers(), strategy, &workload)?;
+        let clients = driver::of(workload.driver)?.open(server.for_racers(), strategy, workload.threads)?;
         let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
         Ok(Self {
             keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
@@ -149,13 +147,13 @@ impl<'a> Crew<'a> {
         memory::check((0..self.workload.threads).map(|client| updates(client).min(room)).sum(), self.workload.keys)?;
         self.reset(deadline)?;
         let before = Counts::read(&mut self.db).map_err(refuses)?;
-        let heat = self.race(updates, room, timetable, deadline)?;
+        let log = self.race(updates, room, timetable, deadline)?;
         let ended = Instant::now();
         std::thread::sleep(self.strategy.settles_in());
         let (after, found) = self.read_back()?;
         let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
         let spent = after.since(&before);
-        let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+        let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
         let judgement = history::check(&lanes, &found);
         let counted_by = self.strategy.info().counted_by;
         Ok(Trial {
@@ -165,7 +163,7 @@ impl<'a> Crew<'a> {
             waited,
             spent,
             applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
-            heat,
+            log,
             timetable: timetable.copied(),
         })
     }
@@ -199,7 +197,7 @@ impl<'a> Crew<'a> {
 
     /// A race that warms connections and is not judged. The counters are reset before it, as before a trial: some strategies
     /// do another thing on a counter that was never reset.
-    fn warm(&mut self, updates: u64, deadline: Duration) -> Result<Heat> {
+    fn warm(&mut self, updates: u64, deadline: Duration) -> Result<RaceLog> {
         self.reset(deadline)?;
         self.race(&|_| updates, ALL, None, deadline)
     }
@@ -212,7 +210,7 @@ impl<'a> Crew<'a> {
         room: u64,
         timetable: Option<&Timetable>,
         deadline: Duration,
-    ) -> Result<Heat> {
+    ) -> Result<RaceLog> {
         let work = |(client, sequence): (usize, &Arc<[u16]>)| Work {
             keys: self.keys.clone(),
             sequence: sequence.clone(),
@@ -234,11 +232,11 @@ impl<'a> Crew<'a> {
         let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
         let mut updates = batch;
         loop {
-            let heat = self.warm(updates, target * PATIENCE)?;
-            let span = heat.span_ns().max(1);
+            let log = self.warm(updates, target * PATIENCE)?;
+            let span = log.span_ns().max(1);
             if span >= enough
                 || self.stop.load(Ordering::Relaxed)
-                || heat.lanes.iter().any(|lane| lane.trouble.is_some())
+                || log.clients.iter().any(|lane| lane.trouble.is_some())
             {
                 let fits = (u128::from(updates) * target.as_nanos() / u128::from(span)) as u64;
                 let fits = fits.min(MOST / self.workload.threads as u64);
@@ -312,7 +310,7 @@ impl Trial {
     pub fn record(&self, strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
         let ledger = &self.judgement.ledger;
         let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
-        let trouble = self.heat.lanes.iter().find_map(|lane| lane.trouble.as_deref());
+        let trouble = self.log.clients.iter().find_map(|lane| lane.trouble.as_deref());
         Record {
             attempted: Some(ledger.attempted),
             acked: Some(ledger.acked),
@@ -332,10 +330,10 @@ impl Trial {
             stale: Some(ledger.stale),
             order: Some(self.judgement.order.word().to_owned()),
             span_ns: Some(self.span_ns()),
-            overlap: Some((self.heat.overlap() * 1e4).round() / 1e4),
+            overlap: Some((self.log.overlap() * 1e4).round() / 1e4),
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
-            client_cpu_ns: Some(self.heat.lanes.iter().map(|lane| lane.cpu_ns).sum()),
+            client_cpu_ns: Some(self.log.clients.iter().map(|lane| lane.cpu_ns).sum()),
             server_cpu_us: self.spent.map(|spent| spent.cpu_us),
             server_calls: self.spent.map(|spent| spent.calls),
             server_failed: self.spent.map(|spent| spent.failed),
@@ -355,7 +353,7 @@ impl Trial {
     /// Last end minus first start; with a timetable at least as long as that is, though all clients had to stop before: more
     /// than was offered is never achieved.
     fn span_ns(&self) -> u64 {
-        self.heat.span_ns().max(self.timetable.as_ref().map_or(0, Timetable::length_ns))
+        self.log.span_ns().max(self.timetable.as_ref().map_or(0, Timetable::length_ns))
     }
 
     /// Jain's index of the clients' rates: 1 when all are equally fast, 1/n when one does everything.
@@ -376,8 +374,8 @@ impl Trial {
 
     /// Each client's updates over its own time.
     fn rates(&self) -> Vec<f64> {
-        let rate = |lane: &Lane| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64;
-        self.heat.lanes.iter().map(rate).collect()
+        let rate = |lane: &ClientLog| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64;
+        self.log.clients.iter().map(rate).collect()
     }
 }
 
@@ -394,7 +392,7 @@ fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Recor
 }
 
 /// Follows a plan as it is measured.
-pub trait Watch {
+pub trait Observer {
     /// Trial number `done` (from 0) of the plan is about to begin.
     fn begins(&mut self, _strategy: &dyn Strategy, _workload: &Workload, _done: usize) {}
 
@@ -425,36 +423,37 @@ pub fn measure(
     server: &Server,
     strategies: &[&dyn Strategy],
     stop: &AtomicBool,
-    watch: &mut dyn Watch,
+    observer: &mut dyn Observer,
 ) -> Result<()> {
     plan.validate()?;
     check_room(plan, server, strategies)?;
+    let driver = driver::of(plan.driver)?;
     let unavailable: Vec<Option<String>> = strategies
         .iter()
-        .map(|strategy| match (plan.driver, strategy.machines()) {
-            (Driver::Events | Driver::Tasks, None) => Ok(Some(UNSUPPORTED.to_owned())),
-            _ => strategy.unavailable(server),
+        .map(|strategy| match driver.refuses(*strategy) {
+            Some(why) => Ok(Some(why)),
+            None => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
     let mut done = 0;
     for round in 1..=plan.rounds {
         for cell in plan.round(round, strategies.len()) {
             let strategy = strategies[cell.strategy];
-            watch.begins(strategy, &cell.workload, done);
+            observer.begins(strategy, &cell.workload, done);
             done += 1;
             let blank = Record { trial: done as u32, round, ..blank(strategy, server, &cell.workload) };
             match &unavailable[cell.strategy] {
                 Some(why) => {
                     let note = Some(one_line(&format!("skipped: {why}")));
-                    watch.keeps(Record { note, ..blank }, Vec::new(), None)?;
+                    observer.keeps(Record { note, ..blank }, Vec::new(), None)?;
                 }
-                None => measure_cell(plan, server, strategy, cell, blank, stop, watch)?,
+                None => measure_cell(plan, server, strategy, cell, blank, stop, observer)?,
             }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
         }
-        if !watch.wants_more() {
+        if !observer.wants_more() {
             break;
         }
     }
@@ -468,16 +467,9 @@ pub fn measure(
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
 pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
-    let forms = strategies.iter().filter_map(|strategy| strategy.machines());
-    let have_sockets_of_their_own = forms.filter(|form| !form.share_a_connection()).count() > 0;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     memory::check(plan.most_updates()?, plan.keys.iter().copied().max().unwrap_or(1))?;
-    match plan.driver {
-        Driver::Events | Driver::Tasks if have_sockets_of_their_own => server.has_room_for(most),
-        Driver::Events | Driver::Tasks => Ok(()),
-        // How many connections a strategy opens for its threads is its own affair: at most one each, by and large.
-        Driver::Threads => allow_files(most),
-    }
+    driver::of(plan.driver)?.check_room(server, strategies, most)
 }
 
 fn measure_cell(
@@ -487,7 +479,7 @@ fn measure_cell(
     cell: Cell,
     blank: Record,
     stop: &AtomicBool,
-    watch: &mut dyn Watch,
+    observer: &mut dyn Observer,
 ) -> Result<()> {
     let workload = cell.workload;
     let mut left = Ok(());
@@ -498,7 +490,7 @@ fn measure_cell(
     });
     // A private server takes all that is on it along.
     if let (Err(error), None) = (&left, server.child()) {
-        watch.leaves(error);
+        observer.leaves(error);
     }
     // An error of this strategy is its row; a server that no longer answers anybody is the end.
     let answers = if trial.is_err() { server.connect().map(drop) } else { Ok(()) };
@@ -511,7 +503,7 @@ fn measure_cell(
         Ok(trial) => trial,
         Err(error) => {
             let error = Some(one_line(&error.to_string()));
-            watch.keeps(Record { error, ..blank }, Vec::new(), None)?;
+            observer.keeps(Record { error, ..blank }, Vec::new(), None)?;
             return answers;
         }
     };
@@ -519,5 +511,5 @@ fn measure_cell(
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
     let latency = service.chain(response).collect();
-    watch.keeps(record, latency, Some(trial))
+    observer.keeps(record, latency, Some(trial))
 }

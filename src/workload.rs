@@ -25,7 +25,7 @@ pub const MAX_CLIENTS: usize = 20_000;
 /// What drives the clients. Figures of different drivers are not comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Driver {
+pub enum DriverKind {
     /// A thread for every client, which blocks until its update is done.
     #[default]
     Threads,
@@ -35,62 +35,92 @@ pub enum Driver {
     Tasks,
 }
 
-impl Driver {
-    /// The highest number of clients it may have at once.
-    pub fn most_clients(self) -> usize {
-        match self {
-            Self::Threads => MAX_THREADS,
-            Self::Events | Self::Tasks => MAX_CLIENTS,
-        }
-    }
-
+/// What is known of a driver without opening it.
+#[derive(Debug)]
+pub struct DriverInfo {
+    kind: DriverKind,
+    /// Its name on the command line and in rows.
+    pub name: &'static str,
+    /// What it is, in words: `one event loop for all clients`.
+    pub about: &'static str,
     /// What one client is called: a thread, where each has its own.
-    pub fn racer(self) -> &'static str {
-        match self {
-            Self::Threads => "thread",
-            Self::Events | Self::Tasks => "client",
-        }
+    pub racer: &'static str,
+    /// The highest number of clients it may have at once.
+    pub most_clients: usize,
+    /// Whether one thread of this process drives all clients.
+    pub is_one_thread: bool,
+    /// Why it cannot keep a timetable, if it cannot.
+    pub refuses_rate: Option<&'static str>,
+}
+
+/// Every driver, the default first.
+pub static DRIVERS: [DriverInfo; 3] = [
+    DriverInfo {
+        kind: DriverKind::Threads,
+        name: "threads",
+        about: "a thread for each client",
+        racer: "thread",
+        most_clients: MAX_THREADS,
+        is_one_thread: false,
+        refuses_rate: None,
+    },
+    DriverInfo {
+        kind: DriverKind::Events,
+        name: "events",
+        about: "one event loop for all clients",
+        racer: "client",
+        most_clients: MAX_CLIENTS,
+        is_one_thread: true,
+        refuses_rate: None,
+    },
+    DriverInfo {
+        kind: DriverKind::Tasks,
+        name: "tasks",
+        about: "one async runtime with a task for each client",
+        racer: "client",
+        most_clients: MAX_CLIENTS,
+        is_one_thread: true,
+        // Tokio's timer would put every update of a millisecond on its edge.
+        refuses_rate: Some(
+            "its timer has whole milliseconds only; leave out --rate, or use --driver threads or events",
+        ),
+    },
+];
+
+impl DriverKind {
+    /// What is known of it without opening it.
+    pub fn info(self) -> &'static DriverInfo {
+        // Every kind stands in the list; a test holds it.
+        DRIVERS.iter().find(|info| info.kind == self).unwrap_or(&DRIVERS[0])
     }
 
     /// So many clients in words: `16 threads`, `1 thread`, `10000 clients`.
     pub fn racers(self, count: usize) -> String {
-        let one = self.racer();
+        let one = self.info().racer;
         if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
     }
 
     /// How many threads of this process so many clients keep busy.
     pub fn threads_of(self, clients: usize) -> usize {
-        match self {
-            Self::Threads => clients,
-            Self::Events | Self::Tasks => 1,
-        }
+        if self.info().is_one_thread { 1 } else { clients }
     }
 }
 
-/// Why tasks have no timetable: tokio's timer would put every update of a millisecond on its edge.
-pub(crate) const TASKS_ARE_CLOSED: &str =
-    "driver tasks: its timer has whole milliseconds only; leave out --rate, or say --driver threads or events";
-
-impl fmt::Display for Driver {
+impl fmt::Display for DriverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Threads => "threads",
-            Self::Events => "events",
-            Self::Tasks => "tasks",
-        })
+        f.pad(self.info().name)
     }
 }
 
-impl FromStr for Driver {
+impl FromStr for DriverKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "threads" => Ok(Self::Threads),
-            "events" => Ok(Self::Events),
-            "tasks" => Ok(Self::Tasks),
-            _ => Err(Error::usage(format!("driver '{text}': say threads, events or tasks"))),
-        }
+        let known = DRIVERS.iter().find(|info| info.name == text).map(|info| info.kind);
+        known.ok_or_else(|| {
+            let names: Vec<&str> = DRIVERS.iter().map(|info| info.name).collect();
+            Error::usage(format!("driver '{text}': expected {}", names.join(", ")))
+        })
     }
 }
 
@@ -201,18 +231,18 @@ pub struct Workload {
     /// What decides when the next update is sent.
     pub pace: Pace,
     /// What drives the clients.
-    pub driver: Driver,
+    pub driver: DriverKind,
 }
 
 impl Workload {
     /// `threads` clients on one counter in a closed loop, a thread each.
     pub fn one_key(threads: usize) -> Self {
-        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: Driver::Threads }
+        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: DriverKind::Threads }
     }
 
     /// The same load by another driver.
     #[must_use]
-    pub fn driven_by(self, driver: Driver) -> Self {
+    pub fn driven_by(self, driver: DriverKind) -> Self {
         Self { driver, ..self }
     }
 
@@ -272,7 +302,7 @@ pub struct Plan {
     /// Closed loop, or the rate that is offered.
     pub pace: Pace,
     /// What drives the clients.
-    pub driver: Driver,
+    pub driver: DriverKind,
     /// How large each trial is.
     pub size: Size,
     /// How many times as long a trial that is sized by time is at the highest thread count, which a run's headline is of.
@@ -299,7 +329,7 @@ impl Plan {
     /// What to do instead, where so many clients would measure the scheduler more than the server.
     pub fn advice(&self) -> Option<String> {
         let most = self.threads.iter().copied().max().unwrap_or(0);
-        (self.driver == Driver::Threads && most > CROWD).then(|| {
+        (!self.driver.info().is_one_thread && most > CROWD).then(|| {
             format!(
                 "{most} threads spend much of a trial starting and stopping: --driver events or tasks races {most} clients \
                  from one thread"
@@ -312,10 +342,9 @@ impl Plan {
     /// # Errors
     /// A usage error that says which figure is out of which range.
     pub fn validate(&self) -> Result<()> {
-        let most = self.driver.most_clients();
+        let DriverInfo { most_clients: most, is_one_thread, refuses_rate, .. } = *self.driver.info();
         if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > most) {
-            let more =
-                if self.driver == Driver::Threads { ", or up to 20000 with --driver events or tasks" } else { "" };
+            let more = if is_one_thread { "" } else { ", or up to 20000 with --driver events or tasks" };
             return Err(Error::usage(format!("threads: give one or more numbers from 1 to {most}{more}")));
         }
         if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
@@ -324,8 +353,8 @@ impl Plan {
         if self.rounds == 0 {
             return Err(Error::usage("rounds: at least 1"));
         }
-        if self.pace != Pace::Closed && self.driver == Driver::Tasks {
-            return Err(Error::usage(TASKS_ARE_CLOSED));
+        if let Some(why) = refuses_rate.filter(|_| self.pace != Pace::Closed) {
+            return Err(Error::usage(format!("driver {}: {why}", self.driver)));
         }
         for workload in self.workloads() {
             workload.timetable(self.size)?;
@@ -411,12 +440,21 @@ mod tests {
             keys: vec![1, 16],
             skew: Skew::Even,
             pace: Pace::Closed,
-            driver: Driver::Threads,
+            driver: DriverKind::Threads,
             size: Size::Updates(10),
             rounds: 3,
             seed: 7,
             emphasis: 1,
         }
+    }
+
+    #[test]
+    fn every_driver_is_found_by_its_name_and_has_its_own_info() {
+        for kind in [DriverKind::Threads, DriverKind::Events, DriverKind::Tasks] {
+            assert_eq!(kind.info().kind, kind);
+            assert_eq!(kind.to_string().parse::<DriverKind>().unwrap(), kind);
+        }
+        assert!("thread".parse::<DriverKind>().unwrap_err().to_string().contains("expected threads, events, tasks"));
     }
 
     #[test]
@@ -462,7 +500,7 @@ mod tests {
         assert!(plan().validate().is_ok());
         assert!(Plan { threads: vec![0], ..plan() }.validate().is_err());
         assert!(Plan { threads: vec![10_000], ..plan() }.validate().is_err());
-        assert!(Plan { threads: vec![10_000], driver: Driver::Events, ..plan() }.validate().is_ok());
+        assert!(Plan { threads: vec![10_000], driver: DriverKind::Events, ..plan() }.validate().is_ok());
         assert!(Plan { keys: vec![], ..plan() }.validate().is_err());
         assert!(Plan { size: Size::Updates(0), ..plan() }.validate().is_err());
         assert!(Plan { pace: Pace::Rate(0), ..plan() }.validate().is_err());

@@ -9,7 +9,7 @@ use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::server::{Counts, Server};
 use redis_lost_updates::strategy;
 use redis_lost_updates::trial::Crew;
-use redis_lost_updates::workload::{Driver, Workload};
+use redis_lost_updates::workload::{DriverKind, Workload};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How fast it was, once.
@@ -34,7 +34,7 @@ pub(crate) enum Contender {
     /// `memtier_benchmark`, one thread.
     Memtier,
     /// A strategy of ours.
-    Ours(&'static str, Driver),
+    Ours(&'static str, DriverKind),
 }
 
 /// What ratios are to.
@@ -49,13 +49,17 @@ pub(crate) fn all(depth: usize) -> Vec<Contender> {
     if is_there(MEMTIER) {
         all.push(Contender::Memtier);
     }
-    let ours: [(Driver, &[&str]); 3] = match depth {
+    let ours: [(DriverKind, &[&str]); 3] = match depth {
         1 => [
-            (Driver::Threads, &["incr", "pooled-incr", "multiplexed-incr"]),
-            (Driver::Tasks, &["multiplexed-incr"]),
-            (Driver::Events, &["incr", "multiplexed-incr"]),
+            (DriverKind::Threads, &["incr", "pooled-incr", "multiplexed-incr"]),
+            (DriverKind::Tasks, &["multiplexed-incr"]),
+            (DriverKind::Events, &["incr", "multiplexed-incr"]),
         ],
-        _ => [(Driver::Threads, &["pipelined-incr"]), (Driver::Tasks, &[]), (Driver::Events, &["pipelined-incr"])],
+        _ => [
+            (DriverKind::Threads, &["pipelined-incr"]),
+            (DriverKind::Tasks, &[]),
+            (DriverKind::Events, &["pipelined-incr"]),
+        ],
     };
     for (driver, names) in ours {
         all.extend(names.iter().map(|name| Contender::Ours(name, driver)));
@@ -182,7 +186,7 @@ fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> 
 }
 
 /// One trial of ours, judged; its rate is of surviving updates over the clients' own span.
-fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: Duration) -> Result<Reading> {
+fn ours(name: &str, driver: DriverKind, server: &Server, connections: usize, time: Duration) -> Result<Reading> {
     let stop = AtomicBool::new(false);
     let strategy = strategy::find(&[name])?[0];
     let workload = Workload::one_key(connections).driven_by(driver);
@@ -192,12 +196,14 @@ fn ours(name: &str, driver: Driver, server: &Server, connections: usize, time: D
     let trial = crew.timed_trial(fits, time)?;
     // Judging is on this thread, and so is the event loop's race: of the one nothing may count, of the other all.
     let cpu = match driver {
-        Driver::Threads => other_threads_cpu_s() - cpu_before,
-        Driver::Events | Driver::Tasks => trial.heat.lanes.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9,
+        DriverKind::Threads => other_threads_cpu_s() - cpu_before,
+        DriverKind::Events | DriverKind::Tasks => {
+            trial.log.clients.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9
+        }
     };
     let record = trial.record(strategy, server, &workload);
     crew.close()?;
-    let span = trial.heat.span_ns().max(1) as f64 / 1e9;
+    let span = trial.log.span_ns().max(1) as f64 / 1e9;
     Ok(Reading {
         per_s: record.surviving_per_s().unwrap_or(0.0),
         ratio: None,

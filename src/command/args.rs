@@ -12,7 +12,7 @@ use crate::server::compose::Service;
 use crate::server::{Placement, Server, Wanted};
 use crate::strategy::{self, Strategy};
 use crate::until::{FEWEST, Goal};
-use crate::workload::{Driver, Plan, Size, Skew};
+use crate::workload::{DriverKind, Plan, Size, Skew};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::signals::{InOrder, STOP};
@@ -203,7 +203,7 @@ pub(super) struct PlanArgs {
     /// What drives the clients: threads (a thread each, up to 1024), events (one event loop for all, up to 20000) or tasks
     /// (one async runtime for all, through the redis crate's multiplexed connections)
     #[arg(long, value_name = "threads|events|tasks", default_value = "threads")]
-    driver: Driver,
+    driver: DriverKind,
     /// Key counts: how many counters the updates are spread over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
@@ -353,11 +353,9 @@ impl PlanArgs {
         match (self.full, self.strategies.is_empty()) {
             (true, _) => vec!["all".to_owned()],
             (false, true) => {
-                let default = match self.driver {
-                    Driver::Threads => strategy::DEFAULT,
-                    Driver::Events | Driver::Tasks => strategy::DEFAULT_OF_ONE_THREAD,
-                };
-                let drives = |own: &&&dyn Strategy| self.driver == Driver::Threads || own.machines().is_some();
+                let is_one_thread = self.driver.info().is_one_thread;
+                let default = if is_one_thread { strategy::DEFAULT_OF_ONE_THREAD } else { strategy::DEFAULT };
+                let drives = |own: &&&dyn Strategy| !is_one_thread || own.machines().is_some();
                 let own = own.iter().filter(drives).map(|own| own.info().name);
                 own.chain(default.iter().copied()).map(str::to_owned).collect()
             }
@@ -427,7 +425,7 @@ impl PlanArgs {
             strategy::find_among(known, &[name]).is_ok_and(|found| found.len() == 1) && !driven.contains(&name.as_str())
         };
         match self.strategies.iter().find(is_unsupported) {
-            Some(name) if self.driver != Driver::Threads => Err(Error::usage(format!(
+            Some(name) if self.driver.info().is_one_thread => Err(Error::usage(format!(
                 "strategy {name}: {}; supported: {}",
                 strategy::UNSUPPORTED,
                 driven.join(", ")

@@ -9,7 +9,7 @@ use crate::record::{Bucket, Folder, HISTORY, Record, write_whole};
 use crate::report::words;
 use crate::stats::quantile;
 use crate::strategy::Strategy;
-use crate::trial::{Trial, Watch};
+use crate::trial::{Observer, Trial};
 use crate::until::{Decision, Goal, Precision, percent};
 use crate::update::Event;
 use crate::workload::{Plan, Workload};
@@ -119,7 +119,7 @@ impl Progress {
             "{}-{}-{}-{}.csv",
             record.round, record.condition.strategy, record.condition.threads, record.condition.keys
         ));
-        let lanes: Vec<&[Event]> = trial.heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+        let lanes: Vec<&[Event]> = trial.log.clients.iter().map(|lane| lane.events.as_slice()).collect();
         let mut bytes = Vec::new();
         write_history(&mut bytes, &lanes, &trial.found).map_err(|e| Error::file(&path, e))?;
         write_whole(&path, &bytes)
@@ -130,7 +130,7 @@ fn word(record: &Record) -> String {
     record.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string())
 }
 
-impl Watch for Progress {
+impl Observer for Progress {
     fn begins(&mut self, strategy: &dyn Strategy, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
         self.bar.set_message(format!("{} x{}{}", strategy.info().name, workload.threads, self.last));

@@ -1,6 +1,6 @@
 //! What a proxy costs, measured before a run relies on it.
 //!
-//! PING in a closed loop, by turns past a proxy that does nothing and through it: over one connection for what it adds to a
+//! PING in a closed loop, by pacer past a proxy that does nothing and through it: over one connection for what it adds to a
 //! round trip, over sixteen for how much it carries. No key is touched, and a server that wants a password refuses as fast
 //! as it answers.
 
@@ -20,7 +20,7 @@ pub const CONNECTIONS: usize = 16;
 /// A proxy that carries less than this part of what the server does without it is the limit of what is measured through it.
 pub const ENOUGH: f64 = 0.5;
 
-/// Each way is measured so often, by turns.
+/// Each way is measured so often, by pacer.
 const ROUNDS: usize = 5;
 
 /// For so long each time.

@@ -11,7 +11,7 @@ use askama::filters::HtmlSafe;
 use serde::Serialize;
 
 use crate::verdict::{Promise, Verdict};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 /// Text that HTML may take for what it says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ macro_rules! plain {
     };
 }
 
-plain!(String, char, usize, u64, u32, f64, Driver, Promise, Verdict);
+plain!(String, char, usize, u64, u32, f64, DriverKind, Promise, Verdict);
 
 /// A coordinate with at most one digit behind the point: finer than a pixel is only bytes.
 pub(super) fn num(value: f64) -> String {

@@ -1,12 +1,14 @@
 //! The result table for a terminal: 80 columns, colours only where they are wanted.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use crate::report::words;
 use crate::report::words::wrapped;
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 /// The table of every cell: strategy by threads, throughput never without its verdict.
 pub fn table(summary: &Summary, coloured: bool) -> String {
@@ -14,7 +16,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let several_keys = summary.keys().len() > 1;
     // In an open loop the median says the least: the latency from the send takes its place.
-    let racers = if summary.driver().racer() == "thread" { "thr" } else { "clients" };
+    let racers = if summary.driver().info().racer == "thread" { "thr" } else { "clients" };
     let mut header = match words::offered(summary) {
         None => vec!["strategy", racers, "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
         Some(_) => vec!["strategy", racers, "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
@@ -45,7 +47,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
         if coloured { table.force_no_tty().enforce_styling().to_string() } else { table.force_no_tty().to_string() };
     let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     text += &pace(summary);
-    text += drivers(summary);
+    text += &drivers(summary);
     text += &distance(summary);
     text += &cautions(summary);
     if marks {
@@ -55,15 +57,13 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
 }
 
 /// What drove the clients, where it was not a thread each: such figures are not to be mixed with others.
-fn drivers(summary: &Summary) -> &'static str {
-    let mut drivers: Vec<Driver> = summary.cells.iter().map(|cell| cell.condition.driver).collect();
-    drivers.sort_unstable();
-    drivers.dedup();
-    match drivers[..] {
-        [Driver::Events] => "Driven by one event loop for all clients, and not by a thread each.\n",
-        [Driver::Tasks] => "Driven by one async runtime with a task for each client, and not by a thread each.\n",
-        [] | [_] => "",
-        _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n",
+fn drivers(summary: &Summary) -> String {
+    let drivers: BTreeSet<DriverKind> = summary.cells.iter().map(|cell| cell.condition.driver).collect();
+    let mut kinds = drivers.iter().map(|kind| kind.info());
+    match (kinds.next(), kinds.next()) {
+        (Some(info), None) if info.is_one_thread => format!("Driven by {}, and not by a thread each.\n", info.about),
+        (_, None) => String::new(),
+        _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n".to_owned(),
     }
 }
 

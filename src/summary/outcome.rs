@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::record::Record;
 use crate::verdict::{Promise, Verdict};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 /// What a run amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ pub struct Cause {
     /// Client counts of these trials.
     pub threads: Vec<usize>,
     /// What drove them.
-    pub driver: Driver,
+    pub driver: DriverKind,
     /// Acknowledged updates of these trials.
     pub acked: u64,
     /// Of these, lost.
@@ -76,13 +76,13 @@ impl What {
 
 /// What is wrong with these trials, broken promises first.
 pub(super) fn causes(records: &[Record]) -> Vec<Cause> {
-    let mut causes: BTreeMap<(What, &str, Driver), Vec<&Record>> = BTreeMap::new();
+    let mut causes: BTreeMap<(What, &str, DriverKind), Vec<&Record>> = BTreeMap::new();
     for record in records {
         if let Some(what) = What::of(record) {
             causes.entry((what, &record.condition.strategy, record.condition.driver)).or_default().push(record);
         }
     }
-    let cause = |((what, strategy, driver), wrong): ((What, &str, Driver), Vec<&Record>)| {
+    let cause = |((what, strategy, driver), wrong): ((What, &str, DriverKind), Vec<&Record>)| {
         let threads = super::distinct(wrong.iter().map(|record| record.condition.threads));
         let is_of = |record: &&Record| {
             let of = &record.condition;
@@ -127,7 +127,7 @@ impl fmt::Display for Cause {
         let threads: Vec<String> = self.threads.iter().map(usize::to_string).collect();
         let one = matches!(self.threads[..], [1]);
         write!(f, " in {trials} of {of} trial{} at ", if *of == 1 { "" } else { "s" })?;
-        write!(f, "{} {}{}", threads.join(", "), self.driver.racer(), if one { "" } else { "s" })?;
+        write!(f, "{} {}{}", threads.join(", "), self.driver.info().racer, if one { "" } else { "s" })?;
         if matches!(self.what, What::Broken(_)) {
             write!(f, ", {lost} of {acked} acknowledged updates lost")?;
             if *doubled > 0 {

@@ -5,7 +5,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::race::Lane;
+use crate::race::ClientLog;
 use crate::trial::Trial;
 
 /// Two significant digits: latencies are stored within 1 %.
@@ -15,7 +15,7 @@ impl Trial {
     /// How long updates took from the send (closed loop: from the end of the one before) to the acknowledgement: buckets
     /// within 1 %, as (the longest time in nanoseconds, updates).
     pub fn latency(&self) -> Vec<(u64, u64)> {
-        let events = self.heat.lanes.iter().flat_map(|lane| &lane.events);
+        let events = self.log.clients.iter().flat_map(|lane| &lane.events);
         buckets(events.map(|event| event.end_ns() - event.begin_ns()))
     }
 
@@ -23,8 +23,8 @@ impl Trial {
     /// with the time from its intended instant to the trial's end: it took longer than that.
     pub fn response(&self) -> Option<Vec<(u64, u64)>> {
         let table = self.timetable.as_ref()?;
-        let over = self.heat.lanes.iter().map(|lane| lane.end_ns).max().unwrap_or(0);
-        let lanes = self.heat.lanes.iter().enumerate();
+        let over = self.log.clients.iter().map(|lane| lane.end_ns).max().unwrap_or(0);
+        let lanes = self.log.clients.iter().enumerate();
         let times = lanes.flat_map(|(client, lane)| {
             let ends = lane.events.iter().map(|event| event.end_ns()).chain(std::iter::repeat(over));
             (0..table.updates_of(client)).zip(ends).filter_map(move |(i, end)| {
@@ -38,13 +38,14 @@ impl Trial {
     /// Updates that were due but not yet sent when the timetable was over.
     pub(super) fn backlog(&self) -> Option<u64> {
         let length = self.timetable.as_ref()?.length_ns();
-        let late = |lane: &Lane| lane.events.iter().filter(|e| e.begin_ns() >= lane.start_ns + length).count() as u64;
-        Some(self.heat.lanes.iter().map(late).sum::<u64>() + self.unsent()?)
+        let late =
+            |lane: &ClientLog| lane.events.iter().filter(|e| e.begin_ns() >= lane.start_ns + length).count() as u64;
+        Some(self.log.clients.iter().map(late).sum::<u64>() + self.unsent()?)
     }
 
     /// Updates of the timetable that were never sent.
     pub(super) fn unsent(&self) -> Option<u64> {
-        let sent: u64 = self.heat.lanes.iter().map(|lane| lane.events.len() as u64).sum();
+        let sent: u64 = self.log.clients.iter().map(|lane| lane.events.len() as u64).sum();
         Some(self.timetable.as_ref()?.updates() - sent)
     }
 }

@@ -10,7 +10,7 @@ use redis_lost_updates::interchange::check_file;
 use redis_lost_updates::record::{Clock, Estimate, Folder, Machine, Record, Run, csv_bytes};
 use redis_lost_updates::report::comparison::{markdown, page, terminal};
 use redis_lost_updates::verdict::{Promise, Verdict};
-use redis_lost_updates::workload::Driver;
+use redis_lost_updates::workload::DriverKind;
 
 const STRATEGIES: [&str; 12] = [
     "get-set",
@@ -423,7 +423,7 @@ fn completions_and_the_man_page_know_every_flag() {
 fn drivers_are_never_compared() {
     let before = run(1, 5, QUIET, same);
     let mut after = before.clone();
-    after.records.iter_mut().for_each(|record| record.condition.driver = Driver::Tasks);
+    after.records.iter_mut().for_each(|record| record.condition.driver = DriverKind::Tasks);
     let compared = Comparison::of(("before", &before), ("after", &after), Options::default());
     assert_eq!((compared.compared(), compared.cells.len()), (0, STRATEGIES.len() * 5));
     let why = "by threads in the first run, by tasks in the second";

@@ -12,7 +12,7 @@ use redis_lost_updates::server::Server;
 use redis_lost_updates::strategy::{ALL, Strategy};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::{Promise, Verdict};
-use redis_lost_updates::workload::{Driver, Workload};
+use redis_lost_updates::workload::{DriverKind, Workload};
 
 use crate::model::{Fault, Log, Model};
 
@@ -41,7 +41,7 @@ const EVERY: u64 = 40;
 
 struct Case {
     name: &'static str,
-    driver: Driver,
+    driver: DriverKind,
     fault: Fault,
     batch: u64,
     promise: Promise,
@@ -50,7 +50,7 @@ struct Case {
 }
 
 /// One trial of one client.
-fn trial(strategy: &dyn Strategy, driver: Driver, fault: Fault, every: u64, updates: u64) -> Case {
+fn trial(strategy: &dyn Strategy, driver: DriverKind, fault: Fault, every: u64, updates: u64) -> Case {
     let model = Model::start(fault, every);
     let server = Server::at(&model.url()).unwrap().configurable();
     let workload = Workload::one_key(1).driven_by(driver);
@@ -67,9 +67,9 @@ fn trial(strategy: &dyn Strategy, driver: Driver, fault: Fault, every: u64, upda
 fn everyone(fault: Fault, every: u64, updates: u64, check: fn(&Case)) {
     let mut cases = Vec::new();
     for &strategy in ALL.iter().filter(|strategy| strategy.info().name != NEEDS_A_REPLICA) {
-        cases.push((strategy, Driver::Threads));
+        cases.push((strategy, DriverKind::Threads));
         if strategy.machines().is_some() {
-            cases.extend([(strategy, Driver::Events), (strategy, Driver::Tasks)]);
+            cases.extend([(strategy, DriverKind::Events), (strategy, DriverKind::Tasks)]);
         }
     }
     assert!(cases.len() > 50, "{}", cases.len());
@@ -182,7 +182,7 @@ fn is_not_known(case: &Case) {
     // Behind a wrong reply nobody can say what the rest of a pipeline was told. The redis crate hands on to a task none of
     // the replies of one that was cut.
     let is_misfit = matches!(case.fault, Fault::Misfit { .. });
-    let is_cut = case.batch > 1 && (is_misfit || case.driver == Driver::Tasks);
+    let is_cut = case.batch > 1 && (is_misfit || case.driver == DriverKind::Tasks);
     let cuts = if is_misfit { log.unanswered } else { 1 };
     let least = if is_cut { log.acked.saturating_sub(cuts * (case.batch - 1)) } else { log.acked };
     assert!((least..=log.acked).contains(&figure(record.acked)), "{says}");

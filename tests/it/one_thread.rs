@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use redis::Cmd;
 use redis_lost_updates::client_machine::{ClientMachine, Turn};
 use redis_lost_updates::condition::Transport;
+use redis_lost_updates::driver::events::EventLoop;
+use redis_lost_updates::driver::tasks::TaskLoop;
 use redis_lost_updates::error::Result;
-use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
-use redis_lost_updates::race::{Heat, Limits, Work};
+use redis_lost_updates::race::{Limits, RaceLog, Work};
 use redis_lost_updates::resp::{Reply, Requests};
 use redis_lost_updates::server::{Private, Server, Wanted};
 use redis_lost_updates::strategy::{self, Strategy};
-use redis_lost_updates::task_loop::TaskLoop;
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome, Update};
 use redis_lost_updates::verdict::{Ledger, Promise, Verdict};
-use redis_lost_updates::workload::{Driver, Workload};
+use redis_lost_updates::workload::{DriverKind, Workload};
 
 use crate::server::private;
 
@@ -36,9 +36,9 @@ fn trial(server: &Server, strategy: &dyn Strategy, workload: Workload, updates: 
     trial
 }
 
-const BOTH: [Driver; 2] = [Driver::Events, Driver::Tasks];
+const BOTH: [DriverKind; 2] = [DriverKind::Events, DriverKind::Tasks];
 
-fn by(driver: Driver, server: &Server, name: &str, clients: usize, updates: u64) -> Trial {
+fn by(driver: DriverKind, server: &Server, name: &str, clients: usize, updates: u64) -> Trial {
     trial(server, named(name), Workload::one_key(clients).driven_by(driver), updates)
 }
 
@@ -49,37 +49,37 @@ enum House {
 }
 
 impl House {
-    fn open(driver: Driver, server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
+    fn open(driver: DriverKind, server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         Ok(match driver {
-            Driver::Tasks => Self::Tasks(TaskLoop::open(server, clients, share)?),
+            DriverKind::Tasks => Self::Tasks(TaskLoop::open(server, clients, share)?),
             _ => Self::Events(EventLoop::open(server, clients, share)?),
         })
     }
 
-    fn of_incrs(driver: Driver, server: &Server, clients: usize) -> Result<Self> {
+    fn of_incrs(driver: DriverKind, server: &Server, clients: usize) -> Result<Self> {
         let incr = named("incr").machines().unwrap();
         Self::open(driver, server, incr.clients(server, clients).unwrap(), false)
     }
 
-    fn of_odd(driver: Driver, server: &Server, manners: &[Manner], batch: usize, share: bool) -> Self {
+    fn of_odd(driver: DriverKind, server: &Server, manners: &[Manner], batch: usize, share: bool) -> Self {
         let boxed = manners.iter().map(|&manner| Box::new(Odd(manner, batch)) as Box<dyn ClientMachine>);
         Self::open(driver, server, boxed.collect(), share).unwrap()
     }
 
-    fn race_within(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
+    fn race_within(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         match self {
             Self::Events(house) => house.race(work, limits),
             Self::Tasks(house) => house.race(work, limits),
         }
     }
 
-    fn race(&mut self, key: &str, clients: usize, updates: u64) -> Result<Heat> {
+    fn race(&mut self, key: &str, clients: usize, updates: u64) -> Result<RaceLog> {
         self.race_within(&vec![Work::one_key(key, updates); clients], Limits { stop: &NEVER, deadline: LONG })
     }
 }
 
-fn ledger(heat: &Heat, found: i64) -> Ledger {
-    let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+fn ledger(log: &RaceLog, found: i64) -> Ledger {
+    let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
     history::check(&lanes, &[found]).ledger
 }
 
@@ -93,7 +93,7 @@ fn every_one_that_has_the_form_keeps_its_promise_or_is_seen_breaking_it() {
             let trial = by(driver, &server, name, clients, updates);
             let ledger = &trial.judgement.ledger;
             let all = clients as u64 * updates;
-            assert_eq!(trial.heat.lanes.len(), clients, "{name}");
+            assert_eq!(trial.log.clients.len(), clients, "{name}");
             assert_eq!((ledger.attempted, ledger.unknown), (all, 0), "{name}: {ledger:?}");
             match named(name).info().promise {
                 Promise::Exact => assert_eq!(trial.verdict, Verdict::Exact, "{name}: {ledger:?}"),
@@ -138,8 +138,8 @@ fn the_ledger_is_the_same_as_that_of_threads() {
 #[test]
 fn a_lane_is_a_closed_loop_that_begins_with_its_first_request() {
     let server = private();
-    let heats = BOTH.map(|driver| by(driver, &server, "pipelined-incr", 50, 40).heat);
-    for lane in heats.iter().flat_map(|heat| &heat.lanes) {
+    let heats = BOTH.map(|driver| by(driver, &server, "pipelined-incr", 50, 40).log);
+    for lane in heats.iter().flat_map(|log| &log.clients) {
         assert_eq!(lane.events.len(), 40);
         // 16, 16 and the 8 that are left: a hand-over shares its times, and the end of one is the begin of the next.
         for (from, to) in [(0, 16), (16, 32), (32, 40)] {
@@ -150,10 +150,10 @@ fn a_lane_is_a_closed_loop_that_begins_with_its_first_request() {
         }
         assert_eq!(lane.events[39].end_ns(), lane.end_ns);
     }
-    for heat in heats {
-        let starts = heat.lanes.windows(2).all(|pair| pair[0].start_ns <= pair[1].start_ns);
+    for log in heats {
+        let starts = log.clients.windows(2).all(|pair| pair[0].start_ns <= pair[1].start_ns);
         assert!(starts, "first requests go out one after the other");
-        assert!((0.0..=1.0).contains(&heat.overlap()));
+        assert!((0.0..=1.0).contains(&log.overlap()));
     }
 }
 
@@ -161,36 +161,36 @@ fn a_lane_is_a_closed_loop_that_begins_with_its_first_request() {
 fn a_server_that_dies_leaves_unknown_outcomes_and_an_end() {
     const CLIENTS: usize = 50;
     // The event loop asks nothing of a dead connection; a task is answered at once, and gives up as a thread does.
-    for (driver, failures) in [(Driver::Events, 1), (Driver::Tasks, 3)] {
+    for (driver, failures) in [(DriverKind::Events, 1), (DriverKind::Tasks, 3)] {
         let server = private();
         let mut house = House::of_incrs(driver, &server, CLIENTS).unwrap();
         let key = format!("{}dies", server.prefix());
-        let heat = std::thread::scope(|scope| {
+        let log = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(50));
                 server.child().unwrap().crash();
             });
             house.race(&key, CLIENTS, 20_000).unwrap()
         });
-        for lane in &heat.lanes {
+        for lane in &log.clients {
             let unknown = lane.events.iter().filter(|event| event.outcome() == Outcome::Unknown).count();
             assert_eq!((unknown, lane.events.last().map(Event::outcome)), (failures, Some(Outcome::Unknown)));
             assert!(lane.trouble.is_some());
         }
         // However many of them it had applied (it answered with the largest value told), the accounts know of no loss.
-        let events = || heat.lanes.iter().flat_map(|lane| &lane.events);
+        let events = || log.clients.iter().flat_map(|lane| &lane.events);
         let told = events().filter_map(|event| match event.outcome() {
             Outcome::Acked(value) => Some(value),
             _ => None,
         });
         let (acked, largest) = told.fold((0, 0), |(acked, largest), value| (acked + 1, value.max(largest)));
         for found in [largest, acked + CLIENTS as i64] {
-            let ledger = ledger(&heat, found);
+            let ledger = ledger(&log, found);
             let unknown = (CLIENTS * failures) as u64;
             assert_eq!((ledger.unknown, ledger.lost, ledger.doubled), (unknown, 0, 0), "{ledger:?}");
         }
         let again = house.race(&key, CLIENTS, 1_000).unwrap();
-        for lane in &again.lanes {
+        for lane in &again.clients {
             let outcomes: Vec<Outcome> = lane.events.iter().map(Event::outcome).collect();
             assert_eq!(outcomes, vec![Outcome::Unknown; failures]);
         }
@@ -205,12 +205,12 @@ fn a_server_that_falls_silent_is_given_up_as_a_blocking_client_does() {
         let key = format!("{}silent", server.prefix());
         let since = Instant::now();
         server.child().unwrap().stall();
-        let heat = house.race(&key, 3, 1).unwrap();
+        let log = house.race(&key, 3, 1).unwrap();
         server.child().unwrap().resume();
         assert!(since.elapsed() >= redis_lost_updates::server::RESPONSE_TIMEOUT);
-        assert_eq!(ledger(&heat, 0).unknown, 3);
-        let words = if driver == Driver::Events { "no reply within 5 s" } else { "timed out" };
-        let trouble = heat.lanes[0].trouble.as_deref().unwrap();
+        assert_eq!(ledger(&log, 0).unknown, 3);
+        let words = if driver == DriverKind::Events { "no reply within 5 s" } else { "timed out" };
+        let trouble = log.clients[0].trouble.as_deref().unwrap();
         assert!(trouble.contains(words), "{trouble}");
     }
 }
@@ -222,14 +222,14 @@ fn a_raised_stop_and_a_deadline_end_a_race() {
         let mut house = House::of_incrs(driver, &server, 20).unwrap();
         let work = vec![Work::one_key(&format!("{}stop", server.prefix()), 50_000); 20];
         let stop = AtomicBool::new(true);
-        let heat = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
-        assert!(heat.lanes.iter().all(|lane| lane.events.is_empty()), "nobody begins");
+        let log = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
+        assert!(log.clients.iter().all(|lane| lane.events.is_empty()), "nobody begins");
         let deadline = Duration::from_millis(30);
-        let heat = house.race_within(&work, Limits { stop: &NEVER, deadline }).unwrap();
+        let log = house.race_within(&work, Limits { stop: &NEVER, deadline }).unwrap();
         let end = deadline.as_nanos() as u64;
         // All stop at one instant, however late one of them started.
-        let first = heat.lanes.iter().map(|lane| lane.start_ns).min().unwrap();
-        for lane in &heat.lanes {
+        let first = log.clients.iter().map(|lane| lane.start_ns).min().unwrap();
+        for lane in &log.clients {
             assert!(lane.end_ns >= end && lane.events.iter().all(|event| event.begin_ns() < first + end));
             assert!(lane.events.iter().all(|event| matches!(event.outcome(), Outcome::Acked(_))));
         }
@@ -240,8 +240,8 @@ fn a_raised_stop_and_a_deadline_end_a_race() {
                 std::thread::sleep(Duration::from_millis(50));
                 stop.store(true, std::sync::atomic::Ordering::Relaxed);
             });
-            let heat = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
-            assert!(heat.lanes.iter().all(|lane| lane.events.len() < 50_000));
+            let log = house.race_within(&work, Limits { stop: &stop, deadline: LONG }).unwrap();
+            assert!(log.clients.iter().all(|lane| lane.events.len() < 50_000));
         });
     }
 }
@@ -283,7 +283,7 @@ impl ClientMachine for Odd {
 }
 
 /// Who drives, and whether clients share a connection.
-fn settings() -> impl Iterator<Item = (Driver, bool)> {
+fn settings() -> impl Iterator<Item = (DriverKind, bool)> {
     BOTH.into_iter().flat_map(|driver| [(driver, false), (driver, true)])
 }
 
@@ -301,7 +301,7 @@ fn a_panicking_client_is_an_error_and_not_a_hang() {
         assert_eq!(found, 201, "the others finish first");
         let again = house.race(&key, 3, 1);
         Cmd::del(&key).exec(&mut db).unwrap();
-        assert!(driver == Driver::Events || again.unwrap_err().to_string().contains("has panicked before"));
+        assert!(driver == DriverKind::Events || again.unwrap_err().to_string().contains("has panicked before"));
     }
 }
 
@@ -312,8 +312,8 @@ fn a_client_with_nothing_to_do_does_nothing() {
         let key = format!("{}idle-{driver}", server.prefix());
         let work = [Work::one_key(&key, 0), Work::one_key(&key, 3)];
         let limits = Limits { stop: &NEVER, deadline: LONG };
-        let heat = House::of_incrs(driver, &server, 2).unwrap().race_within(&work, limits).unwrap();
-        assert_eq!(heat.lanes.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [0, 3]);
+        let log = House::of_incrs(driver, &server, 2).unwrap().race_within(&work, limits).unwrap();
+        assert_eq!(log.clients.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [0, 3]);
     }
 }
 
@@ -324,15 +324,15 @@ fn a_client_that_makes_no_sense_of_it_gives_up_and_leaves_the_others_alone() {
         let manners = [Manner::NeverUnderstands, Manner::SaysNothing, Manner::Adds];
         let mut house = House::of_odd(driver, &server, &manners, 4, share);
         let key = format!("{}odd-{driver}-{share}", server.prefix());
-        let heat = house.race(&key, 3, 100).unwrap();
-        let outcomes = |client: usize| heat.lanes[client].events.iter().map(Event::outcome);
+        let log = house.race(&key, 3, 100).unwrap();
+        let outcomes = |client: usize| log.clients[client].events.iter().map(Event::outcome);
         assert!(outcomes(2).all(|outcome| matches!(outcome, Outcome::Acked(_))) && outcomes(2).count() == 100);
         for client in [0, 1] {
             assert!(outcomes(client).all(|outcome| outcome == Outcome::Unknown));
             assert_eq!(outcomes(client).count(), 3 * 4, "three hand-overs, as on a thread");
         }
         let found: i64 = Cmd::get(&key).query(&mut server.connect().unwrap()).unwrap();
-        let ledger = ledger(&heat, found);
+        let ledger = ledger(&log, found);
         assert_eq!((found, ledger.lost, ledger.doubled), (112, 0, 0), "what was not understood was still done");
     }
 }
@@ -340,10 +340,10 @@ fn a_client_that_makes_no_sense_of_it_gives_up_and_leaves_the_others_alone() {
 #[test]
 fn a_try_that_is_to_wait_with_replies_still_to_come_has_failed() {
     let server = private();
-    let mut house = House::of_odd(Driver::Events, &server, &[Manner::WaitsTooEarly], 2, false);
-    let heat = house.race(&format!("{}early", server.prefix()), 1, 2).unwrap();
-    assert!(heat.lanes[0].events.iter().all(|event| event.outcome() == Outcome::Unknown));
-    assert!(heat.lanes[0].trouble.as_deref().unwrap().contains("before all replies have come"));
+    let mut house = House::of_odd(DriverKind::Events, &server, &[Manner::WaitsTooEarly], 2, false);
+    let log = house.race(&format!("{}early", server.prefix()), 1, 2).unwrap();
+    assert!(log.clients[0].events.iter().all(|event| event.outcome() == Outcome::Unknown));
+    assert!(log.clients[0].trouble.as_deref().unwrap().contains("before all replies have come"));
 }
 
 /// More than the system takes in one write and than one read gives: nothing is torn or mixed up.
@@ -354,8 +354,8 @@ fn what_does_not_fit_into_one_write_or_one_read_arrives_whole() {
     for (driver, share) in settings() {
         let key = format!("{}large-{driver}-{share}", server.prefix());
         let mut house = House::of_odd(driver, &server, &[Manner::Adds; 3], BATCH, share);
-        let heat = house.race(&key, 3, 2 * BATCH as u64).unwrap();
-        let ledger = ledger(&heat, Cmd::get(&key).query(&mut server.connect().unwrap()).unwrap());
+        let log = house.race(&key, 3, 2 * BATCH as u64).unwrap();
+        let ledger = ledger(&log, Cmd::get(&key).query(&mut server.connect().unwrap()).unwrap());
         assert_eq!((ledger.acked, ledger.found, ledger.repeated), (6 * BATCH as u64, 6 * BATCH as i64, 0));
         assert_eq!(redis_lost_updates::verdict::judge(&ledger), Verdict::Exact);
     }
@@ -367,9 +367,9 @@ fn it_logs_in_and_uses_the_database_and_the_unix_socket() {
     let child = Private::start(&binary, &[], None).unwrap();
     let (port, socket) = (child.port(), child.socket().display().to_string());
     let open = Server::private(child, Transport::Unix).unwrap();
-    assert_eq!(by(Driver::Events, &open, "incr", 8, 50).verdict, Verdict::Exact);
+    assert_eq!(by(DriverKind::Events, &open, "incr", 8, 50).verdict, Verdict::Exact);
     redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("s3cret/@").exec(&mut open.connect().unwrap()).unwrap();
-    let workload = Workload::one_key(8).driven_by(Driver::Events);
+    let workload = Workload::one_key(8).driven_by(DriverKind::Events);
     let error = Crew::open(&open, named("incr"), workload, 1, &NEVER).err().unwrap().to_string();
     assert!(error.contains(&socket) && error.lines().count() == 1, "{error}");
     for driver in BOTH {
@@ -396,8 +396,8 @@ fn a_server_without_room_for_so_many_says_so_in_one_line() {
     // And who does not ask beforehand is told by the server.
     for driver in BOTH {
         let error = House::of_incrs(driver, &server, 60).err().unwrap().to_string();
-        // The redis crate does not pass on what the server says to whom it turns away.
-        assert!(driver == Driver::Tasks || error.contains("max number of clients"), "{error}");
+        // The redis crate does not pass on what the server says to whom it pacer away.
+        assert!(driver == DriverKind::Tasks || error.contains("max number of clients"), "{error}");
         assert!(error.contains("of 60 connections"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }

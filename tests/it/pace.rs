@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use redis_lost_updates::driver::events::EventLoop;
+use redis_lost_updates::driver::threads::{pool, race_on_schedule};
 use redis_lost_updates::error::BoxError;
-use redis_lost_updates::event_loop::EventLoop;
 use redis_lost_updates::history;
 use redis_lost_updates::pace::{Pace, Timetable};
-use redis_lost_updates::race::{Limits, Work, pool, race_on_schedule};
+use redis_lost_updates::race::{Limits, Work};
 use redis_lost_updates::record::{Clock, Run};
 use redis_lost_updates::server::{Server, Spent};
 use redis_lost_updates::stats::quantile;
@@ -18,7 +19,7 @@ use redis_lost_updates::strategy;
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Verdict, judge};
-use redis_lost_updates::workload::{Driver, Size, Workload};
+use redis_lost_updates::workload::{DriverKind, Size, Workload};
 
 use crate::server::private;
 
@@ -54,13 +55,13 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
     let work = (0..updaters.len()).map(|worker| Work::one_key("counter", table.updates_of(worker)));
     let work: Vec<Work> = work.collect();
     let limits = Limits { stop: &NEVER, deadline };
-    let heat = race_on_schedule(&pool(work.len()).unwrap(), &mut updaters, &work, &table, limits).unwrap();
-    let lanes: Vec<&[Event]> = heat.lanes.iter().map(|lane| lane.events.as_slice()).collect();
+    let log = race_on_schedule(&pool(work.len()).unwrap(), &mut updaters, &work, &table, limits).unwrap();
+    let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
     let found = lanes.iter().map(|lane| lane.len() as i64).sum();
     let judgement = history::check(&lanes, &[found]);
     let (verdict, spent) = (judge(&judgement.ledger), Spent::default());
     let (waited, spent) = (Duration::ZERO, Some(spent));
-    Trial { heat, judgement, verdict, found: vec![found], waited, spent, applied: None, timetable: Some(table) }
+    Trial { log, judgement, verdict, found: vec![found], waited, spent, applied: None, timetable: Some(table) }
 }
 
 fn updates(buckets: &[(u64, u64)]) -> u64 {
@@ -72,8 +73,8 @@ fn no_update_is_sent_before_its_time_and_all_clients_start_as_one() {
     let table = Timetable::of_updates(2_000, 401, 3).unwrap();
     let quick = || Sleeper::boxed(1, |_| Duration::ZERO);
     let trial = trial(table, vec![quick(), quick(), quick()], Duration::from_secs(20));
-    let start = trial.heat.lanes[0].start_ns;
-    for (client, lane) in trial.heat.lanes.iter().enumerate() {
+    let start = trial.log.clients[0].start_ns;
+    for (client, lane) in trial.log.clients.iter().enumerate() {
         assert_eq!((lane.start_ns, lane.events.len() as u64), (start, table.updates_of(client)));
         for (i, event) in lane.events.iter().enumerate() {
             assert!(event.begin_ns() >= start + table.intended_ns(client, i as u64), "client {client}, update {i}");
@@ -82,7 +83,7 @@ fn no_update_is_sent_before_its_time_and_all_clients_start_as_one() {
     }
     assert_eq!((trial.verdict, trial.judgement.ledger.acked), (Verdict::Exact, 401));
     assert_eq!((updates(&trial.latency()), updates(&trial.response().unwrap())), (401, 401));
-    assert!(trial.heat.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
+    assert!(trial.log.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_stalled_client_makes_its_later_updates_late() {
     assert!(slow(&response) >= 50, "{response:?}");
     assert!(slow(&trial.latency()) >= 1);
     // By the other clock, updates of one client cannot take longer together than the trial.
-    assert!(slow(&trial.latency()) <= trial.heat.span_ns() / 150_000_000, "{:?}", trial.latency());
+    assert!(slow(&trial.latency()) <= trial.log.span_ns() / 150_000_000, "{:?}", trial.latency());
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn what_was_never_sent_has_waited_to_the_end() {
     // Ten times as much offered as one client can do; it stops at 200 ms, when the timetable is over.
     let table = Timetable::of_updates(1_000, 200, 1).unwrap();
     let trial = trial(table, vec![Sleeper::boxed(1, |_| Duration::from_millis(10))], Duration::from_millis(200));
-    let sent = trial.heat.lanes[0].events.len() as u64;
+    let sent = trial.log.clients[0].events.len() as u64;
     assert!(sent <= 20, "{sent} updates of 10 ms in 200 ms");
     let (service, response) = (trial.latency(), trial.response().unwrap());
     assert_eq!((updates(&service), updates(&response)), (sent, 200));
@@ -118,7 +119,7 @@ fn what_was_never_sent_has_waited_to_the_end() {
 fn a_batch_is_handed_over_when_its_last_update_is_due() {
     let table = Timetable::of_updates(1_000, 25, 1).unwrap();
     let trial = trial(table, vec![Sleeper::boxed(10, |_| Duration::ZERO)], Duration::from_secs(20));
-    let lane = &trial.heat.lanes[0];
+    let lane = &trial.log.clients[0];
     let due = |i: usize| lane.start_ns + table.intended_ns(0, i as u64);
     for (i, event) in lane.events.iter().enumerate() {
         let last = (i / 10 * 10 + 9).min(24);
@@ -140,9 +141,9 @@ fn an_event_loop_keeps_a_timetable_as_threads_do() {
     let key = format!("{}timetable", server.prefix());
     let work: Vec<Work> = (0..CLIENTS).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
     let limits = Limits { stop: &NEVER, deadline: Duration::from_secs(20) };
-    let heat = event_loop(&server, CLIENTS).race_on_schedule(&work, &table, limits).unwrap();
-    let start = heat.lanes[0].start_ns;
-    for (client, lane) in heat.lanes.iter().enumerate() {
+    let log = event_loop(&server, CLIENTS).race_on_schedule(&work, &table, limits).unwrap();
+    let start = log.clients[0].start_ns;
+    for (client, lane) in log.clients.iter().enumerate() {
         assert_eq!((lane.start_ns, lane.events.len() as u64), (start, table.updates_of(client)));
         for (i, event) in lane.events.iter().enumerate() {
             assert!(event.begin_ns() >= start + table.intended_ns(client, i as u64), "client {client}, update {i}");
@@ -150,7 +151,7 @@ fn an_event_loop_keeps_a_timetable_as_threads_do() {
         }
         assert!(lane.end_ns >= start + table.length_ns());
     }
-    assert!(heat.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
+    assert!(log.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_it
         let key = format!("{}waits", server.prefix());
         let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
         let (stop, mut house, since) = (AtomicBool::new(false), event_loop(&server, 2), Instant::now());
-        let heat = std::thread::scope(|scope| {
+        let log = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(200));
                 match server_is_gone {
@@ -172,19 +173,19 @@ fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_it
             house.race_on_schedule(&work, &table, Limits { stop: &stop, deadline: Duration::from_secs(1_200) }).unwrap()
         });
         assert!(since.elapsed() < Duration::from_secs(30));
-        let outcomes = || heat.lanes.iter().flat_map(|lane| &lane.events).map(Event::outcome);
+        let outcomes = || log.clients.iter().flat_map(|lane| &lane.events).map(Event::outcome);
         let unknown = outcomes().filter(|&outcome| outcome == Outcome::Unknown).count();
         // What is not due yet is not asked, and so has no outcome that is unknown.
         assert_eq!(unknown, 0);
-        assert!(heat.lanes.iter().all(|lane| lane.trouble.is_some() == server_is_gone));
+        assert!(log.clients.iter().all(|lane| lane.trouble.is_some() == server_is_gone));
         assert!((1..600).contains(&(outcomes().count() - unknown)));
         // Who had to stop is not said to have been there to the end.
-        assert!(heat.span_ns() < 30_000_000_000, "{} ns", heat.span_ns());
+        assert!(log.span_ns() < 30_000_000_000, "{} ns", log.span_ns());
     }
 }
 
 /// A trial of `incr` by the event loop or by threads, at a rate.
-fn trial_at(server: &Server, driver: Driver, clients: usize, rate: u64, size: Size) -> Trial {
+fn trial_at(server: &Server, driver: DriverKind, clients: usize, rate: u64, size: Size) -> Trial {
     let incr = strategy::find(&["incr"]).unwrap()[0];
     let workload = Workload { pace: Pace::Rate(rate), ..Workload::one_key(clients).driven_by(driver) };
     let mut crew = Crew::open(server, incr, workload, 1, &NEVER).unwrap();
@@ -198,16 +199,16 @@ fn trial_at(server: &Server, driver: Driver, clients: usize, rate: u64, size: Si
 
 #[test]
 fn fewer_updates_than_clients_leave_some_with_nothing_to_do() {
-    for driver in [Driver::Threads, Driver::Events] {
+    for driver in [DriverKind::Threads, DriverKind::Events] {
         let trial = trial_at(&private(), driver, 100, 50, Size::Duration(Duration::from_secs(1)));
-        let busy = trial.heat.lanes.iter().filter(|lane| lane.events.len() == 1).count();
+        let busy = trial.log.clients.iter().filter(|lane| lane.events.len() == 1).count();
         assert_eq!((busy, trial.judgement.ledger.acked, trial.verdict), (50, 50, Verdict::Exact), "{driver}");
     }
 }
 
 #[test]
 fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
-    // One update a second, by turns; after 100 ms everybody is to stop.
+    // One update a second, by pacer; after 100 ms everybody is to stop.
     let (server, table) = (private(), Timetable::of_updates(1, 4, 2).unwrap());
     let key = format!("{}late", server.prefix());
     let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
@@ -215,8 +216,8 @@ fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
     let events = event_loop(&server, 2).race_on_schedule(&work, &table, limits).unwrap();
     let mut quick = [Sleeper::boxed(1, |_| Duration::ZERO), Sleeper::boxed(1, |_| Duration::ZERO)];
     let threads = race_on_schedule(&pool(2).unwrap(), &mut quick, &work, &table, limits).unwrap();
-    for heat in [events, threads] {
-        assert_eq!(heat.lanes.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [1, 0]);
+    for log in [events, threads] {
+        assert_eq!(log.clients.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [1, 0]);
     }
 }
 

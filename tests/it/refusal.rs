@@ -102,7 +102,7 @@ fn two_processes(url: &str) {
     let mut crew = Crew::open(&server, strategy, Workload::one_key(2), 1, &NEVER).unwrap();
     let trial = crew.trial(200, Duration::from_secs(60)).unwrap();
     crew.close().unwrap();
-    assert_eq!(trial.judgement.ledger.acked, 400, "{:?}", trial.heat.lanes[1].trouble);
+    assert_eq!(trial.judgement.ledger.acked, 400, "{:?}", trial.log.clients[1].trouble);
     assert!([Verdict::Exact, Verdict::Lost].contains(&trial.verdict), "{url}: {}", trial.verdict);
 }
 

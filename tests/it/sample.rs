@@ -4,7 +4,7 @@
 use redis_lost_updates::condition::Condition;
 use redis_lost_updates::record::{Clock, Estimate, Machine, Record, Run, Step};
 use redis_lost_updates::verdict::{Promise, Verdict};
-use redis_lost_updates::workload::Driver;
+use redis_lost_updates::workload::DriverKind;
 
 /// How large a run is, and what is wrong with it.
 #[derive(Clone, Copy)]
@@ -139,7 +139,7 @@ fn one(run: &mut Run, shape: Shape, cell: (u32, &str, bool, usize, usize), rate:
     let calls = if name.contains("incr") || name == "lua" { tries } else { tries * 2 };
     let overlap = if name == "mutex-batch" && threads > 4 { 0.2 } else { 0.97 };
     let mut record = Record::blank(Condition::of(name, threads, keys), promise);
-    record.condition.driver = if name == "multiplexed-incr" { Driver::Tasks } else { Driver::Threads };
+    record.condition.driver = if name == "multiplexed-incr" { DriverKind::Tasks } else { DriverKind::Threads };
     record.trial = run.records.len() as u32 + 1;
     record.round = round;
     (record.attempted, record.acked, record.refused, record.unknown) = (Some(acked), Some(acked), Some(0), Some(0));

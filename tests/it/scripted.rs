@@ -19,7 +19,7 @@ use redis_lost_updates::strategy;
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
-use redis_lost_updates::workload::{Driver, Size, Workload};
+use redis_lost_updates::workload::{DriverKind, Size, Workload};
 
 /// What is done to every n-th INCR since the counter was last removed; 0 is never. Of several, the first listed.
 #[derive(Clone, Copy, Default)]
@@ -301,7 +301,7 @@ fn a_pipeline_that_is_cut_keeps_what_it_was_told_and_asks_nothing_more_on_that_c
     // 16, 16 and 7 were told; the 9 others of that batch, and the two batches tried after it, were not.
     assert_eq!((record.acked, record.unknown, record.attempted), (Some(39), Some(9 + 32), Some(80)));
     assert_eq!((log.hung_up, record.found, record.verdict), (1, Some(39), Some(Verdict::Unproven)));
-    let told = trial.heat.lanes[0].events.iter().take(39).map(Event::outcome);
+    let told = trial.log.clients[0].events.iter().take(39).map(Event::outcome);
     assert!(told.eq((1..=39).map(Outcome::Acked)));
 }
 
@@ -311,7 +311,7 @@ fn a_connection_lost_before_an_open_loop_leaves_its_updates_unsent() {
     let scripted = Scripted::start(Script { hang_up: 20, ..Script::default() });
     let server = Server::at(&scripted.url()).unwrap();
     let incr = strategy::find(&["incr"]).unwrap()[0];
-    let workload = Workload { pace: Pace::Rate(200), ..Workload::one_key(4).driven_by(Driver::Events) };
+    let workload = Workload { pace: Pace::Rate(200), ..Workload::one_key(4).driven_by(DriverKind::Events) };
     let mut crew = Crew::open(&server, incr, workload, 1, &NEVER).unwrap();
     let trial = crew.sized_trial(Size::Duration(Duration::from_millis(60))).unwrap();
     let record = trial.record(incr, &server, &workload);
@@ -359,7 +359,7 @@ fn latencies_are_those_of_the_script_within_one_percent() {
     let buckets = trial.latency();
     check_percentiles(&buckets, &log);
     // And the buckets against the very times they were made from.
-    let mut times: Vec<u64> = trial.heat.lanes[0].events.iter().map(|e: &Event| e.end_ns() - e.begin_ns()).collect();
+    let mut times: Vec<u64> = trial.log.clients[0].events.iter().map(|e: &Event| e.end_ns() - e.begin_ns()).collect();
     times.sort_unstable();
     for rank in [1, 4, 100, 200, 360, 379, 381, 396, 400] {
         let (time, told) = (times[rank - 1], quantile(&buckets, (rank as f64 - 0.5) / 400.0).unwrap());

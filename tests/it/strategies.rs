@@ -8,8 +8,9 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use redis::{Cmd, Connection};
+use redis_lost_updates::driver::threads;
 use redis_lost_updates::error::{BoxError, Result};
-use redis_lost_updates::race::{self, Limits, Work};
+use redis_lost_updates::race::{Limits, Work};
 use redis_lost_updates::server::{Placement, Server, Wanted};
 use redis_lost_updates::strategy::{self, ALL, Info, Strategy};
 use redis_lost_updates::trial::{Crew, Trial};
@@ -100,9 +101,9 @@ fn every_exact_one_keeps_its_promise_and_every_lossy_one_is_seen_breaking_it() {
 #[test]
 fn what_is_stated_is_what_is_done() {
     // Sent by the harness, by every connection when it is made, and by a replica to its primary.
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 15] = [
         "info", "get", "del", "scan", "config", "client", "select", "hello", "replconf", "psync", "ping", "pttl",
-        "pexpire", "psetex",
+        "pexpire", "psetex", "auth",
     ];
     for server in servers() {
         let mut db = server.connect().unwrap();
@@ -216,10 +217,10 @@ fn idempotent_updates_survive_cut_connections() {
     let server = &servers()[0];
     let key = format!("{}cut", server.prefix());
     let mut updaters = named("idempotent-lua").open(server, THREADS).unwrap();
-    let pool = race::pool(THREADS).unwrap();
+    let pool = threads::pool(THREADS).unwrap();
     let mut killer = server.connect().unwrap();
     let done = AtomicBool::new(false);
-    let heat = std::thread::scope(|scope| {
+    let log = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
                 redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).exec(&mut killer).unwrap();
@@ -227,11 +228,11 @@ fn idempotent_updates_survive_cut_connections() {
             }
         });
         let work = vec![Work::one_key(&key, 2_000); THREADS];
-        let heat = race::race(&pool, &mut updaters, &work, Limits { stop: &STOP, deadline: LONG });
+        let log = threads::race(&pool, &mut updaters, &work, Limits { stop: &STOP, deadline: LONG });
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        heat.unwrap()
+        log.unwrap()
     });
-    let events = || heat.lanes.iter().flat_map(|lane| &lane.events);
+    let events = || log.clients.iter().flat_map(|lane| &lane.events);
     let acked = events().filter(|event| matches!(event.outcome(), Outcome::Acked(_))).count();
     let unknown = events().filter(|event| event.outcome() == Outcome::Unknown).count();
     let found: usize = Cmd::get(&key).query(&mut server.connect().unwrap()).unwrap();

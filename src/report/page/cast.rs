@@ -8,7 +8,7 @@ use crate::condition::Condition;
 use crate::record::Run;
 use crate::summary::{CellSummary, Summary};
 use crate::verdict::{Promise, Role};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 /// A strategy on the page.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub(super) struct Member {
     /// What it is there for.
     pub(super) role: Role,
     /// What drives its clients.
-    pub(super) driver: Driver,
+    pub(super) driver: DriverKind,
 }
 
 /// How many shapes of markers there are.

@@ -7,7 +7,7 @@ use crate::record::WarningKind;
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
-use crate::workload::Driver;
+use crate::workload::DriverKind;
 
 /// A kind of figure that a caveat touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,10 +234,10 @@ fn several_drivers(view: &View) -> Option<Markup> {
     if !view.has_mixed_drivers() {
         return None;
     }
-    let drivers: BTreeSet<Driver> = view.cast.iter().map(|member| member.driver).collect();
-    let mut drivers: Vec<Driver> = drivers.into_iter().collect();
+    let drivers: BTreeSet<DriverKind> = view.cast.iter().map(|member| member.driver).collect();
+    let mut drivers: Vec<DriverKind> = drivers.into_iter().collect();
     // The largest group need not be named strategy by strategy.
-    let size = |driver: Driver| view.cast.iter().filter(|m| m.driver == driver).count();
+    let size = |driver: DriverKind| view.cast.iter().filter(|m| m.driver == driver).count();
     drivers.sort_by_key(|&driver| size(driver));
     let largest = drivers.last().copied().unwrap_or_default();
     let groups = drivers.iter().map(|driver| {

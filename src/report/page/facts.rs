@@ -3,7 +3,6 @@
 use super::view::View;
 use crate::record::Machine;
 use crate::report::words;
-use crate::workload::Driver;
 
 /// Facts of one kind: a heading and (what, value).
 pub(super) struct Group {
@@ -140,11 +139,9 @@ pub(super) fn overhead(machine: &Machine) -> Option<String> {
 
 /// What drove the clients.
 fn driven(view: &View) -> &'static str {
-    match view.summary.driver() {
-        _ if view.has_mixed_drivers() => "clients that are driven in different ways",
-        Driver::Events => "one event loop for all clients",
-        Driver::Tasks => "one async runtime with a task for each client",
-        Driver::Threads => "a thread for each client",
+    match view.has_mixed_drivers() {
+        true => "clients that are driven in different ways",
+        false => view.summary.driver().info().about,
     }
 }
 

@@ -67,7 +67,7 @@ impl<'a> View<'a> {
 
     /// What a client is called in this run.
     pub(super) fn racer(&self) -> &'static str {
-        self.summary.driver().racer()
+        self.summary.driver().info().racer
     }
 
     /// So many of them.

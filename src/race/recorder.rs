@@ -6,14 +6,14 @@
 use std::sync::atomic::Ordering;
 
 use crate::error::BoxError;
-use crate::race::{Lane, Limits, Work};
+use crate::race::{ClientLog, Limits, Work};
 use crate::update::{Event, Outcome, Update};
 
 /// A client whose updates fail this many times in a row stops: its server is gone, and the row says so.
 const GIVE_UP_AFTER: u32 = 3;
 
-pub(crate) struct Laps {
-    pub(crate) lane: Lane,
+pub(crate) struct Recorder {
+    pub(crate) log: ClientLog,
     /// The outcomes of the hand-over under way, as far as they are known.
     pub(crate) done: Vec<Update>,
     /// The next place in the sequence of keys.
@@ -29,14 +29,14 @@ pub(crate) struct Laps {
     began_ns: u64,
 }
 
-impl Laps {
+impl Recorder {
     /// Everything it will write to is allocated here, and its pages are the process's own before the race: as far as its
     /// work has room, handed over `batch` at once.
     pub(crate) fn of(work: &Work, batch: usize) -> Self {
         let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); work.room.min(work.updates) as usize];
         events.clear();
         Self {
-            lane: Lane { events, ..Lane::default() },
+            log: ClientLog { events, ..ClientLog::default() },
             done: Vec::with_capacity(batch.max(1)),
             place: 0,
             left: work.updates,
@@ -50,8 +50,8 @@ impl Laps {
 
     /// Starts now, in a race that started for all at `of_all`.
     pub(crate) fn start(&mut self, now: u64, of_all: u64, limits: Limits<'_>) {
-        self.lane.start_ns = now;
-        self.lane.end_ns = now;
+        self.log.start_ns = now;
+        self.log.end_ns = now;
         self.over_ns = of_all.saturating_add(u64::try_from(limits.deadline.as_nanos()).unwrap_or(u64::MAX));
     }
 
@@ -63,7 +63,7 @@ impl Laps {
 
     /// The place of that hand-over's last update among all of this client; there is one, if it [goes on](Self::goes_on).
     pub(crate) fn last_of_next(&self, batch: usize) -> u64 {
-        (self.lane.events.len() + self.next(batch)) as u64 - 1
+        (self.log.events.len() + self.next(batch)) as u64 - 1
     }
 
     /// Takes the next updates, at most `batch`, and fills `keys` with their counters. Until more is known, their outcome
@@ -72,7 +72,7 @@ impl Laps {
     pub(crate) fn hand_over<'w>(&mut self, work: &'w Work, batch: usize, begin_ns: u64, keys: &mut Vec<&'w str>) {
         let handed = self.next(batch);
         self.left -= handed as u64;
-        self.handed_from = self.lane.events.len();
+        self.handed_from = self.log.events.len();
         self.began_ns = begin_ns;
         keys.clear();
         for _ in 0..handed {
@@ -82,7 +82,7 @@ impl Laps {
                 self.place = 0;
             }
             keys.push(&work.keys[key]);
-            self.lane.events.push(Event::new(key, begin_ns, begin_ns, 1, Outcome::Unknown));
+            self.log.events.push(Event::new(key, begin_ns, begin_ns, 1, Outcome::Unknown));
         }
     }
 
@@ -99,22 +99,22 @@ impl Laps {
     /// Stops with nothing under way, for this reason.
     pub(crate) fn stop_for(&mut self, why: &str) {
         self.is_stopped = true;
-        self.lane.trouble.get_or_insert_with(|| why.to_owned());
+        self.log.trouble.get_or_insert_with(|| why.to_owned());
     }
 
     /// Writes down what became of the hand-over that ended now: the outcomes in `done`, and for those that are missing
     /// how it ended.
     #[inline]
     pub(crate) fn write_down(&mut self, ending: Result<(), BoxError>, now: u64) {
-        self.lane.end_ns = now;
+        self.log.end_ns = now;
         self.failures = if ending.is_err() { self.failures + 1 } else { 0 };
         let error = ending.err().map(|e| e.to_string());
         let mut done = self.done.drain(..);
-        for event in &mut self.lane.events[self.handed_from..] {
+        for event in &mut self.log.events[self.handed_from..] {
             let (outcome, tries) = match done.next() {
-                Some(update) => told(update, &mut self.lane.trouble),
+                Some(update) => told(update, &mut self.log.trouble),
                 None => {
-                    self.lane
+                    self.log
                         .trouble
                         .get_or_insert_with(|| error.as_deref().unwrap_or("no outcome reported").to_owned());
                     (Outcome::Unknown, 1)
@@ -130,7 +130,7 @@ impl Laps {
         self.left > 0
             && !self.is_stopped
             && self.failures < GIVE_UP_AFTER
-            && self.lane.end_ns < self.over_ns
+            && self.log.end_ns < self.over_ns
             && !limits.stop.load(Ordering::Relaxed)
     }
 

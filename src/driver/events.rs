@@ -5,7 +5,7 @@
 //! to the client that waits for it, and sends what that one asks next. Everything that one read brought is handled before
 //! anything is sent: clients that share a socket so share the system calls too.
 //!
-//! What comes out is what [`crate::race`] gives: a lane of events for every client, made before the start. A client's lane
+//! What comes out is what [`crate::race`] gives: a log for every client, made before the start. A client's log
 //! starts when its first request is made; all first requests go out in one burst, so the overlap says how long that
 //! took. The clock is read once for every read: the end of an update is when the read that brought its last reply
 //! returned, and the next one begins there; or, with a timetable, when the loop sees that it is due.
@@ -20,14 +20,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Poll, Token};
 
 use crate::client_machine::{ClientMachine, Turn};
+use crate::driver::{Clients, Driver};
 use crate::error::{Error, Result};
 use crate::pace::Timetable;
-use crate::race::{Heat, Limits, Work, said, start_of, thread_cpu_ns};
+use crate::race::{Limits, RaceLog, Work, said, start_of, thread_cpu_ns};
 use crate::resp::{Reply, Requests};
 use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::strategy::Strategy;
+use crate::workload::DriverKind;
 
 use alarm::Alarm;
 use line::Line;
@@ -57,15 +60,15 @@ impl EventLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{event_loop::EventLoop, race::{Limits, Work}, server::Server, strategy};
+    /// use redis_lost_updates::{driver::events::EventLoop, race::{Limits, Work}, server::Server, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Server::at("redis://127.0.0.1:6379")?;
     /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
     /// let mut clients = EventLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
-    /// let heat = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
-    /// println!("{} ns", heat.span_ns());
+    /// let log = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
+    /// println!("{} ns", log.span_ns());
     /// # Ok(())
     /// # }
     /// ```
@@ -87,18 +90,13 @@ impl EventLoop {
         Ok(Self { poll, alarm, lines, clients, sharers })
     }
 
-    /// How many updates a client likes to be handed at once.
-    pub fn batch(&self) -> usize {
-        self.clients.iter().map(|client| client.batch()).max().unwrap_or(1)
-    }
-
     /// Races every client on this thread, and gives back what each did. The CPU time of the one thread stands in the
-    /// first lane.
+    /// first log.
     ///
     /// # Errors
     /// A client panicked: the message names it and what it said. The others finish first. Or the system cannot wait for
     /// the sockets.
-    pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
+    pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         self.race_paced(work, None, limits)
     }
 
@@ -107,11 +105,11 @@ impl EventLoop {
     ///
     /// # Errors
     /// As [`EventLoop::race`].
-    pub fn race_on_schedule(&mut self, work: &[Work], timetable: &Timetable, limits: Limits<'_>) -> Result<Heat> {
+    pub fn race_on_schedule(&mut self, work: &[Work], timetable: &Timetable, limits: Limits<'_>) -> Result<RaceLog> {
         self.race_paced(work, Some(timetable), limits)
     }
 
-    fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<Heat> {
+    fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         self.alarm.clear();
         let racers: Vec<Racer> =
@@ -122,7 +120,7 @@ impl EventLoop {
             running: racers.len(),
             racers,
             work,
-            house: self,
+            of: self,
             limits,
             schedule,
             zero,
@@ -133,17 +131,52 @@ impl EventLoop {
         race.start();
         race.run().map_err(|e| Error::broken(format!("cannot wait for the clients' sockets: {e}")))?;
         let (panic, racers) = (race.panic, race.racers);
-        let mut heat = Heat { lanes: racers.into_iter().map(|racer| racer.laps.lane).collect() };
-        if let Some(lane) = heat.lanes.first_mut() {
-            lane.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
+        let mut log = RaceLog { clients: racers.into_iter().map(|racer| racer.recorder.log).collect() };
+        if let Some(first) = log.clients.first_mut() {
+            first.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
         }
-        panic.map_or(Ok(heat), |said| Err(Error::broken(said)))
+        panic.map_or(Ok(log), |said| Err(Error::broken(said)))
+    }
+}
+
+pub(super) struct Events;
+
+impl Driver for Events {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Events
+    }
+
+    fn refuses(&self, strategy: &dyn Strategy) -> Option<String> {
+        super::refused_by_one_thread(strategy)
+    }
+
+    fn parameters(&self, strategy: &dyn Strategy) -> String {
+        super::machine_parameters(strategy)
+    }
+
+    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+        super::check_sockets(server, strategies, clients)
+    }
+
+    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+        let (machines, share) = super::machines(server, strategy, clients)?;
+        Ok(Box::new(EventLoop::open(server, machines, share)?))
+    }
+}
+
+impl Clients for EventLoop {
+    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
+        self.race_paced(work, timetable, limits)
+    }
+
+    fn batch(&self) -> usize {
+        self.clients.iter().map(|client| client.batch()).max().unwrap_or(1)
     }
 }
 
 /// One race under way.
 struct Race<'a> {
-    house: &'a mut EventLoop,
+    of: &'a mut EventLoop,
     racers: Vec<Racer>,
     work: &'a [Work],
     limits: Limits<'a>,
@@ -173,22 +206,22 @@ impl Race<'_> {
 
     /// The clients on a line.
     fn members(&self, line: usize) -> Range<usize> {
-        let sharers = self.house.sharers;
+        let sharers = self.of.sharers;
         line * sharers..((line + 1) * sharers).min(self.racers.len())
     }
 
     /// Everybody's first requests: in one burst, or when they are due.
     fn start(&mut self) {
         let of_all = self.schedule.as_ref().map_or_else(|| self.now(), |schedule| schedule.start_ns);
-        for line in 0..self.house.lines.len() {
-            let lost = self.house.lines[line].lost.clone();
+        for line in 0..self.of.lines.len() {
+            let lost = self.of.lines[line].lost.clone();
             for client in self.members(line) {
                 let now = self.now();
                 let from = if self.schedule.is_some() { of_all } else { now };
-                self.racers[client].laps.start(from, of_all, self.limits);
+                self.racers[client].recorder.start(from, of_all, self.limits);
                 match &lost {
                     Some(why) => self.give_up(client, why, now),
-                    None if self.racers[client].laps.goes_on(self.limits) => self.go_on(client, now),
+                    None if self.racers[client].recorder.goes_on(self.limits) => self.go_on(client, now),
                     None => self.finish(client),
                 }
             }
@@ -198,13 +231,13 @@ impl Race<'_> {
 
     /// Waits and serves until every client is done.
     fn run(&mut self) -> std::io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = mio::Events::with_capacity(EVENTS);
         let mut buffer = Vec::new();
         let mut now = self.now();
         let mut looked_up = now;
         while self.running > 0 {
-            let wait = self.house.alarm.wind(self.now())?.map_or(TICK, |wait| wait.min(TICK));
-            match self.house.poll.poll(&mut events, Some(wait)) {
+            let wait = self.of.alarm.wind(self.now())?.map_or(TICK, |wait| wait.min(TICK));
+            match self.of.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
@@ -230,8 +263,8 @@ impl Race<'_> {
 
     /// Takes in all that has come on a line, and sends what its clients ask next.
     fn receive(&mut self, line: usize, closed: bool, buffer: &mut Vec<u8>) {
-        while self.house.lines[line].lost.is_none() {
-            let received = match self.house.lines[line].receive(buffer) {
+        while self.of.lines[line].lost.is_none() {
+            let received = match self.of.lines[line].receive(buffer) {
                 Ok(Some(received)) => received,
                 Ok(None) => return,
                 Err(error) => return self.lose(line, &error.to_string()),
@@ -242,7 +275,7 @@ impl Race<'_> {
                 match Reply::read(&buffer[from..received.filled]) {
                     Ok(Some((reply, length))) => {
                         from += length;
-                        let Some(client) = self.house.lines[line].expects.pop_front() else {
+                        let Some(client) = self.of.lines[line].expects.pop_front() else {
                             return self.lose(line, "a reply came that nobody had asked for");
                         };
                         self.hear(client as usize, reply, now);
@@ -251,7 +284,7 @@ impl Race<'_> {
                     Err(error) => return self.lose(line, &error.to_string()),
                 }
             }
-            self.house.lines[line].keep(&buffer[from..received.filled]);
+            self.of.lines[line].keep(&buffer[from..received.filled]);
             self.send(line);
             // What follows a short read has an event of its own, but for an end that this event has told already.
             if received.is_all && !closed {
@@ -266,9 +299,10 @@ impl Race<'_> {
         racer.owed -= 1;
         // One whose hand-over has ended early only lets the rest of its replies pass by.
         if racer.ending.is_none() {
-            let elapsed = racer.laps.elapsed_ns(now);
-            let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
-            let turn = catch_unwind(AssertUnwindSafe(|| machine.reply(reply, elapsed, requests, &mut racer.laps.done)));
+            let elapsed = racer.recorder.elapsed_ns(now);
+            let (machine, requests) = (&mut self.of.clients[client], &mut self.requests);
+            let turn =
+                catch_unwind(AssertUnwindSafe(|| machine.reply(reply, elapsed, requests, &mut racer.recorder.done)));
             self.take(client, turn, now);
         }
         self.settle(client, now);
@@ -277,14 +311,14 @@ impl Race<'_> {
     /// Begins a client's next hand-over, at once or when it is due.
     fn go_on(&mut self, client: usize, now: u64) {
         let racer = &mut self.racers[client];
-        let last = racer.laps.last_of_next(self.house.clients[client].batch());
+        let last = racer.recorder.last_of_next(self.of.clients[client].batch());
         let due = self.schedule.as_ref().map(|schedule| schedule.start_ns + schedule.table.intended_ns(client, last));
         let over = self.limits.deadline.as_nanos() as u64;
         match (due.filter(|&due| due > now), &self.schedule) {
             (Some(due), Some(schedule)) if due - schedule.start_ns >= over => self.finish(client),
             (Some(due), _) => {
                 racer.awaits_turn = true;
-                self.house.alarm.set(due, client);
+                self.of.alarm.set(due, client);
             }
             (None, _) => self.begin(client, now),
         }
@@ -292,8 +326,8 @@ impl Race<'_> {
 
     /// Begins a client's next hand-over now.
     fn begin(&mut self, client: usize, now: u64) {
-        let (racer, machine) = (&mut self.racers[client], &mut self.house.clients[client]);
-        racer.laps.hand_over(&self.work[client], machine.batch(), now, &mut self.keys);
+        let (racer, machine) = (&mut self.racers[client], &mut self.of.clients[client]);
+        racer.recorder.hand_over(&self.work[client], machine.batch(), now, &mut self.keys);
         let (keys, requests) = (&self.keys, &mut self.requests);
         let begun = catch_unwind(AssertUnwindSafe(|| machine.begin(keys, requests)));
         self.take(client, begun.map(|()| Turn::Reply), now);
@@ -307,7 +341,7 @@ impl Race<'_> {
         if asked > 0 {
             racer.owed += asked as u32;
             racer.asked_ns = now;
-            let expects = &mut self.house.lines[client / self.house.sharers].expects;
+            let expects = &mut self.of.lines[client / self.of.sharers].expects;
             expects.extend(std::iter::repeat_n(client as u32, asked));
         }
         match turn {
@@ -318,13 +352,13 @@ impl Race<'_> {
             Ok(Turn::Later(_)) if racer.owed > 0 => {
                 racer.ending = Some(Err("it waits for a further try before all replies have come".into()));
             }
-            Ok(Turn::Later(wait)) => self.house.alarm.set(now + wait.as_nanos() as u64, client),
+            Ok(Turn::Later(wait)) => self.of.alarm.set(now + wait.as_nanos() as u64, client),
             Ok(Turn::Done) => racer.ending = Some(Ok(())),
             Ok(Turn::Failed(error)) => racer.ending = Some(Err(error)),
             Err(panic) => {
                 let words = said(&*panic);
                 self.panic.get_or_insert_with(|| format!("worker {client} panicked: {words}"));
-                racer.laps.stop_after_this();
+                racer.recorder.stop_after_this();
                 racer.ending = Some(Err(words.into()));
             }
         }
@@ -337,8 +371,8 @@ impl Race<'_> {
             return;
         }
         let Some(ending) = racer.ending.take() else { return };
-        racer.laps.write_down(ending, now);
-        if racer.laps.goes_on(self.limits) {
+        racer.recorder.write_down(ending, now);
+        if racer.recorder.goes_on(self.limits) {
             self.go_on(client, now);
         } else {
             self.finish(client);
@@ -350,24 +384,24 @@ impl Race<'_> {
         let racer = &mut self.racers[client];
         racer.is_finished = true;
         self.running -= 1;
-        if let Some(schedule) = self.schedule.as_ref().filter(|_| racer.laps.are_done()) {
+        if let Some(schedule) = self.schedule.as_ref().filter(|_| racer.recorder.are_done()) {
             let over = schedule.start_ns + schedule.table.length_ns();
-            racer.laps.lane.end_ns = racer.laps.lane.end_ns.max(over);
+            racer.recorder.log.end_ns = racer.recorder.log.end_ns.max(over);
         }
     }
 
     /// Begins the next hand-over, or the next try, of everybody whose wait is over.
     fn wake(&mut self, now: u64) {
         // Clients that share a socket share the write.
-        let share = self.house.sharers > 1;
-        while let Some(client) = self.house.alarm.due(now) {
+        let share = self.of.sharers > 1;
+        while let Some(client) = self.of.alarm.due(now) {
             if self.racers[client].is_finished {
                 continue;
             }
             if std::mem::take(&mut self.racers[client].awaits_turn) {
                 self.begin(client, now);
             } else {
-                let (machine, requests) = (&mut self.house.clients[client], &mut self.requests);
+                let (machine, requests) = (&mut self.of.clients[client], &mut self.requests);
                 let turn = catch_unwind(AssertUnwindSafe(|| machine.again(requests)));
                 self.take(client, turn.map(|()| Turn::Reply), now);
                 self.settle(client, now);
@@ -396,7 +430,7 @@ impl Race<'_> {
 
     /// Sends what was made for a line, and what the system did not take before.
     fn send(&mut self, line: usize) {
-        let sent = self.house.lines[line].send(&self.requests.bytes, self.house.poll.registry(), Token(line));
+        let sent = self.of.lines[line].send(&self.requests.bytes, self.of.poll.registry(), Token(line));
         self.requests.clear();
         if let Err(error) = sent {
             self.lose(line, &error.to_string());
@@ -406,17 +440,17 @@ impl Race<'_> {
     /// A line is gone: whatever was under way on it is unknown, and its clients are done.
     fn lose(&mut self, line: usize, why: &str) {
         self.requests.clear();
-        self.house.lines[line].close(why, self.house.poll.registry());
+        self.of.lines[line].close(why, self.of.poll.registry());
         let now = self.now();
         for client in self.members(line) {
             let racer = &mut self.racers[client];
             if std::mem::take(&mut racer.awaits_turn) {
                 // Nothing is under way, and what is due later is never sent.
-                racer.laps.stop_for(why);
+                racer.recorder.stop_for(why);
                 self.finish(client);
             } else if !racer.is_finished {
                 racer.owed = 0;
-                racer.laps.stop_after_this();
+                racer.recorder.stop_after_this();
                 racer.ending.get_or_insert_with(|| Err(why.into()));
                 self.settle(client, now);
             }
@@ -427,12 +461,12 @@ impl Race<'_> {
     /// nothing is due yet, and nothing is sent.
     fn give_up(&mut self, client: usize, why: &str, now: u64) {
         let racer = &mut self.racers[client];
-        if self.schedule.is_some() || !racer.laps.goes_on(self.limits) {
-            racer.laps.stop_for(why);
+        if self.schedule.is_some() || !racer.recorder.goes_on(self.limits) {
+            racer.recorder.stop_for(why);
             return self.finish(client);
         }
-        racer.laps.hand_over(&self.work[client], 1, now, &mut self.keys);
-        racer.laps.stop_after_this();
+        racer.recorder.hand_over(&self.work[client], 1, now, &mut self.keys);
+        racer.recorder.stop_after_this();
         racer.ending = Some(Err(why.into()));
         self.settle(client, now);
     }
@@ -441,7 +475,7 @@ impl Race<'_> {
     fn hang_up_on_the_silent(&mut self, now: u64) {
         let is_overdue =
             |racer: &Racer| racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64;
-        for line in 0..self.house.lines.len() {
+        for line in 0..self.of.lines.len() {
             if self.racers[self.members(line)].iter().any(is_overdue) {
                 self.lose(line, &format!("no reply within {} s", RESPONSE_TIMEOUT.as_secs()));
             }

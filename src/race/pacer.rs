@@ -13,19 +13,19 @@ use crate::pace::Timetable;
 const NAP: Duration = Duration::from_millis(50);
 
 /// One client's place in a race, and in its timetable if it has one.
-pub(super) struct Turns<'a> {
-    pub(super) table: Option<&'a Timetable>,
-    pub(super) client: usize,
+pub(crate) struct Pacer<'a> {
+    pub(crate) table: Option<&'a Timetable>,
+    pub(crate) client: usize,
     /// When all start, in nanoseconds since the race's zero.
-    pub(super) start_ns: u64,
-    pub(super) zero: Instant,
-    pub(super) stop: &'a AtomicBool,
+    pub(crate) start_ns: u64,
+    pub(crate) zero: Instant,
+    pub(crate) stop: &'a AtomicBool,
 }
 
-impl Turns<'_> {
+impl Pacer<'_> {
     /// Waits for the start, and gives the time since the race's zero at which this client is really there; with a
     /// timetable it is there from the start, since lateness is part of its response.
-    pub(super) fn await_start(&self) -> u64 {
+    pub(crate) fn await_start(&self) -> u64 {
         if self.table.is_some() {
             return self.start_ns;
         }
@@ -35,20 +35,20 @@ impl Turns<'_> {
 
     /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
     /// the race's zero. `None` if the run is to end first, or clients are to stop by then.
-    pub(super) fn await_turn(&self, table: &Timetable, index: u64, deadline: Duration) -> Option<u64> {
+    pub(crate) fn await_turn(&self, table: &Timetable, index: u64, deadline: Duration) -> Option<u64> {
         let due = table.intended_ns(self.client, index);
         if due >= deadline.as_nanos() as u64 { None } else { self.sleep_until(self.start_ns + due) }
     }
 
     /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too
     /// long. `None` if the run is to end first, or if it was over already.
-    pub(super) fn await_end(&self, table: &Timetable) -> Option<u64> {
+    pub(crate) fn await_end(&self, table: &Timetable) -> Option<u64> {
         let over = self.start_ns + table.length_ns();
         if self.now() >= over { None } else { self.sleep_until(over).map(|_| over) }
     }
 
     /// Nanoseconds since the race's zero.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.zero.elapsed().as_nanos() as u64
     }
 
@@ -73,7 +73,7 @@ pub(crate) fn start_of(zero: Instant, clients: usize) -> u64 {
 
 /// Asks the system to end this thread's sleeps when they are over: Linux otherwise adds up to 50 us, so as to wake several
 /// threads at once.
-pub(super) fn sharpen_sleep() {
+pub(crate) fn sharpen_sleep() {
     #[cfg(target_os = "linux")]
     {
         // Where it is refused, sleeps are a little longer, and every response latency shows it.

@@ -1,10 +1,10 @@
-//! One client in one race of the event loop: its laps, and the replies it waits for.
+//! One client in one race of the event loop: its recorder, and the replies it waits for.
 
 use crate::error::BoxError;
-use crate::race::{Laps, Work};
+use crate::race::{Recorder, Work};
 
 pub(super) struct Racer {
-    pub(super) laps: Laps,
+    pub(super) recorder: Recorder,
     /// How the hand-over under way ended, while replies are still owed.
     pub(super) ending: Option<Result<(), BoxError>>,
     /// Replies to come.
@@ -18,6 +18,13 @@ pub(super) struct Racer {
 
 impl Racer {
     pub(super) fn new(work: &Work, batch: usize) -> Self {
-        Self { laps: Laps::of(work, batch), ending: None, owed: 0, asked_ns: 0, awaits_turn: false, is_finished: false }
+        Self {
+            recorder: Recorder::of(work, batch),
+            ending: None,
+            owed: 0,
+            asked_ns: 0,
+            awaits_turn: false,
+            is_finished: false,
+        }
     }
 }

@@ -5,11 +5,11 @@
 //! out in one write. Clients that do not share have a multiplexed connection each, which is how the crate does async.
 //!
 //! What a client asks, and what it makes of the answers, is its [`ClientMachine`], as over our own
-//! [event loop](crate::event_loop); sending, matching and parsing are the redis crate's, and the order in which tasks run
+//! [event loop](crate::driver::events); sending, matching and parsing are the redis crate's, and the order in which tasks run
 //! is tokio's. So is packing, but for what it costs to hand over what our client has packed. A back-off is tokio's sleep:
 //! whole milliseconds.
 //!
-//! What comes out is what [`crate::race`] gives. A lane starts when its task first runs, and an update ends when its task
+//! What comes out is what [`crate::race`] gives. A client's log starts when its task first runs, and an update ends when its task
 //! has its last reply in hand. The clock is read once for each round trip and once for the update.
 
 mod answers;
@@ -25,11 +25,15 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::client_machine::{ClientMachine, Turn};
+use crate::driver::{Clients, Driver};
 use crate::error::{BoxError, Error, Result};
-use crate::race::{Heat, Lane, Laps, Limits, Work, said, thread_cpu_ns};
+use crate::pace::Timetable;
+use crate::race::{ClientLog, Limits, RaceLog, Recorder, Work, said, thread_cpu_ns};
 use crate::resp::Requests;
 use crate::server::{self, RESPONSE_TIMEOUT, Server, allow_files};
+use crate::strategy::Strategy;
 use crate::update::Update;
+use crate::workload::DriverKind;
 
 /// How often a raised stop is looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -61,15 +65,15 @@ impl TaskLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{task_loop::TaskLoop, race::{Limits, Work}, server::Server, strategy};
+    /// use redis_lost_updates::{driver::tasks::TaskLoop, race::{Limits, Work}, server::Server, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Server::at("redis://127.0.0.1:6379")?;
     /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
     /// let mut clients = TaskLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
-    /// let heat = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
-    /// println!("{} ns", heat.span_ns());
+    /// let log = clients.race(&work, Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(10) })?;
+    /// println!("{} ns", log.span_ns());
     /// # Ok(())
     /// # }
     /// ```
@@ -97,40 +101,76 @@ impl TaskLoop {
         Ok(Self { clients, opened: wanted, runtime })
     }
 
-    /// How many updates a client likes to be handed at once.
-    pub fn batch(&self) -> usize {
-        self.clients.iter().map(|client| client.machine.batch()).max().unwrap_or(1)
-    }
-
     /// Races every client on this thread, and gives back what each did. The CPU time of the one thread stands in the
-    /// first lane.
+    /// first log.
     ///
     /// # Errors
     /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
-    pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<Heat> {
+    pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         if self.clients.len() < self.opened {
             return Err(Error::broken("a client of this crew has panicked before: open another"));
         }
         assert_eq!(work.len(), self.clients.len(), "work for every client");
-        let laps = work.iter().zip(&self.clients);
-        let laps: Vec<Laps> = laps.map(|(work, client)| Laps::of(work, client.machine.batch())).collect();
+        let recorder = work.iter().zip(&self.clients);
+        let recorder: Vec<Recorder> =
+            recorder.map(|(work, client)| Recorder::of(work, client.machine.batch())).collect();
         let stop = Arc::default();
         let bounds = Bounds { zero: Instant::now(), stop: Arc::clone(&stop), deadline: limits.deadline };
-        let clients = std::mem::take(&mut self.clients).into_iter().zip(work).zip(laps);
-        let run = |((client, work), laps): ((Client, &Work), Laps)| client.run(work.clone(), laps, bounds.clone());
+        let clients = std::mem::take(&mut self.clients).into_iter().zip(work).zip(recorder);
+        let run = |((client, work), recorder): ((Client, &Work), Recorder)| {
+            client.run(work.clone(), recorder, bounds.clone())
+        };
         let ended = self.runtime.block_on(all(clients.map(run).collect(), limits.stop, &stop));
-        let mut heat = Heat { lanes: Vec::with_capacity(ended.len()) };
+        let mut log = RaceLog { clients: Vec::with_capacity(ended.len()) };
         let (mut from, mut to) = (u64::MAX, 0);
         for (number, end) in ended.into_iter().enumerate() {
             let ended = end.map_err(|panic| Error::broken(format!("worker {number} panicked: {}", said(&*panic))))?;
             (from, to) = (from.min(ended.cpu_ns.start), to.max(ended.cpu_ns.end));
             self.clients.push(ended.client);
-            heat.lanes.push(ended.lane);
+            log.clients.push(ended.log);
         }
-        if let Some(lane) = heat.lanes.first_mut() {
-            lane.cpu_ns = to.saturating_sub(from);
+        if let Some(first) = log.clients.first_mut() {
+            first.cpu_ns = to.saturating_sub(from);
         }
-        Ok(heat)
+        Ok(log)
+    }
+}
+
+pub(super) struct Tasks;
+
+impl Driver for Tasks {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Tasks
+    }
+
+    fn refuses(&self, strategy: &dyn Strategy) -> Option<String> {
+        super::refused_by_one_thread(strategy)
+    }
+
+    fn parameters(&self, strategy: &dyn Strategy) -> String {
+        super::machine_parameters(strategy)
+    }
+
+    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+        super::check_sockets(server, strategies, clients)
+    }
+
+    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+        let (machines, share) = super::machines(server, strategy, clients)?;
+        Ok(Box::new(TaskLoop::open(server, machines, share)?))
+    }
+}
+
+impl Clients for TaskLoop {
+    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
+        match timetable {
+            None => TaskLoop::race(self, work, limits),
+            Some(_) => Err(Error::usage("driver tasks keeps no timetable")),
+        }
+    }
+
+    fn batch(&self) -> usize {
+        self.clients.iter().map(|client| client.machine.batch()).max().unwrap_or(1)
     }
 }
 
@@ -160,27 +200,27 @@ async fn all<T: Send + 'static>(
 /// What a task gives back.
 struct Ended {
     client: Client,
-    lane: Lane,
+    log: ClientLog,
     /// The thread's CPU time when it started and when it ended.
     cpu_ns: Range<u64>,
 }
 
 impl Client {
-    /// All laps of one client.
-    async fn run(mut self, work: Work, mut laps: Laps, bounds: Bounds) -> Ended {
+    /// All recorder of one client.
+    async fn run(mut self, work: Work, mut recorder: Recorder, bounds: Bounds) -> Ended {
         let cpu_before = thread_cpu_ns();
         let now = || bounds.zero.elapsed().as_nanos() as u64;
         let limits = Limits { stop: &bounds.stop, deadline: bounds.deadline };
         let batch = self.machine.batch();
         let mut keys = Vec::with_capacity(batch);
-        laps.start(now(), 0, limits);
-        while laps.goes_on(limits) {
-            let begin_ns = laps.lane.end_ns;
-            laps.hand_over(&work, batch, begin_ns, &mut keys);
-            let ending = self.converse(&keys, &mut laps.done, || now() - begin_ns).await;
-            laps.write_down(ending, now());
+        recorder.start(now(), 0, limits);
+        while recorder.goes_on(limits) {
+            let begin_ns = recorder.log.end_ns;
+            recorder.hand_over(&work, batch, begin_ns, &mut keys);
+            let ending = self.converse(&keys, &mut recorder.done, || now() - begin_ns).await;
+            recorder.write_down(ending, now());
         }
-        Ended { client: self, lane: laps.lane, cpu_ns: cpu_before..thread_cpu_ns() }
+        Ended { client: self, log: recorder.log, cpu_ns: cpu_before..thread_cpu_ns() }
     }
 
     /// One hand-over, from its first request to the last reply that matters.

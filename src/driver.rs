@@ -1,0 +1,98 @@
+//! What drives the clients: one trait, a file for each way, and the list of them.
+//!
+//! A [`Driver`] opens a strategy's clients; opened [`Clients`] race, again and again. Adding a driver is a file below this
+//! one, an entry in [`ALL`], and a kind that rows call it by ([`DriverKind`]).
+
+pub mod events;
+pub mod tasks;
+pub mod threads;
+
+use crate::client_machine::ClientMachine;
+use crate::error::{Error, Result};
+use crate::pace::Timetable;
+use crate::race::{Limits, RaceLog, Work};
+use crate::server::Server;
+use crate::strategy::{Strategy, UNSUPPORTED};
+use crate::workload::DriverKind;
+
+/// One way to drive clients.
+pub trait Driver: Sync {
+    /// What rows call it.
+    fn kind(&self) -> DriverKind;
+
+    /// Why it cannot drive this strategy's clients, if it cannot.
+    fn refuses(&self, strategy: &dyn Strategy) -> Option<String>;
+
+    /// The strategy's parameters as this driver runs it.
+    fn parameters(&self, strategy: &dyn Strategy) -> String;
+
+    /// Checks that this system and the server have room for so many clients of these strategies.
+    ///
+    /// # Errors
+    /// They have not: one line that says what stands in the way, and what to do.
+    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
+
+    /// Opens `clients` clients. Never timed.
+    ///
+    /// # Errors
+    /// A connection or a thread cannot be had, or the strategy is [refused](Driver::refuses).
+    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>>;
+}
+
+/// Opened clients, ready to race.
+pub trait Clients {
+    /// Races in a closed loop, or by a timetable: every client sends its updates when that says, or at once when it is late.
+    ///
+    /// # Errors
+    /// A client panicked: the message names it and what it said. The others finish first.
+    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog>;
+
+    /// How many updates a client likes to be handed at once.
+    fn batch(&self) -> usize;
+}
+
+/// Every driver.
+pub static ALL: &[&dyn Driver] = &[&threads::Threads, &events::Events, &tasks::Tasks];
+
+/// The driver that rows call so.
+///
+/// # Errors
+/// There is none in this build.
+pub fn of(kind: DriverKind) -> Result<&'static dyn Driver> {
+    let found = ALL.iter().copied().find(|driver| driver.kind() == kind);
+    found.ok_or_else(|| Error::usage(format!("driver '{kind}' is not part of this build")))
+}
+
+/// Checks that a strategy opened as many clients as it was asked for.
+fn complete(strategy: &dyn Strategy, opened: usize, wanted: usize) -> Result<()> {
+    let name = strategy.info().name;
+    match opened == wanted {
+        true => Ok(()),
+        false => Err(Error::broken(format!("strategy {name} opened {opened} clients, not {wanted}"))),
+    }
+}
+
+/// Why one thread cannot drive this strategy, if it cannot.
+fn refused_by_one_thread(strategy: &dyn Strategy) -> Option<String> {
+    strategy.machines().is_none().then(|| UNSUPPORTED.to_owned())
+}
+
+/// Checks that sockets for all clients can be had, if any of the strategies opens one for each.
+fn check_sockets(server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+    let mut forms = strategies.iter().filter_map(|strategy| strategy.machines());
+    if forms.any(|form| !form.share_a_connection()) { server.has_room_for(clients) } else { Ok(()) }
+}
+
+/// The strategy's parameters where one thread drives all of its clients.
+fn machine_parameters(strategy: &dyn Strategy) -> String {
+    strategy.machines().map_or_else(|| strategy.parameters(), |form| form.machine_parameters())
+}
+
+/// The strategy's clients as state machines, and whether they share a connection.
+fn machines(server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<(Vec<Box<dyn ClientMachine>>, bool)> {
+    let refused = || Error::usage(format!("strategy {}: {UNSUPPORTED}", strategy.info().name));
+    let form = strategy.machines().ok_or_else(refused)?;
+    let machines = form.clients(server, clients)?;
+    complete(strategy, machines.len(), clients)?;
+    Ok((machines, form.share_a_connection()))
+}

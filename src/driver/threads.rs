@@ -1,0 +1,196 @@
+//! A thread for every client, which blocks until its update is done: what most services do.
+//!
+//! The threads come from a rayon pool of exactly as many (never the global pool, which runs only as many clients as there
+//! are cores and so hides the race). A client reads the clock once for every hand-over; in an *open loop*
+//! ([`race_on_schedule`]) once more, before each hand-over, when its turn has come.
+//!
+//! All clients start at one instant, for which they sleep, and stop at one: a client that left the barrier and ran while
+//! the others had yet to be woken would have the server to itself. A client's own start is stamped when it really runs.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::driver::{Clients, Driver, complete};
+use crate::error::{BoxError, Error, Result};
+use crate::pace::Timetable;
+use crate::race::{BURSTS, ClientLog, Limits, Pacer, REPEATS, RaceLog, Recorder, Work};
+use crate::race::{said, sharpen_sleep, start_of, thread_cpu_ns};
+use crate::server::{Server, allow_files};
+use crate::strategy::Strategy;
+use crate::update::{Update, Updater};
+use crate::workload::DriverKind;
+
+pub(super) struct Threads;
+
+impl Driver for Threads {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Threads
+    }
+
+    fn refuses(&self, _strategy: &dyn Strategy) -> Option<String> {
+        None
+    }
+
+    fn parameters(&self, strategy: &dyn Strategy) -> String {
+        strategy.parameters()
+    }
+
+    fn check_room(&self, _server: &Server, _strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+        // How many connections a strategy opens for its threads is its own affair: at most one each, by and large.
+        allow_files(clients)
+    }
+
+    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+        let updaters = strategy.open(server, clients)?;
+        complete(strategy, updaters.len(), clients)?;
+        Ok(Box::new(Blocking { updaters, pool: pool(clients)? }))
+    }
+}
+
+/// Clients that block, and a thread for each.
+struct Blocking {
+    updaters: Vec<Box<dyn Updater>>,
+    pool: ThreadPool,
+}
+
+impl Clients for Blocking {
+    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
+        race_paced(&self.pool, &mut self.updaters, work, timetable, limits)
+    }
+
+    fn batch(&self) -> usize {
+        self.updaters.iter().map(|updater| updater.batch()).max().unwrap_or(1)
+    }
+}
+
+/// A pool of exactly `threads` threads for [`race`].
+///
+/// # Errors
+/// The system would not give that many threads.
+pub fn pool(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("racer-{i}"))
+        .build()
+        .map_err(|e| Error::broken(format!("cannot start {threads} threads: {e}; ask for fewer with --threads")))
+}
+
+/// Runs every updater on a thread of its own, all at once, and gives back what each did.
+///
+/// # Errors
+/// An updater panicked: the message names the client and what it said. The other clients finish first.
+pub fn race(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work],
+    limits: Limits<'_>,
+) -> Result<RaceLog> {
+    race_paced(pool, updaters, work, None, limits)
+}
+
+/// The same as an open loop: every client sends its updates when `timetable` says, or at once when it is late.
+///
+/// A hand-over of several updates is sent when the last of them is due: until then it is not complete.
+///
+/// # Errors
+/// As [`race`].
+pub fn race_on_schedule(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work],
+    timetable: &Timetable,
+    limits: Limits<'_>,
+) -> Result<RaceLog> {
+    race_paced(pool, updaters, work, Some(timetable), limits)
+}
+
+fn race_paced(
+    pool: &ThreadPool,
+    updaters: &mut [Box<dyn Updater>],
+    work: &[Work],
+    timetable: Option<&Timetable>,
+    limits: Limits<'_>,
+) -> Result<RaceLog> {
+    assert_eq!(pool.current_num_threads(), updaters.len(), "one thread for every updater");
+    assert_eq!(work.len(), updaters.len(), "work for every updater");
+    let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
+    let clients = seats.len();
+    let (barrier, arrived, start) = (Barrier::new(clients), AtomicUsize::new(0), AtomicU64::new(0));
+    let zero = Instant::now();
+    let logs: Vec<std::thread::Result<ClientLog>> = pool.broadcast(|thread| {
+        let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
+        let work = &work[thread.index()];
+        let mut recorder = Recorder::of(work, updater.batch());
+        sharpen_sleep();
+        if arrived.fetch_add(1, Ordering::Relaxed) + 1 == clients {
+            start.store(start_of(zero, clients), Ordering::Relaxed);
+        }
+        // Orders the store above before every load below.
+        barrier.wait();
+        let start_ns = start.load(Ordering::Relaxed);
+        let pacer = Pacer { table: timetable, client: thread.index(), start_ns, zero, stop: limits.stop };
+        // Caught here, so that one panicking client cannot leave the others waiting or take the process down.
+        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)))?;
+        Ok(recorder.log)
+    });
+    let mut log = RaceLog { clients: Vec::with_capacity(logs.len()) };
+    for (client, ended) in logs.into_iter().enumerate() {
+        log.clients.push(ended.map_err(|panic| Error::broken(format!("worker {client} panicked: {}", said(&*panic))))?);
+    }
+    Ok(log)
+}
+
+fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits<'_>, recorder: &mut Recorder) {
+    let cpu_before = thread_cpu_ns();
+    recorder.start(pacer.await_start(), pacer.start_ns, limits);
+    let batch = updater.batch().max(1);
+    let mut keys: Vec<&str> = Vec::with_capacity(batch);
+    while recorder.goes_on(limits) {
+        let begin_ns = match pacer.table {
+            None => recorder.log.end_ns,
+            Some(table) => match pacer.await_turn(table, recorder.last_of_next(batch), limits.deadline) {
+                Some(begin_ns) => begin_ns,
+                None => break,
+            },
+        };
+        recorder.hand_over(work, batch, begin_ns, &mut keys);
+        let ending = match keys[..] {
+            [key] => updater.update(key).map(|update| recorder.done.push(update)),
+            _ => updater.update_batch(&keys, &mut recorder.done),
+        };
+        recorder.write_down(ending, pacer.now());
+    }
+    if recorder.are_done()
+        && let Some(table) = pacer.table
+    {
+        recorder.log.end_ns = pacer.await_end(table).unwrap_or(recorder.log.end_ns);
+    }
+    recorder.log.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
+}
+
+/// What recording costs: nanoseconds an update of this harness's own, over an updater that does nothing.
+///
+/// The part of any latency shown that is ours, clock read included.
+///
+/// # Errors
+/// A thread cannot be had.
+pub fn recording_cost_ns() -> Result<f64> {
+    struct Nothing;
+    impl Updater for Nothing {
+        fn update(&mut self, _key: &str) -> Result<Update, BoxError> {
+            Ok(Update::told(0))
+        }
+    }
+    let (pool, work) = (pool(1)?, [Work::one_key("", REPEATS.into())]);
+    let limits = Limits { stop: &AtomicBool::new(false), deadline: Duration::from_secs(1) };
+    let mut least = f64::INFINITY;
+    for _ in 0..BURSTS {
+        let log = race(&pool, &mut [Box::new(Nothing)], &work, limits)?;
+        least = least.min(log.span_ns() as f64 / log.clients[0].events.len().max(1) as f64);
+    }
+    Ok(least)
+}
