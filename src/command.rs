@@ -87,7 +87,7 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Explain { strategy, threads }) => judge::explain(cli, known, strategy, usize::from(*threads)),
         Some(Command::Predict { threads, keys }) => show::predict(threads, usize::from(*keys)).map(done),
-        Some(Command::Check { file, initial, last }) => judge::check(file, *initial, *last),
+        Some(Command::Check(args)) => judge::check(args),
         Some(Command::Demo { threads, updates }) => judge::demo(cli, usize::from(*threads), *updates),
         Some(Command::Clean) => clean::clean(cli).map(done),
         Some(Command::Completions { shell }) => shell::completions(*shell).map(done),

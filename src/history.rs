@@ -42,20 +42,24 @@
 //! O(log n) for every blind or unknown update. Memory beside the events: 8 bytes a value, 32 an update with several keys.
 //!
 //! # The ledger
-//! With V updates told D different values, B blind ones, and `top` the larger of `found` and the largest value told:
+//! With V updates told D different values, and B blind ones:
 //!
 //! - `overwritten` = `repeated` = V − D: of those told one value, only one is in the counter.
-//! - `rolled_back` = how far the counter ended below the largest value told (or below its start).
-//! - `gaps` = values in 1..=top that nobody was told. Blind updates explain them first (and so do updates told a value
-//!   below 1, which nobody can have made); of these, the ones for which no gap is left are lost too.
-//! - `lost` is the sum of these three kinds. Where every update was told its value, it is `overwritten + rolled_back`,
-//!   where none was, `max(0, acked − found)`.
+//! - `gaps` = values in 1..=found that nobody was told. Blind updates explain them first (and so do updates told a value
+//!   below 1, which nobody can have made).
+//! - `rolled_back` = how many different values beyond `found` were told, and of the updates without a place so many as
+//!   are needed to make the values between these. How far the counter went back is another figure: a single update told
+//!   101 in a counter that ended at 0 is one update lost, and a counter that fell by 101.
+//! - `lost` is the sum of these two and of the updates that then still have no place. It never exceeds `acked`. Where
+//!   every update was told its value, it is `overwritten + rolled_back`; where none was, `max(0, acked − found)`, or all
+//!   of them if the counter ended below its start.
 //! - The gaps still open are explained by unknown updates, then by refused ones (`phantom`); what is then left was
 //!   `doubled`: some update was applied more than once, or somebody else wrote.
 //!
-//! Hence always `found − acked = doubled + phantom + explained by unknown − lost`: adding up the definitions, `found −
-//! acked + lost` is the number of gaps that blind updates left open. And for GET+SET, where nothing else writes and
-//! every update is told, there are no gaps, and `lost = acked − found = (acked − D) + (largest − found)`.
+//! Hence always `max(found, 0) − acked = doubled + phantom + explained by unknown − lost`: adding up the definitions,
+//! that `+ lost` is the number of gaps that blind updates left open. (A counter that ended below its start lost all
+//! updates, and `−found` units more, which no update had given it.) And for GET+SET, where nothing else writes and every
+//! update is told, there are no gaps, and `lost = acked − found = (acked − D) + (largest − found)`.
 //!
 //! `stale` counts the updates b told less than some a → b. If the accounts are clean and the values in order, and yet
 //! blind or unknown updates fit no gap in time, one is counted as stale, since at least one is out of order. So the
@@ -68,13 +72,25 @@
 //! the last SET of all belongs to an update that was not its worker's first, so its GET came after a SET of the same
 //! worker, saw 1 or more, as no SET writes less, and so the last SET wrote 2 or more.
 
+mod bounds;
+mod causes;
 mod fill;
+pub mod general;
+mod levels;
+mod one_way;
+mod operation;
+mod search;
 mod told;
 mod witness;
 
 use crate::update::{Event, Outcome};
 use crate::verdict::Ledger;
 
+pub use causes::{Causes, Fall};
+pub use general::{Findings, judge};
+pub use levels::Units;
+use operation::Item;
+pub use operation::{Action, Counter, Operation, Reply};
 use told::Told;
 pub use witness::{Fault, Witness};
 
@@ -139,6 +155,19 @@ impl Seen {
 
     fn span(&self) -> (u64, u64) {
         (self.event.begin_ns(), self.event.end_ns())
+    }
+}
+
+impl From<&Item> for Seen {
+    fn from(item: &Item) -> Self {
+        let outcome = match item.op.reply {
+            Reply::Told(value) => Outcome::Acked(value),
+            Reply::Done => Outcome::AckedBlind,
+            Reply::Failed | Reply::Denied => Outcome::Refused,
+            Reply::Unknown => Outcome::Unknown,
+        };
+        let event = Event::new(usize::from(item.op.key), item.op.begin_ns, item.op.end_ns, 1, outcome);
+        Self { worker: item.worker, index: item.index, event }
     }
 }
 
@@ -214,7 +243,7 @@ fn by_key(lanes: &[&[Event]], keys: usize) -> (Vec<Vec<Seen>>, usize) {
 /// Judges one counter.
 fn account(key: usize, events: impl Events, found: Option<i64>) -> Judgement {
     let (mut ledger, blind) = outcomes(events.clone());
-    let told = Told::new(events.clone(), ledger.acked - blind);
+    let told = Told::new(events.clone(), ledger.acked - blind, found.unwrap_or(i64::MAX));
     ledger.stale = told.stale(events.clone());
     balance(&mut ledger, &told, blind, found);
     let fault = witness::in_values(events.clone(), &told, &ledger, found)
@@ -259,13 +288,17 @@ fn balance(ledger: &mut Ledger, told: &Told, blind: u64, found: Option<i64>) {
         let beyond = placeless.saturating_sub(largest as u64 - told.possible());
         largest.saturating_add_unsigned(beyond)
     });
-    let top = largest.max(ledger.found);
+    let end = ledger.found.max(0);
     ledger.repeated = ledger.acked - blind - told.distinct();
     ledger.overwritten = ledger.repeated;
-    ledger.rolled_back = top.abs_diff(ledger.found);
-    ledger.gaps = top as u64 - told.possible();
+    let within = told.within();
+    ledger.gaps = end as u64 - within;
+    // Beyond the end stand those told a value there, and those who made the values between these.
+    let beyond = told.possible() - within;
+    let between = (largest.max(end).abs_diff(end)) - beyond;
     let nowhere = placeless.saturating_sub(ledger.gaps);
-    ledger.lost = ledger.overwritten.saturating_add(ledger.rolled_back).saturating_add(nowhere);
+    ledger.rolled_back = beyond + nowhere.min(between);
+    ledger.lost = ledger.overwritten + ledger.rolled_back + nowhere.saturating_sub(between);
     let open = ledger.gaps.saturating_sub(placeless);
     let unexplained = open - open.min(ledger.unknown);
     ledger.phantom = unexplained.min(ledger.refused);

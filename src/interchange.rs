@@ -1,50 +1,95 @@
-//! Anyone's history as a CSV file: written from our own trials, read from any program in any language, and judged.
+//! Anyone's history as a file: written from our own trials, read from any program in any language, and judged.
 //!
 //! ```text
-//! # redis-lost-updates history v1
-//! worker,begin_ns,end_ns,outcome,value
-//! a,100,180,ok,1
-//! b,120,250,ok,2
-//! a,180,260,fail,
-//! b,250,,unknown,
+//! # redis-lost-updates history v2
+//! worker,begin_ns,end_ns,outcome,value,op,amount
+//! a,100,180,ok,1,add,1
+//! b,120,250,ok,2,add,1
+//! a,180,260,ok,1,read,
+//! b,250,,unknown,,add,5
 //! # initial 0
 //! # final 2
 //! ```
 //!
-//! One row is one increment. `worker` is any name; one worker does one thing at a time (rows with both times equal are
-//! one hand-over, such as a pipeline). Times are nanoseconds on one monotonic clock that all workers share, below 2^48
-//! (78 hours), counted from any zero. `outcome` is `ok` (acknowledged), `fail` (certainly did not happen) or `unknown`
-//! (may have); `end_ns` may be empty for `unknown`, `value` is what an `ok` update was told, if it was. An optional column
-//! `key` names the counter, and other columns are left alone. Rows may come in any order, but a worker's updates with
-//! equal times are taken in the order they are in. A `#` begins a comment; three are read wherever they are: the version
-//! (only the first line), and `# initial N` and `# final N`, what the counter held before and after. With several
-//! counters, `# final N KEY` speaks of one.
+//! One row is one operation. `worker` is any name. Times are nanoseconds on one monotonic clock that all workers share,
+//! counted from any zero (Unix time too), and span less than 2^48 (78 hours). Rows of a worker with both times equal are
+//! one hand-over, such as a pipeline; if its rows overlap otherwise, it is an asynchronous client, and lanes are made of
+//! it that claim no order between updates that touch. `outcome` is `ok` (acknowledged), `fail` (certainly did not happen),
+//! `unknown` or `info` (may have) or `denied` (an add refused because of a limit); `end_ns` may be empty for `unknown`.
+//! `value` is what an `ok` was told, if it was: the value an add made, the value read, what a take took, what a set
+//! replaced.
+//!
+//! Optional columns: `key` names the counter; `op` is `add` (also if empty), `read`, `take` (GETDEL, GETSET 0) or `set`;
+//! `amount` is what is added, of any sign, or set to (1 for an add if empty). Numbers may have up to 9 decimal places and
+//! are exact. Other columns are left alone, unless their name looks like an operation or an amount: that is an error, as
+//! it would change the verdict. `;` or a tab may separate fields. Rows may come in any order, but a worker's updates with
+//! equal times are taken in the order they are in. A `#` begins a comment; these are read wherever they are: the version
+//! (only the first line), `# initial N` and `# final N`, what the counter held before and after, and `# min N` and `# max
+//! N`, beyond which no add may take it. With several counters, `# final N KEY` speaks of one, and so do the others; a
+//! counter that has an end and no rows is judged too. Version 1 knows no `op`, `amount`, `denied`, `min` and `max`.
 
+mod build;
+mod decimal;
+mod document;
+mod edn;
 mod explain;
-mod read;
+mod history;
+#[cfg(feature = "cli")]
+mod json;
+mod lines;
+mod load;
+mod packed;
+mod table;
+mod words;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+pub use decimal::Decimal;
+pub use document::{Document, SCHEMA};
+pub use load::Load;
+
 use crate::error::{Error, Result};
-use crate::history::{Judgement, Order, check_known};
+use crate::history::{Causes, Findings, Judgement, Operation, Order, Units, check_known, judge as judge_operations};
 use crate::update::{Event, Outcome};
 use crate::verdict::{Verdict, judge};
+use build::Builder;
+use history::{History, Rows};
+use lines::Lines;
+use table::Table;
 
-/// The first line of a history file.
+/// The first line of a history file of ours: it needs nothing of version 2.
 const VERSION: &str = "# redis-lost-updates history v1";
 
 /// What a history file amounts to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
     /// The word for it.
     pub verdict: Verdict,
-    /// The accounts, and whether the increments are linearizable.
+    /// The accounts, and whether the operations are linearizable.
     pub judgement: Judgement,
+    /// Whether the file has more than adds of one.
+    pub general: bool,
+    /// The accounts in units, if it has.
+    pub units: Option<Units>,
+    /// By how many units the worst of the counters went beyond a limit.
+    pub oversold: i128,
+    /// How many adds were denied below a limit.
+    pub undersold: u64,
+    /// How many rows are reads.
+    pub reads: u64,
+    /// Why updates are missing, a counter each; empty for a valid history.
+    pub causes: Vec<Causes>,
+    /// Throughput, latency and overlap, if anything was acknowledged and took time.
+    pub load: Option<Load>,
+    /// Decimal places of the units.
+    pub places: u8,
     /// The same in plain text: verdict, accounts, witness with workers, times, values and lines of the file.
     pub explanation: String,
+    /// The witness of an invalid history alone, in plain text.
+    pub witness: Option<String>,
     /// The answer in one word.
     pub answer: Answer,
 }
@@ -56,7 +101,7 @@ pub enum Answer {
     Valid,
     /// It cannot.
     Invalid,
-    /// The file does not say enough.
+    /// The file does not say enough, or it would take too long to find out.
     CannotSay,
 }
 
@@ -69,6 +114,26 @@ impl Answer {
             Self::CannotSay => 2,
         }
     }
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::CannotSay => "cannot-say",
+        }
+    }
+}
+
+/// What is known of a history beside its file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What the counter held before; counts instead of what the file says.
+    pub initial: Option<Decimal>,
+    /// What it held after; counts instead of what the file says.
+    pub last: Option<Decimal>,
+    /// Bytes of memory that may be used; by default three quarters of what the system has free.
+    pub memory: Option<u64>,
 }
 
 /// Judges the history in the file at `path`.
@@ -79,12 +144,23 @@ impl Answer {
 /// # Errors
 /// The file cannot be read, or rows of it make no sense: each is named by its line, with the reason.
 pub fn check_file(path: &Path, initial: Option<i64>, last: Option<i64>) -> Result<Checked> {
+    let options = Options { initial: initial.map(Decimal::from), last: last.map(Decimal::from), memory: None };
+    check_path(path, &options)
+}
+
+/// As [`check_file`], with all that may be known beside the file.
+///
+/// # Errors
+/// As [`check_file`]; or judging it would take more memory than it may.
+pub fn check_path(path: &Path, options: &Options) -> Result<Checked> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
+    let meta = file.metadata().map_err(|e| Error::file(path, e))?;
     // Some devices never end, and a history is read whole.
-    if file.metadata().is_ok_and(|meta| meta.file_type().is_char_device()) {
-        return Err(Error::file(path, "is a device: give a CSV file, or /dev/stdin behind a pipe"));
+    if meta.file_type().is_char_device() {
+        return Err(Error::file(path, "is a device: give a file, or - behind a pipe"));
     }
-    check_reader(file, initial, last).map_err(|why| Error::file(path, why))
+    let size = meta.is_file().then_some(meta.len());
+    read(file, size, options).and_then(|history| judged(&history)).map_err(|why| Error::file(path, why))
 }
 
 /// As [`check_file`], from anything that can be read.
@@ -92,9 +168,115 @@ pub fn check_file(path: &Path, initial: Option<i64>, last: Option<i64>) -> Resul
 /// # Errors
 /// As [`check_file`].
 pub fn check_reader(input: impl Read, initial: Option<i64>, last: Option<i64>) -> Result<Checked> {
-    let history = read::history(input, initial, last)?;
-    let lanes: Vec<&[Event]> = history.lanes.iter().map(|lane| lane.events.as_slice()).collect();
-    let judgement = check_known(&lanes, &history.gained());
+    let options = Options { initial: initial.map(Decimal::from), last: last.map(Decimal::from), memory: None };
+    check_stream(input, &options)
+}
+
+/// As [`check_path`], from anything that can be read.
+///
+/// # Errors
+/// As [`check_path`].
+pub fn check_stream(input: impl Read, options: &Options) -> Result<Checked> {
+    judged(&read(input, None, options)?)
+}
+
+/// How many lines are read between two looks at the memory.
+const LOOK: u64 = 1 << 16;
+
+fn read(input: impl Read, size: Option<u64>, options: &Options) -> Result<History> {
+    let broken = |error: io::Error| Error::broken(error.to_string());
+    let (input, packed) = packed::unpacked(input).map_err(broken)?;
+    // How much is in a compressed file shows only at its end.
+    let memory = options.memory.unwrap_or_else(free_memory);
+    let mut builder = Builder::new(memory, size.filter(|_| !packed));
+    let mut lines = Lines::new(input);
+    match form(lines.peek(FIRST).map_err(broken)?) {
+        Form::Table => table(&mut lines, &mut builder)?,
+        Form::Json => json(&mut lines, &mut builder)?,
+        Form::Edn => edn::read(lines, &mut builder).map_err(broken)?,
+    }
+    builder.finish(options.initial, options.last)
+}
+
+/// How many bytes are looked at to tell what a file is.
+const FIRST: usize = 512;
+
+enum Form {
+    Table,
+    Json,
+    Edn,
+}
+
+/// What a file is, by how it begins.
+fn form(first: &[u8]) -> Form {
+    let first = first.trim_ascii_start();
+    let keyword = |byte: &u8| *byte == b':';
+    match first {
+        [b'[' | b'(', ..] | [b';', ..] | [b'#', b'j', ..] => Form::Edn,
+        [b'{', rest @ ..] if rest.trim_ascii_start().first().is_some_and(keyword) => Form::Edn,
+        [b'{', ..] => Form::Json,
+        _ => Form::Table,
+    }
+}
+
+fn table(lines: &mut Lines<impl Read>, builder: &mut Builder) -> Result<()> {
+    let mut table = Table::default();
+    each_line(lines, builder, |line, builder| {
+        let read = table.line(line, builder);
+        // Without its columns no row can be read.
+        read.map_err(|why| (why, table.has_header()))
+    })?;
+    if !table.has_header() && builder.is_good() {
+        builder.bad(1, "there is no header line: worker,begin_ns,end_ns,outcome,value".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(feature = "cli")]
+fn json(lines: &mut Lines<impl Read>, builder: &mut Builder) -> Result<()> {
+    each_line(lines, builder, |line, builder| json::line(line, builder).map_err(|why| (why, true)))
+}
+
+#[cfg(not(feature = "cli"))]
+fn json(_: &mut Lines<impl Read>, _: &mut Builder) -> Result<()> {
+    Err(Error::usage("it is JSON, which only the feature cli can read"))
+}
+
+/// Gives every line to `read`; an error names the line, and says whether to go on.
+fn each_line(
+    lines: &mut Lines<impl Read>,
+    builder: &mut Builder,
+    mut read: impl FnMut(&[u8], &mut Builder) -> Result<(), (String, bool)>,
+) -> Result<()> {
+    while let Some(line) = lines.next().map_err(|error| Error::broken(error.to_string()))? {
+        builder.line += 1;
+        builder.read += line.len() as u64 + 1;
+        if let Err((why, go_on)) = read(line, builder) {
+            let number = builder.line;
+            builder.bad(number, why);
+            if !go_on {
+                break;
+            }
+        }
+        if builder.line.is_multiple_of(LOOK) {
+            builder.has_room()?;
+        }
+    }
+    Ok(())
+}
+
+/// Three quarters of what the system has free; without limit where it does not say.
+fn free_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib.saturating_mul(768))
+}
+
+fn judged(history: &History) -> Result<Checked> {
+    let findings = findings(history);
+    let Findings { judgement, units, oversold, undersold, reads } = findings;
+    let general = matches!(history.rows, Rows::General(_));
     let answer = match &judgement.order {
         Order::Violated(_) => Answer::Invalid,
         Order::Undecided(_) => Answer::CannotSay,
@@ -102,9 +284,46 @@ pub fn check_reader(input: impl Read, initial: Option<i64>, last: Option<i64>) -
         Order::Linearizable if history.is_silent() => Answer::CannotSay,
         Order::Linearizable => Answer::Valid,
     };
-    let verdict = judge(&judgement.ledger);
-    let explanation = explain::text(&history, &judgement, verdict, answer);
-    Ok(Checked { verdict, judgement, explanation, answer })
+    let missing = judgement.ledger.lost > 0 || judgement.ledger.repeated > 0;
+    let causes = if answer == Answer::Invalid && missing {
+        let of = |key: usize| Causes::of(history.operations().filter(move |(_, _, op)| usize::from(op.key) == key));
+        // A walk over all rows for each counter: named for as many as anybody reads of.
+        (0..history.keys.len().min(64)).map(of).collect()
+    } else {
+        Vec::new()
+    };
+    let mut checked = Checked {
+        verdict: judge(&judgement.ledger),
+        judgement,
+        general,
+        units: units.filter(|_| general),
+        oversold,
+        undersold,
+        reads,
+        causes,
+        load: Load::of(history),
+        places: history.places,
+        explanation: String::new(),
+        witness: None,
+        answer,
+    };
+    checked.explanation = explain::text(history, &checked);
+    checked.witness = explain::witness(history, &checked);
+    Ok(checked)
+}
+
+fn findings(history: &History) -> Findings {
+    match &history.rows {
+        Rows::Plain(lanes) => {
+            let lanes: Vec<&[Event]> = lanes.iter().map(|lane| lane.items.as_slice()).collect();
+            let judgement = check_known(&lanes, &history.gained());
+            Findings { judgement, units: None, oversold: 0, undersold: 0, reads: 0 }
+        }
+        Rows::General(lanes) => {
+            let lanes: Vec<&[Operation]> = lanes.iter().map(|lane| lane.items.as_slice()).collect();
+            judge_operations(&lanes, &history.counters())
+        }
+    }
 }
 
 /// Writes the history of one race: `found` is what each counter gained, and there is a column `key` if there are several.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::interchange::Decimal;
 use crate::lost_reply::Trial;
 use crate::pace::Pace;
 use crate::record::lost_reply::LossWay;
@@ -57,17 +58,8 @@ pub(super) enum Command {
     /// A run is a result folder, a bench folder, or FOLDER@BASELINE for a baseline that criterion has saved. Exit code 0;
     /// 1 only with --fail-if-slower; 2 if a run cannot be read.
     Compare(CompareArgs),
-    /// Judge anyone's history of a counter: exit code 0 valid, 1 not, 2 cannot say
-    Check {
-        /// CSV of worker,begin_ns,end_ns,outcome,value[,key], outcome being ok, fail or unknown
-        file: PathBuf,
-        /// What the counter held before [default: the file's comment '# initial N', else 0]
-        #[arg(long, value_name = "N", allow_negative_numbers = true)]
-        initial: Option<i64>,
-        /// What it held after [default: the file's comment '# final N', else the values alone are judged]
-        #[arg(long = "final", value_name = "N", allow_negative_numbers = true)]
-        last: Option<i64>,
-    },
+    /// Judge anyone's history of a counter: exit code 0 valid, 1 not, 2 cannot say, 3 not a history
+    Check(CheckArgs),
     /// Print every strategy with its promise, its cost and its sentence
     List,
     /// Show an update being lost, command by command in the server's own order
@@ -451,4 +443,24 @@ fn precision(text: &str) -> Result<f64, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "say 300ms, 2s or 1m".to_owned())?;
     Duration::try_from(span).map_err(|_| "a time above zero, such as 300ms".to_owned())
+}
+
+#[derive(Args)]
+pub(super) struct CheckArgs {
+    /// CSV of worker,begin_ns,end_ns,outcome,value[,key,op,amount], the same as JSON lines, or Jepsen's history.edn; also
+    /// packed by gzip or zstd; - for standard input. Each file is judged by itself
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// What the counter held before [default: the file's comment '# initial N', else 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) initial: Option<Decimal>,
+    /// What it held after [default: the file's comment '# final N', else the values alone are judged]
+    #[arg(long = "final", value_name = "N", allow_negative_numbers = true)]
+    pub(super) last: Option<Decimal>,
+    /// Print JSON instead of text; docs/check-json.md explains it
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Refuse a history that takes more memory than this many MiB [default: three quarters of what is free]
+    #[arg(long, value_name = "MIB")]
+    pub(super) memory: Option<u64>,
 }

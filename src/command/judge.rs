@@ -1,23 +1,57 @@
 //! `report check`, `explain`, `demo`: one history or one race, and what became of its updates.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::interchange::{self, Document, Options, SCHEMA};
 use crate::report::words::counted;
 use crate::strategy::{self, Strategy};
 use crate::verdict::Promise;
-use crate::{explain as library, interchange, report};
+use crate::{explain as library, report};
 
-use super::BROKEN;
-use super::args::Cli;
-use super::output::{print, say};
+use super::args::{CheckArgs, Cli};
+use super::output::{json, print, say};
 use super::signals::{InOrder, STOP};
+use super::{BROKEN, FAILED};
 
-pub(super) fn check(file: &Path, initial: Option<i64>, last: Option<i64>) -> Result<ExitCode> {
-    let checked = interchange::check_file(file, initial, last)?;
-    print(&checked.explanation)?;
-    Ok(ExitCode::from(checked.answer.exit_code()))
+/// A file that is no history.
+const NO_HISTORY: u8 = 3;
+
+pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
+    let memory = args.memory.map(|mib| mib.saturating_mul(1 << 20));
+    let options = Options { initial: args.initial, last: args.last, memory };
+    let mut codes = Vec::new();
+    for file in &args.files {
+        let name = file.display().to_string();
+        let checked = if name == "-" {
+            interchange::check_stream(std::io::stdin().lock(), &options)
+                .map_err(|why| Error::usage(format!("standard input: {why}")))
+        } else {
+            interchange::check_path(file, &options)
+        };
+        match checked {
+            Ok(checked) => {
+                codes.push(checked.answer.exit_code());
+                if args.json {
+                    print(&json(&Document::new(&name, &checked))?)?;
+                } else {
+                    let title = if args.files.len() > 1 { format!("{name}:\n") } else { String::new() };
+                    print(&(title + &checked.explanation))?;
+                }
+            }
+            Err(why) => {
+                codes.push(NO_HISTORY);
+                if args.json {
+                    let error = why.to_string();
+                    print(&json(&serde_json::json!({ "schema": SCHEMA, "file": name, "error": error }))?)?;
+                }
+                say(&format!("report: {why}"));
+            }
+        }
+    }
+    // One that is wrong outweighs one that cannot be read, and this one that does not say enough.
+    let worst = [BROKEN, NO_HISTORY, FAILED].into_iter().find(|code| codes.contains(code));
+    Ok(ExitCode::from(worst.unwrap_or(0)))
 }
 
 pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: usize) -> Result<ExitCode> {

@@ -9,6 +9,7 @@ pub(super) struct Told {
     ended: Vec<u64>, // one more than there are slots; the last is never reached by a begin
     distinct: u64,
     possible: u64,
+    within: u64,
 }
 
 /// Where a value's slot is: one for every value of a range, told or not, and one for each value told outside it.
@@ -79,8 +80,8 @@ fn middle_of(values: impl Iterator<Item = i64>, count: u64) -> i64 {
 }
 
 impl Told {
-    /// Of `count` updates among `events` that were told a value.
-    pub(super) fn new(events: impl Events, count: u64) -> Self {
+    /// Of `count` updates among `events` that were told a value, in a counter that ended at `end`.
+    pub(super) fn new(events: impl Events, count: u64, end: i64) -> Self {
         let slots = Slots::of(events.clone().filter_map(|seen| seen.value()), count);
         let mut ended = vec![u64::MAX; slots.len() + 1];
         events.for_each(|seen| {
@@ -89,16 +90,18 @@ impl Told {
                 *end = seen.event.end_ns().min(*end);
             }
         });
-        let (mut distinct, mut possible) = (0, 0);
+        let (mut distinct, mut possible, mut within) = (0, 0, 0);
         let mut least = u64::MAX;
         for slot in (0..slots.len()).rev() {
             let used = u64::from(ended[slot] != u64::MAX);
             distinct += used;
-            possible += if slots.value(slot) >= 1 { used } else { 0 };
+            let value = slots.value(slot);
+            possible += if value >= 1 { used } else { 0 };
+            within += if value >= 1 && value <= end { used } else { 0 };
             least = least.min(ended[slot]);
             ended[slot] = least;
         }
-        Self { slots, ended, distinct, possible }
+        Self { slots, ended, distinct, possible, within }
     }
 
     /// How many different values were told.
@@ -109,6 +112,11 @@ impl Told {
     /// How many of them are values that increments can make: 1 or more.
     pub(super) fn possible(&self) -> u64 {
         self.possible
+    }
+
+    /// How many of these lie at or below where the counter ended.
+    pub(super) fn within(&self) -> u64 {
+        self.within
     }
 
     /// The largest value told; `i64::MIN` if none was.

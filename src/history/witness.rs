@@ -64,24 +64,97 @@ pub enum Fault {
         /// The update told the largest value, if that is above the final one.
         told: Option<Seen>,
     },
+    /// As [`Fault::Final`], for adds of any amount, and for counters that fall.
+    Ended {
+        /// What the counter gained.
+        found: i64,
+        /// What the acknowledged adds make.
+        least: i64,
+        /// What they and the unknown ones can make.
+        most: i64,
+        /// The operation told a value beyond the final one, if there is one.
+        told: Option<Seen>,
+    },
+    /// Two adds of which each claims to have made a part of the other's: from value - amount to value they overlap.
+    Clash {
+        /// The one told less.
+        first: Seen,
+        /// The one told more.
+        second: Seen,
+    },
+    /// Two operations that overlap in time did the same to the same value, and the accounts do not balance.
+    SameStep {
+        /// The first to begin.
+        first: Seen,
+        /// The next.
+        second: Seen,
+    },
+    /// A read was told a value that the counter never held.
+    NeverHeld {
+        /// The read.
+        read: Seen,
+        /// The add that took the counter past that value, if it was one.
+        passed: Option<Seen>,
+    },
+    /// A value seen is out of reach, in whatever order the operations took effect.
+    OutOfBounds {
+        /// Who saw it.
+        update: Seen,
+        /// What had been acknowledged before at least makes this.
+        least: i64,
+        /// What had begun at most makes this.
+        most: i64,
+    },
+    /// The steps that were told do not lead from the initial to the final value.
+    Unbalanced {
+        /// Units that should be in the counter.
+        lost: i64,
+        /// Units that should not.
+        surplus: i64,
+    },
+    /// More was granted than the limit allows.
+    Oversold {
+        /// How far the counter, or what was granted of it, went.
+        value: i64,
+        /// The limit.
+        limit: i64,
+        /// The operation told the first value beyond it, if one was.
+        update: Option<Seen>,
+    },
+    /// An add was denied though the counter was not so close to its limit.
+    Undersold {
+        /// The denied add.
+        update: Seen,
+        /// The value from which it may be denied, if there is a limit that way.
+        needed: Option<i64>,
+    },
+    /// No order explains the operations: every one was tried.
+    NoOrder {
+        /// How many can be put in order at most.
+        placed: u64,
+        /// What the counter then holds.
+        holds: i64,
+        /// Operations that could come next and were told otherwise; some of them.
+        next: Vec<Seen>,
+    },
 }
 
 /// What the told values alone show to be wrong.
 pub(super) fn in_values(events: impl Events, told: &Told, ledger: &Ledger, found: Option<i64>) -> Option<Fault> {
-    if ledger.repeated > 0 {
-        return same_value(events, told);
-    }
+    // One row says it in less than two do.
     if told.distinct() > told.possible() {
         let update = events.filter(|seen| seen.value().is_some_and(|value| value < 1)).min_by_key(Seen::span);
         return update.map(|update| Fault::BelowStart { update });
     }
-    if ledger.stale > 0 {
-        return out_of_order(events, told);
+    if let Some(found) = found.filter(|&found| found < told.largest().max(0)) {
+        let least = ledger.acked.max(told.largest().max(0) as u64);
+        let told = events.filter(|seen| seen.value().is_some()).max_by_key(Seen::value);
+        return Some(Fault::Final { found, least, most: ledger.acked + ledger.unknown, told });
     }
-    let found = found.filter(|&found| found < told.largest().max(0))?;
-    let least = ledger.acked.max(told.largest().max(0) as u64);
-    let told = events.filter(|seen| seen.value().is_some()).max_by_key(Seen::value);
-    Some(Fault::Final { found, least, most: ledger.acked + ledger.unknown, told })
+    if ledger.repeated > 0 {
+        return same_value(events, told);
+    }
+    if ledger.stale > 0 { out_of_order(events, told) } else { None }
 }
 
 fn same_value(events: impl Events, told: &Told) -> Option<Fault> {

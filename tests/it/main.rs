@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that panics has said what it had to
 
+mod cases;
 mod clean;
 mod cli;
 mod compare;
 mod compose;
+mod corpus;
 mod explain;
 mod history;
 mod interchange;
@@ -14,6 +16,7 @@ mod law;
 mod libraries;
 mod model;
 mod one_thread;
+mod operations;
 mod outcome;
 mod own;
 mod pace;

@@ -1,0 +1,150 @@
+//! Why updates are missing: told apart by whether those that claim one value were at it at the same time.
+//!
+//! Where two updates were told the same value and overlapped in time, one overwrote the other: a race. Where the one was
+//! over before the other began, the counter must have gone back between them. A late write of an old value can do that,
+//! if its update was under way when the higher value was made; if none was, no update in the file did it, and something
+//! else must have: a reset, an expiry, a failover, another database.
+
+use super::operation::{Action, Operation, Reply};
+
+/// Where the counter went back: who saw it high, and who then saw it low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fall {
+    /// Worker and index of the update told the larger value, which ended first.
+    pub high: (u32, u32),
+    /// Worker and index of the update told the smaller value, which began later.
+    pub low: (u32, u32),
+    /// By how much at least, in units.
+    pub by: i128,
+    /// An update that can have done it by a late write, if there is one.
+    pub late: Option<(u32, u32)>,
+}
+
+/// Why updates are missing from one counter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Causes {
+    /// Updates told a value that another was told at the same time: overwritten in a race.
+    pub raced: u64,
+    /// How often the counter went back, at least, between two updates of which one was over before the other began.
+    pub falls: u64,
+    /// How often of these no update in the file can have done it.
+    pub falls_by_nobody: u64,
+    /// By how much in all, in units.
+    pub fell: i128,
+    /// The first fall; one by nobody, if there is one.
+    pub first: Option<Fall>,
+}
+
+/// How many updates are looked through for one that can have made the counter go back.
+const LOOKED: usize = 1_000;
+
+/// An add, turned so that the counter rises.
+#[derive(Clone, Copy)]
+struct Told {
+    begin: u64,
+    end: u64,
+    from: i128,
+    to: i128,
+    place: (u32, u32),
+}
+
+impl Causes {
+    /// Of the operations on one counter, with their places; nothing if it is not only added to, in one direction.
+    pub fn of(operations: impl Iterator<Item = (u32, u32, Operation)>) -> Self {
+        let (mut told, mut others) = (Vec::new(), Vec::new());
+        let mut sign = 0;
+        for (worker, index, op) in operations {
+            let Action::Add(amount) = op.action else {
+                if op.action == Action::Read || op.reply == Reply::Failed {
+                    continue;
+                }
+                return Self::default();
+            };
+            let amount = i128::from(amount);
+            if amount == 0 || matches!(op.reply, Reply::Failed | Reply::Denied) {
+                continue;
+            }
+            if sign * amount < 0 {
+                return Self::default();
+            }
+            sign = amount.signum();
+            let place = (worker, index);
+            match op.reply {
+                Reply::Told(to) => {
+                    let to = sign * i128::from(to);
+                    told.push(Told { begin: op.begin_ns, end: op.end_ns, from: to - amount.abs(), to, place });
+                }
+                Reply::Unknown => others.push((op.begin_ns, u64::MAX, place)),
+                _ => others.push((op.begin_ns, op.end_ns, place)),
+            }
+        }
+        let mut causes = Self { raced: raced(&mut told), ..Self::default() };
+        causes.falls(&mut told, &mut others);
+        causes
+    }
+
+    fn falls(&mut self, told: &mut [Told], others: &mut [(u64, u64, (u32, u32))]) {
+        told.sort_unstable_by_key(|add| (add.begin, add.end));
+        others.sort_unstable();
+        let mut by_end: Vec<usize> = (0..told.len()).collect();
+        by_end.sort_unstable_by_key(|&i| told[i].end);
+        let mut ended = by_end.into_iter().peekable();
+        // Since the last fall: those that began before it saw what was before it.
+        let (mut high, mut since) = (None::<Told>, 0);
+        let mut longest = told.iter().scan(0, |end, add| {
+            *end = add.end.max(*end);
+            Some(*end)
+        });
+        let longest: Vec<u64> = longest.by_ref().collect();
+        for low in told.iter() {
+            while let Some(i) = ended.next_if(|&i| told[i].end < low.begin) {
+                if told[i].begin >= since && high.is_none_or(|high| told[i].to > high.to) {
+                    high = Some(told[i]);
+                }
+            }
+            let Some(top) = high.filter(|high| low.to <= high.to) else { continue };
+            let late = late(told, others, &longest, &top, low);
+            let fall = Fall { high: top.place, low: low.place, by: top.to - low.from, late };
+            self.falls += 1;
+            self.falls_by_nobody += u64::from(late.is_none());
+            self.fell += fall.by;
+            if self.first.is_none_or(|first| first.late.is_some() && late.is_none()) {
+                self.first = Some(fall);
+            }
+            (high, since) = (None, low.begin);
+        }
+    }
+}
+
+/// How many were told the same as another that they overlap.
+fn raced(told: &mut [Told]) -> u64 {
+    told.sort_unstable_by_key(|add| (add.to, add.from, add.begin, add.end));
+    let mut raced = 0;
+    for same in told.chunk_by(|one, two| (one.to, one.from) == (two.to, two.from)) {
+        let mut end = None;
+        for add in same {
+            raced += u64::from(end.is_some_and(|end| add.begin <= end));
+            end = end.max(Some(add.end));
+        }
+    }
+    raced
+}
+
+/// An update that was under way when `high` was made, and wrote less than `low` did: or was told nothing.
+fn late(
+    told: &[Told],
+    others: &[(u64, u64, (u32, u32))],
+    longest: &[u64],
+    high: &Told,
+    low: &Told,
+) -> Option<(u32, u32)> {
+    let until = told.partition_point(|add| add.begin <= high.end);
+    let overlapping = (0..until).rev().take_while(|&i| longest[i] >= high.begin).take(LOOKED);
+    let is_late = |add: &&Told| add.end >= high.begin && add.to < low.to && add.place != high.place;
+    let found = overlapping.map(|i| &told[i]).find(is_late).map(|add| add.place);
+    let blind = || {
+        let until = others.partition_point(|&(begin, ..)| begin <= high.end);
+        others[..until].iter().rev().take(LOOKED).find(|&&(_, end, _)| end >= high.begin).map(|&(_, _, place)| place)
+    };
+    found.or_else(blind)
+}

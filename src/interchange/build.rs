@@ -1,0 +1,302 @@
+//! Puts rows together to a history: names to numbers, rows to lanes, 24 bytes a row as long as all are adds of one.
+
+use std::collections::HashMap;
+
+use super::decimal::Decimal;
+use super::history::{History, Key, Lane, Rows};
+use super::words::{Outcome, Row};
+use crate::error::{Error, Result};
+use crate::history::{Action, Operation, Reply};
+use crate::update::{self, Event};
+
+/// How many bad rows are named one by one.
+const NAMED: usize = 5;
+/// Times of a history span less than this: an event has no more room.
+const SPAN: u64 = 1 << 48;
+/// Bytes that a row takes while it is judged, as an event and as an operation.
+const BYTES: [u64; 2] = [24 + 4 + 10, 56 + 4 + 180];
+
+/// What may be said of a counter beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Initial,
+    Final,
+    Min,
+    Max,
+}
+
+/// Names to numbers, in the order they are met.
+#[derive(Default)]
+struct Names {
+    numbers: HashMap<Box<[u8]>, usize>,
+    names: Vec<String>,
+    recent: Vec<(Box<[u8]>, usize)>,
+}
+
+/// Slots of names met lately: a hash of the whole map for every row would be a tenth of all time.
+const RECENT: usize = 64;
+
+impl Names {
+    fn number(&mut self, name: &[u8]) -> Result<usize, String> {
+        let slot = name.iter().fold(name.len(), |slot, &byte| slot.wrapping_mul(31) + usize::from(byte)) % RECENT;
+        match self.recent.get(slot) {
+            Some((recent, number)) if **recent == *name && !self.names.is_empty() => return Ok(*number),
+            Some(_) => {}
+            None => self.recent.resize(RECENT, (Box::from(&b"\0"[..]), 0)),
+        }
+        let number = match self.numbers.get(name) {
+            Some(&number) => number,
+            None => {
+                let text = std::str::from_utf8(name).map_err(|_| "it is not text in UTF-8".to_owned())?;
+                self.names.push(text.to_owned());
+                self.numbers.insert(name.into(), self.names.len() - 1);
+                self.names.len() - 1
+            }
+        };
+        self.recent[slot] = (name.into(), number);
+        Ok(number)
+    }
+}
+
+/// A history in the making.
+pub(super) struct Builder {
+    pub(super) version: u8,
+    /// The line being read, counted over all files.
+    pub(super) line: u64,
+    /// Bytes that may be used, and how many the input has, if that is known.
+    pub(super) memory: u64,
+    pub(super) input: Option<u64>,
+    /// Bytes read so far.
+    pub(super) read: u64,
+    workers: Names,
+    keys: Names,
+    said: HashMap<(u8, String), Decimal>,
+    rows: Rows,
+    count: u64,
+    places: u8,
+    /// Subtracted from every time, so that Unix time fits.
+    base: Option<u64>,
+    bad: Vec<(u64, String)>,
+    worse: usize,
+}
+
+impl Builder {
+    pub(super) fn new(memory: u64, input: Option<u64>) -> Self {
+        Self {
+            version: 0,
+            line: 0,
+            memory,
+            input,
+            read: 0,
+            workers: Names::default(),
+            keys: Names::default(),
+            said: HashMap::new(),
+            rows: Rows::Plain(Vec::new()),
+            count: 0,
+            places: 0,
+            base: None,
+            bad: Vec::new(),
+            worse: 0,
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_good(&self) -> bool {
+        self.bad.is_empty()
+    }
+
+    /// Remembers what is wrong with a line.
+    pub(super) fn bad(&mut self, line: u64, why: String) {
+        if self.bad.len() < NAMED { self.bad.push((line, why)) } else { self.worse += 1 }
+    }
+
+    /// What a word in a comment speaks of; in files of version 1, limits were not spoken of.
+    pub(super) fn said_of(&self, word: &str) -> Option<Said> {
+        match word {
+            "initial" => Some(Said::Initial),
+            "final" => Some(Said::Final),
+            "min" if self.version != 1 => Some(Said::Min),
+            "max" if self.version != 1 => Some(Said::Max),
+            _ => None,
+        }
+    }
+
+    /// Takes down what is said of the counter `key`, or, without a name, of every one.
+    pub(super) fn say(&mut self, what: Said, number: Decimal, key: &str) -> Result<(), String> {
+        self.widen(number.places());
+        let before = self.said.insert((what as u8, key.to_owned()), number);
+        if before.is_some_and(|before| before != number) {
+            return Err(format!("a second, different value is given as {}", format!("{what:?}").to_lowercase()));
+        }
+        Ok(())
+    }
+
+    /// Adds one row.
+    pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), String> {
+        row.sense()?;
+        let base = *self.base.get_or_insert(row.begin.saturating_sub(SPAN / 2));
+        let relative = |time: u64| time.checked_sub(base).filter(|&time| time < SPAN);
+        let (Some(begin), Some(end)) = (relative(row.begin), relative(row.end)) else {
+            let (column, time) =
+                if relative(row.begin).is_none() { ("begin_ns", row.begin) } else { ("end_ns", row.end) };
+            return Err(format!(
+                "{column} {time} is 2^48 ns (78 hours) or more away from the others: is it one clock?"
+            ));
+        };
+        let key = self.keys.number(row.key)?;
+        if key >= Event::MAX_KEYS {
+            return Err(format!("it is of one counter too many: {} are the most", Event::MAX_KEYS));
+        }
+        let worker = self.workers.number(row.worker)?;
+        let line = u32::try_from(self.line).unwrap_or(u32::MAX);
+        self.widen(row.value.map_or(0, Decimal::places).max(row.amount.map_or(0, Decimal::places)));
+        if let Rows::Plain(_) = self.rows
+            && (!row.is_plain() || self.places > 0)
+        {
+            self.rows.generalise();
+        }
+        self.count += 1;
+        match &mut self.rows {
+            Rows::Plain(lanes) => {
+                let outcome = match (row.outcome, row.value.and_then(|value| value.units(0))) {
+                    (Outcome::Ok, Some(value)) => update::Outcome::Acked(value),
+                    (Outcome::Ok, None) => update::Outcome::AckedBlind,
+                    (Outcome::Fail | Outcome::Denied, _) => update::Outcome::Refused,
+                    (Outcome::Unknown, _) => update::Outcome::Unknown,
+                };
+                lane(lanes, worker).push(Event::new(key, begin, end, 1, outcome), line);
+            }
+            Rows::General(lanes) => {
+                let (action, reply) = row.in_units(self.places)?;
+                let key = key as u16; // fewer than 2^14
+                let operation = Operation { key, begin_ns: begin, end_ns: end, action, reply };
+                lane(lanes, worker).push(operation, line);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for numbers with this many decimal places.
+    fn widen(&mut self, places: u8) {
+        if places <= self.places {
+            return;
+        }
+        self.rows.generalise();
+        let factor = 10_i64.pow(u32::from(places - self.places));
+        self.places = places;
+        let Rows::General(lanes) = &mut self.rows else { return };
+        let mut too_large = Vec::new();
+        for lane in lanes {
+            for (operation, &line) in lane.items.iter_mut().zip(&lane.lines) {
+                let mut fits = true;
+                let mut scale = |number: &mut i64| match number.checked_mul(factor) {
+                    Some(scaled) => *number = scaled,
+                    None => fits = false,
+                };
+                if let Action::Add(amount) | Action::Set(amount) = &mut operation.action {
+                    scale(amount);
+                }
+                if let Reply::Told(value) = &mut operation.reply {
+                    scale(value);
+                }
+                if !fits {
+                    too_large.push(u64::from(line));
+                }
+            }
+        }
+        for line in too_large {
+            self.bad(line, format!("its number is too large for {places} decimal places, which this file has"));
+        }
+    }
+
+    /// Whether there is memory for what was read, and for what is to come if that is known.
+    pub(super) fn has_room(&self) -> Result<()> {
+        let each = BYTES[usize::from(matches!(self.rows, Rows::General(_)))];
+        let now = self.count * each;
+        let all = match self.input {
+            Some(input) if self.read > 0 => (now as f64 * (input as f64 / self.read as f64).max(1.0)) as u64,
+            _ => now,
+        };
+        if all.max(now) <= self.memory {
+            return Ok(());
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        Err(Error::usage(format!(
+            "it would take {} MiB of memory, at {each} bytes a row ({} rows so far), and {} MiB may be used: give \
+             --memory MIB, split the file by counter, or check a part of it",
+            mib(all.max(now)),
+            self.count,
+            mib(self.memory)
+        )))
+    }
+
+    fn number(&self, what: Said, key: &str) -> Option<Decimal> {
+        let of = |key: &str| self.said.get(&(what as u8, key.to_owned())).copied();
+        of(key).or_else(|| of(""))
+    }
+
+    /// The history; what was given on the command line counts instead of what the file says.
+    pub(super) fn finish(mut self, initial: Option<Decimal>, last: Option<Decimal>) -> Result<History> {
+        [initial, last].into_iter().flatten().for_each(|number| self.widen(number.places()));
+        // A counter of which only its end is known was changed, or not, by nobody.
+        let ends = self.said.keys().filter(|(what, key)| *what == Said::Final as u8 && !key.is_empty());
+        let mut silent: Vec<String> =
+            ends.map(|(_, key)| key.clone()).filter(|key| !self.keys.names.contains(key)).collect();
+        silent.sort();
+        let rows_of = self.keys.names.len();
+        if self.keys.names.is_empty() && silent.is_empty() {
+            self.keys.names.push(String::new());
+        }
+        let several = rows_of > 1;
+        let unnamed = last.is_some() || self.said.contains_key(&(Said::Final as u8, String::new()));
+        if several && unnamed {
+            return Err(Error::usage(
+                "one final value cannot speak of several counters: give a comment '# final N KEY' for each",
+            ));
+        }
+        if rows_of + silent.len() > Event::MAX_KEYS {
+            return Err(Error::usage(format!("it speaks of more than {} counters", Event::MAX_KEYS)));
+        }
+        let names = std::mem::take(&mut self.keys.names);
+        let alone = names.len();
+        let keys = names.into_iter().chain(silent).enumerate().map(|(number, name)| {
+            let given = |option: Option<Decimal>, what| option.or_else(|| self.number(what, &name));
+            // What speaks of no counter by name speaks of those that have rows.
+            let own = |what| self.said.get(&(what as u8, name.clone())).copied();
+            let last = if number < alone { given(last, Said::Final) } else { own(Said::Final) };
+            let numbers = [given(initial, Said::Initial), last, given(None, Said::Min), given(None, Said::Max)];
+            let units = |number: Option<Decimal>| match number.map(|number| number.units(self.places).ok_or(number)) {
+                None => Ok(None),
+                Some(Ok(units)) => Ok(Some(units)),
+                Some(Err(number)) => {
+                    Err(Error::usage(format!("{number} is too large for {} decimal places", self.places)))
+                }
+            };
+            let [initial, last, min, max] = numbers.map(units);
+            Ok(Key { initial: initial?.unwrap_or(0), last: last?, min: min?, max: max?, name })
+        });
+        let keys = keys.collect::<Result<Vec<Key>>>()?;
+        if keys.iter().any(|key| key.min.is_some() || key.max.is_some()) {
+            self.rows.generalise();
+        }
+        let names = std::mem::take(&mut self.workers.names);
+        let mut history = History::new(std::mem::take(&mut self.rows), names, keys, self.places);
+        for (line, why) in history.settle(self.base.is_some_and(|base| base > 0)) {
+            self.bad(line, why);
+        }
+        if self.bad.is_empty() {
+            return Ok(history);
+        }
+        self.bad.sort();
+        let named: Vec<String> = self.bad.iter().map(|(line, why)| format!("line {line}: {why}")).collect();
+        let more = if self.worse > 0 { format!("; and {} more", self.worse) } else { String::new() };
+        Err(Error::usage(format!("{}{more}", named.join("; "))))
+    }
+}
+
+fn lane<T>(lanes: &mut Vec<Lane<T>>, worker: usize) -> &mut Lane<T> {
+    while lanes.len() <= worker {
+        lanes.push(Lane::default());
+    }
+    &mut lanes[worker]
+}
