@@ -6,6 +6,7 @@
 mod args;
 mod clean;
 mod compare;
+mod imported;
 mod judge;
 mod live;
 mod lost_reply;

@@ -60,6 +60,9 @@ use history::{History, Rows};
 use lines::Lines;
 use table::Table;
 
+/// Bytes of memory that judging a history may take, unless more is allowed: 28 million increments.
+pub const MEMORY: u64 = 1 << 30;
+
 /// The first line of a history file of ours: it needs nothing of version 2.
 const VERSION: &str = "# redis-lost-updates history v1";
 
@@ -84,6 +87,12 @@ pub struct Checked {
     pub causes: Vec<Causes>,
     /// Throughput, latency and overlap, if anything was acknowledged and took time.
     pub load: Option<Load>,
+    /// How long acknowledged operations took: up to how many nanoseconds, and how many.
+    pub latency: Vec<(u64, u64)>,
+    /// How many workers there are.
+    pub workers: usize,
+    /// How many counters there are.
+    pub counters: usize,
     /// Decimal places of the units.
     pub places: u8,
     /// The same in plain text: verdict, accounts, witness with workers, times, values and lines of the file.
@@ -132,7 +141,7 @@ pub struct Options {
     pub initial: Option<Decimal>,
     /// What it held after; counts instead of what the file says.
     pub last: Option<Decimal>,
-    /// Bytes of memory that may be used; by default three quarters of what the system has free.
+    /// Bytes of memory that may be used; by default [`MEMORY`].
     pub memory: Option<u64>,
 }
 
@@ -187,8 +196,7 @@ fn read(input: impl Read, size: Option<u64>, options: &Options) -> Result<Histor
     let broken = |error: io::Error| Error::broken(error.to_string());
     let (input, packed) = packed::unpacked(input).map_err(broken)?;
     // How much is in a compressed file shows only at its end.
-    let memory = options.memory.unwrap_or_else(free_memory);
-    let mut builder = Builder::new(memory, size.filter(|_| !packed));
+    let mut builder = Builder::new(options.memory.unwrap_or(MEMORY), size.filter(|_| !packed));
     let mut lines = Lines::new(input);
     match form(lines.peek(FIRST).map_err(broken)?) {
         Form::Table => table(&mut lines, &mut builder)?,
@@ -265,14 +273,6 @@ fn each_line(
     Ok(())
 }
 
-/// Three quarters of what the system has free; without limit where it does not say.
-fn free_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
-    kib.map_or(u64::MAX, |kib| kib.saturating_mul(768))
-}
-
 fn judged(history: &History) -> Result<Checked> {
     let findings = findings(history);
     let Findings { judgement, units, oversold, undersold, reads } = findings;
@@ -292,6 +292,7 @@ fn judged(history: &History) -> Result<Checked> {
     } else {
         Vec::new()
     };
+    let (load, latency) = Load::of(history);
     let mut checked = Checked {
         verdict: judge(&judgement.ledger),
         judgement,
@@ -301,7 +302,10 @@ fn judged(history: &History) -> Result<Checked> {
         undersold,
         reads,
         causes,
-        load: Load::of(history),
+        load,
+        latency,
+        workers: history.workers_named(),
+        counters: history.keys.len(),
         places: history.places,
         explanation: String::new(),
         witness: None,

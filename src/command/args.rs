@@ -460,7 +460,10 @@ pub(super) struct CheckArgs {
     /// Print JSON instead of text; docs/check-json.md explains it
     #[arg(long)]
     pub(super) json: bool,
-    /// Refuse a history that takes more memory than this many MiB [default: three quarters of what is free]
+    /// Write a result folder with its page too, a row for each file, which compare takes; files of one name are rounds
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Refuse a history that takes more memory than this many MiB [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub(super) memory: Option<u64>,
 }

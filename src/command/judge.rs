@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Result};
 use crate::interchange::{self, Document, Options, SCHEMA};
+use crate::record::PAGE;
 use crate::report::words::counted;
 use crate::strategy::{self, Strategy};
 use crate::verdict::Promise;
 use crate::{explain as library, report};
 
 use super::args::{CheckArgs, Cli};
+use super::imported::{self, Judged};
 use super::output::{json, print, say};
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
@@ -20,7 +22,7 @@ const NO_HISTORY: u8 = 3;
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
     let memory = args.memory.map(|mib| mib.saturating_mul(1 << 20));
     let options = Options { initial: args.initial, last: args.last, memory };
-    let mut codes = Vec::new();
+    let (mut codes, mut judged) = (Vec::new(), Vec::new());
     for file in &args.files {
         let name = file.display().to_string();
         let checked = if name == "-" {
@@ -38,6 +40,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
                     let title = if args.files.len() > 1 { format!("{name}:\n") } else { String::new() };
                     print(&(title + &checked.explanation))?;
                 }
+                if args.out.is_some() {
+                    judged.push(Judged { name: imported::name_of(&name), checked });
+                }
             }
             Err(why) => {
                 codes.push(NO_HISTORY);
@@ -48,6 +53,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
                 say(&format!("report: {why}"));
             }
         }
+    }
+    if let Some(out) = &args.out
+        && !judged.is_empty()
+    {
+        imported::write(out, &judged)?;
+        say(&format!("report: {}", out.join(PAGE).display()));
     }
     // One that is wrong outweighs one that cannot be read, and this one that does not say enough.
     let worst = [BROKEN, NO_HISTORY, FAILED].into_iter().find(|code| codes.contains(code));

@@ -83,7 +83,7 @@ fn write_all(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let (history, checked) = (teller.history, teller.checked);
     headline(out, teller)?;
     let ledger = &checked.judgement.ledger;
-    let (attempted, workers) = (count(ledger.attempted, "update"), count(workers(history), "worker"));
+    let (attempted, workers) = (count(ledger.attempted, "update"), count(history.workers_named() as u64, "worker"));
     let (acked, refused, unknown) = (ledger.acked, ledger.refused, ledger.unknown);
     write!(out, "{attempted} by {workers}: {acked} acknowledged, {refused} failed, {unknown} unknown")?;
     writeln!(out, "{}", if checked.reads > 0 { format!("; {}", count(checked.reads, "read")) } else { String::new() })?;
@@ -118,11 +118,6 @@ fn write_all(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     checked.load.as_ref().map_or(Ok(()), |load| driven(out, load))?;
     hints(out, teller)?;
     limits(out, teller)
-}
-
-fn workers(history: &History) -> u64 {
-    let extra: usize = history.split.iter().map(|(_, lanes)| lanes - 1).sum();
-    history.rows.lanes().saturating_sub(extra) as u64
 }
 
 fn headline(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {

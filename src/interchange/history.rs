@@ -151,6 +151,12 @@ impl History {
         bad
     }
 
+    /// How many workers there are, each once, however many lanes it has.
+    pub(super) fn workers_named(&self) -> usize {
+        let extra: usize = self.split.iter().map(|(_, lanes)| lanes - 1).sum();
+        self.rows.lanes().saturating_sub(extra)
+    }
+
     /// What each counter gained, where it was read.
     pub(super) fn gained(&self) -> Vec<Option<i64>> {
         self.keys.iter().map(|key| key.last.map(|last| last.saturating_sub(key.initial))).collect()

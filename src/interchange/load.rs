@@ -26,8 +26,9 @@ impl Load {
     /// Below this many operations under way on average, they mostly came one after the other.
     pub const HARDLY_A_RACE: f64 = 1.2;
 
-    pub(super) fn of(history: &History) -> Option<Self> {
-        let mut latency = Histogram::<u64>::new(2).ok()?;
+    /// And how long acknowledged operations took, as upper ends and counts.
+    pub(super) fn of(history: &History) -> (Option<Self>, Vec<(u64, u64)>) {
+        let Ok(mut latency) = Histogram::<u64>::new(2) else { return (None, Vec::new()) };
         let (mut first, mut last, mut busy, mut acked) = (u64::MAX, 0, 0_u128, 0_u64);
         let (mut all_begun, mut all_going) = (0, u64::MAX);
         let mut lane = None::<(u32, u64, u64)>;
@@ -54,16 +55,19 @@ impl Load {
         }
         close(lane);
         if acked == 0 || first >= last {
-            return None;
+            return (None, Vec::new());
         }
         let span_ns = last - first;
         let at = |quantile: f64| latency.value_at_quantile(quantile);
-        Some(Self {
+        let load = Self {
             acked_per_s: acked as f64 * 1e9 / span_ns as f64,
             span_ns,
             latency_ns: [at(0.5), at(0.9), at(0.99), at(0.999), latency.max()],
             in_flight: busy as f64 / span_ns as f64,
             overlap: all_going.saturating_sub(all_begun) as f64 / span_ns as f64,
-        })
+        };
+        let times = latency.iter_recorded();
+        let times = times.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
+        (Some(load), times)
     }
 }

@@ -241,6 +241,33 @@ fn a_jepsen_history_is_read_with_its_crashes_keys_and_nemeses() {
     assert!(refused(&"[{:a ".repeat(100_000)).contains("deep"));
 }
 
+#[test]
+fn another_clients_history_becomes_a_folder_that_compare_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let [valid, invalid] = ["incr-2", "race-2"].map(|name| format!("corpus/histories/{name}.csv"));
+    for out in [&one, &two] {
+        let args = [valid.as_str(), invalid.as_str(), valid.as_str(), "--out", out.to_str().unwrap()];
+        assert_eq!(report(&args, b"").status.code(), Some(1));
+        let run = redis_lost_updates::record::Run::read(out).unwrap();
+        let rows: Vec<(u32, &str)> = run.records.iter().map(|r| (r.round, r.condition.strategy.as_str())).collect();
+        assert_eq!(rows, [(1, "incr-2"), (1, "race-2"), (2, "incr-2")]);
+        let checked = check_file(Path::new(&invalid), None, None).unwrap();
+        assert_eq!(
+            (run.records[1].lost, run.records[1].verdict),
+            (Some(checked.judgement.ledger.lost), Some(checked.verdict))
+        );
+        let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+        assert!(page.contains("race-2") && page.contains("incr-2"));
+    }
+    let mut compare = Command::new(env!("CARGO_BIN_EXE_report"));
+    let output = compare.arg("compare").args([&one, &two]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("incr-2"), "{output:?}");
+    // What a run has written is not written over.
+    assert_ne!(report(&[&valid, "--out", one.to_str().unwrap()], b"").status.code(), Some(0));
+}
+
 fn report(args: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
     command.arg("check").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
