@@ -6,12 +6,12 @@ use std::path::Path;
 use csv::StringRecord;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::record::cell;
 use crate::record::check::Row;
 
 /// Rows as the bytes of a CSV file.
-pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>, BoxError> {
     let mut writer = csv::WriterBuilder::new().has_headers(headers).from_writer(Vec::new());
     for row in rows {
         writer.serialize(row)?;
@@ -20,7 +20,7 @@ pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>,
 }
 
 /// The same rows with every cell as it may stand in a file: see [`cell`].
-fn guarded(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+fn guarded(bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::with_capacity(bytes.len()));
     let mut row = StringRecord::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
 use crate::report::words;
-use crate::report::words::wrapped;
+use crate::report::words::{WIDTH, wrap};
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 use crate::workload::DriverKind;
@@ -106,8 +106,8 @@ fn cautions(summary: &Summary) -> String {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let lines = wrapped(&format!("{what}: {}{more}", named.collect::<Vec<_>>().join(", ")));
-        if cells.is_empty() { String::new() } else { lines.map(|line| line + "\n").collect() }
+        let lines = wrap(&format!("{what}: {}{more}", named.collect::<Vec<_>>().join(", ")), WIDTH);
+        if cells.is_empty() { String::new() } else { lines.into_iter().map(|line| line + "\n").collect() }
     };
     let percent = |part: f64| format!("{:.0} %", part * 100.0);
     let mut unmeasured: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -119,7 +119,7 @@ fn cautions(summary: &Summary) -> String {
             None => unmeasured.push((why, vec![&cell.label])),
         }
     }
-    let unmeasured = unmeasured.iter().flat_map(|(why, names)| wrapped(&format!("{}: {why}", names.join(", "))));
+    let unmeasured = unmeasured.iter().flat_map(|(why, names)| wrap(&format!("{}: {why}", names.join(", ")), WIDTH));
     let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
         unmeasured,

@@ -1,9 +1,8 @@
 //! A witness for a terminal: a lane per client, a line per command, 80 columns.
 
 use crate::record::Step;
+use crate::report::words::{WIDTH, wrap};
 
-/// The width of everything.
-const WIDTH: usize = 80;
 /// The width of all lanes together at most: with many clients, commands are cut.
 const LANES: usize = 44;
 /// The room for words, however many lanes there are.
@@ -35,17 +34,12 @@ pub fn witness(steps: &[Step]) -> String {
             let command = if is_wide || *client != step.client { "|" } else { &step.command };
             format!("{:lane$}", cut(command, lane - 1))
         });
-        let (mut rest, mut head) = (step.note.as_str(), format!("{:>8}  ", step.at_us));
-        let mut cells: Vec<String> = cells.collect();
-        loop {
-            // Of more clients than lanes fit, the lines are wider than they should be.
-            let (now, later) = broken(rest, (WIDTH - 10).saturating_sub(lane * clients.len()).max(LEAST));
-            text += &line(&head, cells.into_iter(), now);
-            if later.is_empty() {
-                break;
-            }
-            (rest, head) = (later, " ".repeat(10));
-            cells = vec![format!("{:lane$}", "|"); clients.len()];
+        // Of more clients than lanes fit, the lines are wider than they should be.
+        let notes = wrap(&step.note, (WIDTH - 10).saturating_sub(lane * clients.len()).max(LEAST));
+        let first = notes.first().map_or("", String::as_str);
+        text += &line(&format!("{:>8}  ", step.at_us), cells, first);
+        for note in notes.iter().skip(1) {
+            text += &line(&" ".repeat(10), clients.iter().map(|_| format!("{:lane$}", "|")), note);
         }
     }
     text
@@ -60,14 +54,4 @@ fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(width.saturating_sub(1)).chain(['~']).collect()
-}
-
-/// As many whole words as fit into `width`, and the rest.
-fn broken(text: &str, width: usize) -> (&str, &str) {
-    if text.chars().count() <= width {
-        return (text, "");
-    }
-    let end = text.char_indices().nth(width).map_or(text.len(), |(at, _)| at);
-    let at = text[..end].rfind(' ').unwrap_or(end);
-    (&text[..at], text[at..].trim_start())
 }

@@ -1,5 +1,9 @@
 //! Figures as people read them: the same words on the page, in the terminal and in markdown.
 
+use std::borrow::Cow;
+
+use textwrap::{Options, WordSplitter};
+
 use crate::record::Machine;
 use crate::summary::{CellSummary, Summary};
 
@@ -185,24 +189,8 @@ pub fn times(ratio: f64) -> String {
 /// The width of everything in a terminal.
 pub(crate) const WIDTH: usize = 80;
 
-/// Lines of at most 80 columns.
-pub(crate) fn wrapped(text: &str) -> impl Iterator<Item = String> + use<> {
-    broken(text, WIDTH)
-}
-
-/// Lines of at most `width` columns.
-pub(crate) fn broken(text: &str, width: usize) -> impl Iterator<Item = String> + use<> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.into_iter()
+/// Lines of at most `width` columns, cut between words alone: a name with a hyphen stays whole.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text.trim(), options).into_iter().map(Cow::into_owned).collect()
 }

@@ -1,9 +1,13 @@
 //! The result folder: what is in it is what was measured, and what is broken in it is named.
 
+use std::path::Path;
+
 use redis_lost_updates::condition::Condition;
 use redis_lost_updates::record::{
     FAULTS, Fact, Fault, Folder, LATENCY, MACHINE, Machine, Record, Run, TRIALS, read_csv,
 };
+use redis_lost_updates::report::render;
+use redis_lost_updates::summary::Summary;
 use redis_lost_updates::verdict::Promise;
 
 /// The columns other tools may rely on, in order.
@@ -109,5 +113,28 @@ fn faults_have_a_file_once_there_are_some() {
     let text = std::fs::read_to_string(dir.path().join(FAULTS)).unwrap();
     for column in text.lines().next().unwrap().split(',') {
         assert!(explained.contains(&format!("`{column}`")), "results/README.md does not explain {column}");
+    }
+}
+
+/// What each shape of `trials.csv` lacks: the folders of `tests/folders` are the beginnings of runs that earlier versions
+/// made.
+#[test]
+fn folders_of_every_earlier_shape_are_read_and_rendered() {
+    for shape in ["shape-1", "shape-2", "shape-3"] {
+        let run = Run::read(Path::new("tests/folders").join(shape).as_path()).unwrap();
+        assert_eq!(run.records.len(), 12, "{shape}");
+        for (at, record) in run.records.iter().enumerate() {
+            let like_then = Condition {
+                driver: record.condition.driver,
+                transport: record.condition.transport,
+                ..Condition::of(&record.condition.strategy, record.condition.threads, 1)
+            };
+            assert_eq!((&record.condition, record.trial), (&like_then, at as u32 + 1), "{shape}");
+            let buckets = run.latency.iter().filter(|bucket| bucket.trial == record.trial);
+            assert_eq!(buckets.map(|bucket| bucket.count).sum::<u64>(), record.attempted.unwrap(), "{shape} {at}");
+        }
+        let summary = Summary::of(&run);
+        assert!(summary.trials == 12 && summary.cells.iter().all(|cell| cell.label == cell.condition.strategy));
+        assert!(render(&summary, &run).contains("<!doctype html>"), "{shape}");
     }
 }

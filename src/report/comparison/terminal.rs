@@ -2,7 +2,7 @@
 
 use crate::compare::{Comparison, Outcome};
 use crate::report::comparison::{answer, interval, legend, load, maybe, several_keys, verdict, warnings};
-use crate::report::words::{WIDTH, broken, wrapped};
+use crate::report::words::{WIDTH, wrap};
 
 /// The comparison as text. Colours are the terminal's own, so that they hold on any background, and say nothing that the
 /// words do not.
@@ -13,16 +13,18 @@ pub fn terminal(comparison: &Comparison, coloured: bool) -> String {
     for alarm in &comparison.alarms {
         let mark = if alarm.is_failure() { "WRONG: " } else { "changed: " };
         let code = if alarm.is_failure() { "1;31" } else { "1" };
-        wrapped(&format!("{mark}{}.", alarm.sentence())).for_each(|line| out += &format!("{}\n", paint(&line, code)));
+        wrap(&format!("{mark}{}.", alarm.sentence()), WIDTH)
+            .iter()
+            .for_each(|line| out += &format!("{}\n", paint(line, code)));
     }
     for warning in warnings(comparison) {
-        wrapped(&format!("warning: {warning}.")).for_each(|line| out += &format!("{}\n", paint(&line, "33")));
+        wrap(&format!("warning: {warning}."), WIDTH).iter().for_each(|line| out += &format!("{}\n", paint(line, "33")));
     }
     if !out.is_empty() {
         out.push('\n');
     }
     let prose = |out: &mut String, lines: Vec<String>| {
-        lines.iter().flat_map(|line| wrapped(line)).for_each(|line| *out += &format!("{line}\n"));
+        lines.iter().flat_map(|line| wrap(line, WIDTH)).for_each(|line| *out += &format!("{line}\n"));
     };
     prose(&mut out, answer(comparison));
     out += &table(comparison, &|outcome: Outcome, text: &str| match outcome {
@@ -82,7 +84,7 @@ fn nowhere<'a>(comparison: &'a Comparison, strategy: &str) -> Option<&'a str> {
 
 /// A reason behind its head, with the whole line to itself, and more if it needs them.
 fn reason(head: &str, why: &str) -> String {
-    let mut lines = broken(why, WIDTH - 24);
+    let mut lines = wrap(why, WIDTH - 24).into_iter();
     let first = format!("{head}{}\n", lines.next().unwrap_or_default());
     lines.fold(first, |out, line| out + &format!("{:24}{line}\n", ""))
 }
