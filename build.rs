@@ -15,6 +15,7 @@ fn main() {
     println!("cargo:rustc-env=BUILD_RUSTC={}", said(&rustc, &["--version"]));
     println!("cargo:rustc-env=BUILD_COMMIT={}", said("git", &["rev-parse", "--short=12", "HEAD"]));
     println!("cargo:rustc-env=BUILD_CRATES={}", measured_crates());
+    println!("cargo:rustc-env=BUILD_REDIS={}", version("redis").unwrap_or_default());
 }
 
 /// The first line a command prints; empty if it fails (a package unpacked without git).
@@ -26,11 +27,14 @@ fn said(command: &str, args: &[&str]) -> String {
 }
 
 fn measured_crates() -> String {
+    let named = |name: &&str| Some(format!("{name} {}", version(name)?));
+    ["redis", "r2d2", "rayon", "tokio"].iter().filter_map(named).collect::<Vec<_>>().join(", ")
+}
+
+/// A crate's version in the lock file.
+fn version(name: &str) -> Option<String> {
     let lock = std::fs::read_to_string("Cargo.lock").unwrap_or_default();
-    let version = |name: &str| {
-        let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("name = \"{name}\"\n")))?;
-        let version = entry.lines().find_map(|line| line.strip_prefix("version = \""))?;
-        Some(format!("{name} {}", version.trim_end_matches('"')))
-    };
-    ["redis", "r2d2", "rayon", "tokio"].iter().filter_map(|name| version(name)).collect::<Vec<_>>().join(", ")
+    let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("name = \"{name}\"\n")))?;
+    let version = entry.lines().find_map(|line| line.strip_prefix("version = \""))?;
+    Some(version.trim_end_matches('"').to_owned())
 }

@@ -13,11 +13,11 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use redis::{Connection, RedisResult, Value};
+use redis::{RedisResult, Value};
 use redis_lost_updates::client_machine::{ClientMachine, Turn};
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::resp::{Reply, Requests};
-use redis_lost_updates::server::{Server, Wanted};
+use redis_lost_updates::server::{Server, Session, Wanted};
 use redis_lost_updates::strategy::{self, ClientMachines, Info, Strategy};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
@@ -47,7 +47,7 @@ impl Strategy for ByMachine<'_> {
 
 struct Blocking {
     machine: Box<dyn ClientMachine>,
-    connection: Connection,
+    connection: Session,
     requests: Requests,
 }
 
@@ -67,7 +67,7 @@ impl Updater for Blocking {
         self.requests.clear();
         self.machine.begin(keys, &mut self.requests);
         loop {
-            self.connection.send_packed_command(self.requests.bytes())?;
+            self.connection.send(self.requests.bytes(), self.requests.commands())?;
             let replies = self.requests.commands();
             self.requests.clear();
             let mut turn = Turn::Reply;
@@ -91,8 +91,8 @@ impl Updater for Blocking {
     }
 }
 
-fn receive(connection: &mut Connection) -> RedisResult<Value> {
-    connection.recv_response()
+fn receive(connection: &mut Session) -> RedisResult<Value> {
+    connection.receive()
 }
 
 /// What a healthy server says, as the machines hear it.

@@ -15,14 +15,14 @@
 use std::process::ExitCode;
 
 use redis_lost_updates::error::{BoxError, Result};
-use redis_lost_updates::redis::{self, Connection};
-use redis_lost_updates::server::Server;
+use redis_lost_updates::redis;
+use redis_lost_updates::server::{Server, Session};
 use redis_lost_updates::strategy::{Info, Strategy};
 use redis_lost_updates::update::{Update, Updater};
 
 struct AppendByte;
 
-struct Own(Connection);
+struct Own(Session);
 
 impl Updater for Own {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
@@ -40,7 +40,7 @@ impl Strategy for AppendByte {
         (0..workers).map(|_| Ok(Box::new(Own(server.connect()?)) as Box<dyn Updater>)).collect()
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> redis::RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> redis::RedisResult<i64> {
         redis::cmd("STRLEN").arg(key).query(db)
     }
 }

@@ -8,10 +8,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, Connection};
+use redis::Cmd;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Lease, Server};
+use crate::server::{Lease, Server, Session};
 use crate::strategy::get_then_set;
 use crate::update::Update;
 
@@ -75,7 +75,7 @@ type Out<'a, W> = Mutex<&'a mut W>;
 
 fn both<W: Write + Send>(
     server: &Server,
-    db: &mut Connection,
+    db: &mut Session,
     key: &str,
     threads: usize,
     updates: u64,
@@ -113,7 +113,7 @@ fn all<T: Send>(items: Vec<T>, each: impl Fn(T) -> Result<Told, BoxError> + Sync
     })
 }
 
-fn update_redis<W: Write>(db: &mut Connection, key: &str, updates: u64, out: &Out<'_, W>) -> Result<Told, BoxError> {
+fn update_redis<W: Write>(db: &mut Session, key: &str, updates: u64, out: &Out<'_, W>) -> Result<Told, BoxError> {
     say(out, &format!("Before: {}", read(db, key)?))?;
     let (mut acked, mut refusal) = (0, None);
     for _ in 0..updates {
@@ -126,7 +126,7 @@ fn update_redis<W: Write>(db: &mut Connection, key: &str, updates: u64, out: &Ou
     Ok((acked, refusal))
 }
 
-fn read(db: &mut Connection, key: &str) -> Result<i64, BoxError> {
+fn read(db: &mut Session, key: &str) -> Result<i64, BoxError> {
     Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
 }
 

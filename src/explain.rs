@@ -110,7 +110,9 @@ fn watched(
     if ledger.lost == 0 {
         return Ok(None);
     }
-    let acts = replay::replay(&seen, server.prefix(), threads);
+    // Of a cluster's nodes, the one that has the counter.
+    let replayed = seen.iter().map(|seen| replay::replay(seen, server.prefix(), threads));
+    let acts = replayed.max_by_key(Vec::len).unwrap_or_default();
     let steps = shortest::shortest(&acts, ledger, trial.spent.map_or(0, |spent| spent.rejected));
     Ok(Some(Witness {
         steps: shortest::rows(strategy.info().name, threads, &steps),

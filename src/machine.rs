@@ -33,9 +33,13 @@ impl Machine {
         self.add("server_version", facts.version);
         self.add("server_redis_version", facts.redis_version);
         self.add("server_address", server.address());
-        self.add("server_is_private", if server.child().is_some() { "yes" } else { "no" });
+        self.add("server_is_private", if server.is_private() { "yes" } else { "no" });
         self.add("server_is_composed", if server.is_composed() { "yes" } else { "no" });
         self.add("transport", server.transport().to_string());
+        self.add("topology", server.topology().to_string());
+        self.add("shards", server.shards().to_string());
+        self.add("replicas", server.replicas().to_string());
+        self.add("tls", if server.is_tls() { "yes" } else { "no" });
         self.add("placement", server.placement());
         self.add_distance(server);
         for (name, value) in facts.settings {

@@ -120,6 +120,18 @@ pub struct Record {
     /// How long after the race the counters could be read, in milliseconds: a server that crashed or failed over is waited for.
     #[serde(default)]
     pub read_back_ms: Option<u64>,
+    /// How often a node of a cluster said that a slot has moved (MOVED); empty where there is no cluster.
+    #[serde(default)]
+    pub moved: Option<u64>,
+    /// How often a node of a cluster sent a command on while a slot was moving (ASK).
+    #[serde(default)]
+    pub asked: Option<u64>,
+    /// Commands that each node executed, in the order of the nodes' slots: `1200+1190+1230`; empty where there is one.
+    #[serde(default)]
+    pub node_calls: Option<String>,
+    /// CPU time of each node's process, in microseconds.
+    #[serde(default)]
+    pub node_cpu_us: Option<String>,
 }
 
 impl Record {
@@ -164,6 +176,10 @@ impl Record {
             note: None,
             error: None,
             read_back_ms: None,
+            moved: None,
+            asked: None,
+            node_calls: None,
+            node_cpu_us: None,
         }
     }
 

@@ -3,18 +3,26 @@
 //! Nothing else in the crate knows an address or a password. Only keys under [`Server::prefix`] are ever written, and
 //! never a command that would touch others.
 
+mod address;
+#[cfg(feature = "topologies")]
+mod certificate;
 mod clean;
 pub mod compose;
 mod counts;
 mod distance;
 mod facts;
+mod fleet;
+pub mod keyspace;
 mod lease;
 mod on_path;
+mod preflight;
 mod private;
 mod refusal;
 mod resolve;
+mod session;
 mod settings;
 mod socket;
+mod topology;
 mod url;
 mod wheel;
 
@@ -23,26 +31,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, RedisResult};
 
-use crate::condition::Transport;
+use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
 use crate::secret;
 use crate::server::compose::Compose;
 
 pub use crate::placement::{CpuSet, Placement};
+pub use address::TlsFiles;
 pub use clean::Cleaned;
 pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
 pub use facts::ServerFacts;
+pub use fleet::{Fleet, Layout};
 pub(crate) use lease::Lease;
 pub use private::Private;
 pub use resolve::Wanted;
+pub use session::Session;
 pub(crate) use settings::Changed;
 pub(crate) use socket::{Socket, after, allow_files};
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between two tries to reach a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -67,22 +81,19 @@ pub struct Server {
     racers: Option<Box<Server>>,
     /// How many [leases](Lease) are held.
     leases: Arc<AtomicUsize>,
+    /// Its product and version: `valkey 9.1.2`; empty if it does not say.
+    product: String,
+    /// What there is beside this one server.
+    place: topology::Place,
 }
 
 impl Server {
-    /// The server at `url`: `redis://[user[:password]@]host[:port][/db]` or `unix:///path/to.sock`.
+    /// The target at `url`: [`Server::at_with`] without files for TLS.
     ///
     /// # Errors
-    /// The URL is not one of these, or nothing there answers a PING within a few seconds. The message names the
-    /// address, never the password.
+    /// As [`Server::at_with`].
     pub fn at(url: &str) -> Result<Self> {
-        if url.starts_with("rediss:") {
-            return Err(Error::usage("rediss:// (TLS) is not supported: measure over redis:// or unix://"));
-        }
-        let info = url.into_connection_info().map_err(|_| {
-            Error::usage("the server URL cannot be read: say redis://[user:password@]host:port/db or unix:///path.sock")
-        })?;
-        Self::answering(info, None)
+        Self::at_with(url, &TlsFiles::default())
     }
 
     /// A private server, over TCP or its unix socket.
@@ -91,7 +102,7 @@ impl Server {
     /// It does not answer.
     pub fn private(private: Private, transport: Transport) -> Result<Self> {
         let info = private.connection(transport).map_err(|e| Error::server(e.to_string()))?;
-        Self::answering(info, Some(Arc::new(private)))
+        Self::answering(topology::nodelay(info), Some(Arc::new(private)))
     }
 
     /// A server that Docker Compose brought up, and takes down again with the last copy of this.
@@ -112,54 +123,89 @@ impl Server {
     }
 
     fn answering(info: ConnectionInfo, private: Option<Arc<Private>>) -> Result<Self> {
-        let transport = match info.addr() {
+        Self::silent(Client::open(info).map_err(|e| Error::server(e.to_string()))?, private).answered()
+    }
+
+    /// A server that has not been asked yet.
+    fn silent(client: Client, private: Option<Arc<Private>>) -> Self {
+        let transport = match client.get_connection_info().addr() {
             ConnectionAddr::Unix(_) => Transport::Unix,
             _ => Transport::Tcp,
         };
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let info = info.set_tcp_settings(tcp);
-        let client = Client::open(info).map_err(|e| Error::server(e.to_string()))?;
-        let prefix = format!("{OURS}{:016x}:", fastrand::u64(..));
-        let may_configure = private.is_some();
-        let server = Self {
+        Self {
             client,
             transport,
-            prefix,
+            prefix: format!("{OURS}{:016x}:", fastrand::u64(..)),
+            may_configure: private.is_some(),
             private,
             compose: None,
             server_cpus: None,
             client_cpus: None,
-            may_configure,
             distance: None,
             reach: None,
             racers: None,
             leases: Arc::default(),
-        };
-        let mut connection = server.connect()?;
-        redis::cmd("PING").exec(&mut connection).map_err(|e| server.refuses(&e))?;
-        Ok(server)
+            product: String::new(),
+            place: topology::Place::default(),
+        }
+    }
+
+    fn answered(mut self) -> Result<Self> {
+        let mut db = self.connect()?;
+        redis::cmd("PING").exec(&mut db).map_err(|e| self.refuses(&e))?;
+        // A server that refuses INFO is refused later, by what cannot do without.
+        let info: String = redis::cmd("INFO").arg("server").query(&mut db).unwrap_or_default();
+        self.product = facts::product(&info);
+        Ok(self)
+    }
+
+    /// Its product and version: `valkey 9.1.2`; empty if it does not say.
+    pub fn product(&self) -> &str {
+        &self.product
     }
 
     /// A new connection of one's own: TCP_NODELAY, and [`RESPONSE_TIMEOUT`] on every reply.
     ///
     /// # Errors
     /// Nothing answers there, or it refuses us.
-    pub fn connect(&self) -> Result<Connection> {
+    pub fn connect(&self) -> Result<Session> {
         self.dial().map_err(|e| self.shuts_out(&e))
     }
 
-    fn dial(&self) -> RedisResult<Connection> {
-        let connection = self.client.get_connection_with_timeout(Duration::from_secs(3))?;
+    fn dial(&self) -> RedisResult<Session> {
+        match (&self.place.cluster, &self.place.sentinels) {
+            (Some(cluster), _) => Session::cluster(cluster),
+            // Asked every time: which server is the primary may have changed.
+            (None, Some(sentinels)) => self.dial_one(&sentinels.primary()?).map(Session::one),
+            (None, None) => self.dial_one(&self.client).map(Session::one),
+        }
+    }
+
+    fn dial_one(&self, client: &Client) -> RedisResult<Connection> {
+        let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
         connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
         connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
         Ok(connection)
+    }
+
+    /// A connection to every node that has keys of its own.
+    ///
+    /// # Errors
+    /// One does not answer, or refuses us.
+    pub(crate) fn connect_each(&self) -> Result<Vec<Connection>> {
+        let clients = match &self.place.cluster {
+            Some(cluster) => cluster.primaries().iter().map(|node| cluster.client(node)).collect::<RedisResult<_>>(),
+            None => Ok(vec![self.client.clone()]),
+        };
+        let connections = clients.and_then(|clients: Vec<Client>| clients.iter().map(|c| self.dial_one(c)).collect());
+        connections.map_err(|e| self.shuts_out(&e))
     }
 
     /// A new connection, waited for if need be: a server that crashes or fails over comes back.
     ///
     /// # Errors
     /// It does not within `patience`, or `stop` was raised.
-    pub(crate) fn reach(&self, patience: Duration, stop: &AtomicBool) -> Result<Connection> {
+    pub(crate) fn reach(&self, patience: Duration, stop: &AtomicBool) -> Result<Session> {
         self.patiently(patience, stop, |db| redis::cmd("PING").exec(db)).map(|(db, ())| db)
     }
 
@@ -171,8 +217,8 @@ impl Server {
         &self,
         patience: Duration,
         stop: &AtomicBool,
-        mut ask: impl FnMut(&mut Connection) -> RedisResult<T>,
-    ) -> Result<(Connection, T)> {
+        mut ask: impl FnMut(&mut Session) -> RedisResult<T>,
+    ) -> Result<(Session, T)> {
         let since = Instant::now();
         loop {
             let error = match self.dial().and_then(|mut db| ask(&mut db).map(|answer| (db, answer))) {
@@ -230,7 +276,9 @@ impl Server {
 
     /// The private child process, if this server is one: strategies that need a setting of their own may have it.
     pub fn child(&self) -> Option<&Private> {
-        self.private.as_deref()
+        let is_one = self.place.kind != Topology::Cluster;
+        let ours = self.place.fleet.as_ref().filter(|_| is_one).and_then(|fleet| fleet.primaries.first());
+        self.private.as_deref().or(ours)
     }
 
     /// Whether strategies may change its settings for a while (and put them back): a private server's, or where allowed.
@@ -297,14 +345,19 @@ impl Server {
     ///
     /// # Errors
     /// The server does not answer.
-    pub fn remove(&self, db: &mut Connection, names: &[String]) -> Result<()> {
+    pub fn remove(&self, db: &mut Session, names: &[String]) -> Result<()> {
         let (patterns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
         for chunk in plain.chunks(1_000) {
-            redis::cmd("DEL").arg(chunk).exec(db).map_err(|e| self.keeps_ours(&e))?;
+            let chunk: Vec<String> = chunk.iter().map(|&name| name.clone()).collect();
+            db.remove(&chunk).map_err(|e| self.keeps_ours(&e))?;
         }
         for pattern in patterns {
             assert!(pattern.starts_with(&self.prefix), "only keys of ours are removed");
-            self.sweep(db, pattern)?;
+            // A cluster's nodes each know their own keys, and only where they are is asked again.
+            let found = db.on_each(|node| scan(node, pattern)).map_err(|e| self.keeps_ours(&e))?;
+            for chunk in found.concat().chunks(1_000) {
+                db.remove(chunk).map_err(|e| self.keeps_ours(&e))?;
+            }
         }
         Ok(())
     }
@@ -317,26 +370,20 @@ impl Server {
             self.refuses(error)
         ))
     }
+}
 
-    fn sweep(&self, db: &mut Connection, pattern: &str) -> Result<()> {
-        let mut cursor = 0_u64;
-        loop {
-            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(pattern)
-                .arg("COUNT")
-                .arg(1_000)
-                .query(db)
-                .map_err(|e| self.keeps_ours(&e))?;
-            if !keys.is_empty() {
-                redis::cmd("DEL").arg(keys).exec(db).map_err(|e| self.keeps_ours(&e))?;
-            }
-            if next == 0 {
-                return Ok(());
-            }
-            cursor = next;
+/// The keys of one node that match a pattern.
+fn scan(node: &mut Connection, pattern: &str) -> RedisResult<Vec<String>> {
+    let (mut cursor, mut found) = (0_u64, Vec::new());
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        let (next, keys): (u64, Vec<String>) =
+            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000).query(node)?;
+        found.extend(keys);
+        if next == 0 {
+            return Ok(found);
         }
+        cursor = next;
     }
 }
 

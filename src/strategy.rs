@@ -10,11 +10,11 @@ mod toolkit;
 
 use std::time::Duration;
 
-use redis::{Cmd, Connection, RedisResult};
+use redis::{Cmd, RedisResult};
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::update::Updater;
 use crate::verdict::Promise;
 use crate::workload::Workload;
@@ -69,7 +69,7 @@ pub trait Strategy: Sync {
     ///
     /// # Errors
     /// The server's.
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+    fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         Cmd::del(key).exec(db)
     }
 
@@ -77,7 +77,7 @@ pub trait Strategy: Sync {
     ///
     /// # Errors
     /// The server's; a value that is not an integer is an error, never a zero.
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
     }
 
@@ -131,6 +131,9 @@ strategies! {
     pipelined: Pipelined;
     local_sum: LocalSum;
     sharded: Sharded;
+    cluster_incr: RETRYING, ONCE;
+    // The server adds, and another has it too.
+    incr_wait: IncrWait;
     // The server runs our code.
     lua: Incr, GetSet;
     function: Function;
@@ -146,6 +149,7 @@ strategies! {
     get_set: GetSet;
     get_set_multiplexed: GetSetMultiplexed;
     get_replica_set_primary: GetReplicaSetPrimary;
+    get_prefer_replica: GetPreferReplica;
     mutex_two_processes: TwoProcesses;
     lock_expired: Expired, PlainDel;
     watch_after_get: WatchAfterGet;

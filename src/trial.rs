@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::Connection;
-
 use crate::condition::Condition;
 use crate::driver::{self, Clients};
 use crate::error::{Error, Result};
@@ -22,7 +20,7 @@ use crate::pace::Timetable;
 use crate::plain::one_line;
 use crate::race::{ClientLog, Limits, RaceLog, Work};
 use crate::record::{Bucket, Clock, Record};
-use crate::server::{Counts, Lease, Server, Spent};
+use crate::server::{Counts, Lease, Server, Session, Spent, keyspace};
 use crate::strategy::Strategy;
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
@@ -60,7 +58,7 @@ pub struct Crew<'a> {
     clients: Box<dyn Clients>,
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
-    db: Connection,
+    db: Session,
     lease: Lease,
     stop: &'a AtomicBool,
 }
@@ -80,6 +78,10 @@ pub struct Trial {
     pub waited: Duration,
     /// What the server spent; `None` if it was started anew meanwhile, and counts from zero again.
     pub spent: Option<Spent>,
+    /// What each node of a cluster spent; empty where there is one server.
+    pub nodes: Vec<Spent>,
+    /// How often nodes of a cluster sent us on: MOVED and ASK.
+    pub redirects: Option<(u64, u64)>,
     /// Updates by the server's own count, where a command tells.
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
@@ -102,10 +104,11 @@ impl<'a> Crew<'a> {
         let lease = Lease::of(server);
         // Before anything of ours is on the server.
         lease.renew(&mut db, Duration::ZERO);
+        server.supports(workload.driver)?;
         let clients = driver::of(workload.driver)?.open(server.for_racers(), strategy, workload.threads)?;
-        let crew = format!("{}{:08x}", server.prefix(), fastrand::u32(..));
+        let crew = fastrand::u32(..);
         Ok(Self {
-            keys: (0..workload.keys).map(|key| format!("{crew}:{key}")).collect(),
+            keys: (0..workload.keys).map(|key| keyspace::counter(server.prefix(), crew, key)).collect(),
             sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed).into()).collect(),
             db,
             lease,
@@ -147,7 +150,10 @@ impl<'a> Crew<'a> {
         memory::check((0..self.workload.threads).map(|client| updates(client).min(room)).sum(), self.workload.keys)?;
         self.reset(deadline)?;
         let before = Counts::read(&mut self.db).map_err(refuses)?;
+        let redirects_before = self.server.redirects();
         let log = self.race(updates, room, timetable, deadline)?;
+        let redirects =
+            self.server.redirects().zip(redirects_before).map(|(now, then)| (now.0 - then.0, now.1 - then.1));
         let ended = Instant::now();
         std::thread::sleep(self.strategy.settles_in());
         let (after, found) = self.read_back()?;
@@ -162,6 +168,8 @@ impl<'a> Crew<'a> {
             found,
             waited,
             spent,
+            nodes: after.nodes_since(&before),
+            redirects,
             applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
             log,
             timetable: timetable.copied(),
@@ -342,12 +350,22 @@ impl Trial {
             server_in_bytes: self.spent.map(|spent| spent.bytes_in),
             server_out_bytes: self.spent.map(|spent| spent.bytes_out),
             server_applied: self.applied,
+            moved: self.redirects.map(|(moved, _)| moved),
+            asked: self.redirects.map(|(_, asked)| asked),
+            node_calls: self.each_node(|node| node.calls),
+            node_cpu_us: self.each_node(|node| node.cpu_us),
             verdict: Some(self.verdict),
             note: hidden.map(str::to_owned),
             error: trouble.map(one_line),
             read_back_ms: Some(self.waited.as_millis() as u64),
             ..blank(strategy, server, workload)
         }
+    }
+
+    /// A figure of each node of a cluster, as a row has it.
+    fn each_node(&self, figure: impl Fn(&Spent) -> u64) -> Option<String> {
+        let figures: Vec<String> = self.nodes.iter().map(|node| figure(node).to_string()).collect();
+        (figures.len() > 1).then(|| figures.join("+"))
     }
 
     /// Last end minus first start; with a timetable at least as long as that is, though all clients had to stop before: more
@@ -379,13 +397,22 @@ impl Trial {
     }
 }
 
+/// The version of the redis crate, which sends the commands.
+const LIBRARY_VERSION: &str = env!("BUILD_REDIS");
+
 fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
     let condition = Condition {
         driver: workload.driver,
         transport: server.transport(),
+        topology: server.topology(),
+        shards: server.shards(),
+        replicas: server.replicas(),
+        tls: server.is_tls(),
         skew: workload.skew,
         offered_per_s: workload.pace.offered_per_s(),
         rtt_us: server.rtt_us(),
+        server: server.product().to_owned(),
+        library_version: LIBRARY_VERSION.to_owned(),
         ..Condition::of(strategy.info().name, workload.threads, workload.keys)
     };
     Record::blank(condition, strategy.info().promise)
@@ -460,6 +487,23 @@ pub fn measure(
     Ok(())
 }
 
+/// Checks that we may reset and read counters, and send what one of the strategies sends that can run here: where some may
+/// run and others not, the rows say which.
+fn check_rights(server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
+    server.lets_us(&["del", "get"])?;
+    let mut refused = Ok(());
+    for strategy in strategies {
+        if strategy.unavailable(server)?.is_some() {
+            continue;
+        }
+        match server.lets_us(strategy.info().commands) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = refused.and(Err(error)),
+        }
+    }
+    refused
+}
+
 /// Checks that the plan's clients can all connect and that their updates fit into memory: thousands of clients are more
 /// than some servers and some systems let in, and that is better said before the run than in every row. [`measure`] begins
 /// with it.
@@ -467,6 +511,8 @@ pub fn measure(
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
 pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
+    server.supports(plan.driver)?;
+    check_rights(server, strategies)?;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     memory::check(plan.most_updates()?, plan.keys.iter().copied().max().unwrap_or(1))?;
     driver::of(plan.driver)?.check_room(server, strategies, most)

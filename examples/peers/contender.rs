@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::server::{Counts, Server};
+use redis_lost_updates::server::{Counts, Server, Session};
 use redis_lost_updates::strategy;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::{DriverKind, Workload};
@@ -167,7 +167,7 @@ fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> 
     let name = command.get_program().to_string_lossy().into_owned();
     let broken = |why: String| Error::broken(format!("{name}: {why}"));
     let mut db = server.connect()?;
-    let read = |db: &mut redis::Connection| Counts::read(db).map_err(|e| broken(e.to_string()));
+    let read = |db: &mut Session| Counts::read(db).map_err(|e| broken(e.to_string()));
     let (before, cpu_before, start) = (read(&mut db)?, children_cpu_s(), Instant::now());
     let out = command.stdin(Stdio::null()).output().map_err(|e| broken(e.to_string()))?;
     let wall = start.elapsed().as_secs_f64();

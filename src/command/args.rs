@@ -10,7 +10,7 @@ use crate::lost_reply::Trial;
 use crate::pace::Pace;
 use crate::record::lost_reply::LossWay;
 use crate::server::compose::Service;
-use crate::server::{Placement, Server, Wanted};
+use crate::server::{Layout, Placement, Server, TlsFiles, Wanted};
 use crate::strategy::{self, Strategy};
 use crate::until::{FEWEST, Goal};
 use crate::workload::{DriverKind, Plan, Size, Skew};
@@ -264,7 +264,8 @@ pub(super) struct OutputArgs {
 #[derive(Args)]
 #[command(next_help_heading = "The server")]
 pub(super) struct ServerArgs {
-    /// A running server: redis://[user:password@]host:port[/db] or unix:///path.sock
+    /// A running server: redis://[user:password@]host:port[/db] or unix:///path.sock; redis-cluster://host:port,host:port;
+    /// redis-sentinel://host:port,host:port/db?sentinelMasterId=NAME; each with rediss for TLS
     #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
     /// A server binary to run as a private child
@@ -276,6 +277,27 @@ pub(super) struct ServerArgs {
     /// How to reach a private server
     #[arg(long, global = true, value_enum, default_value = "tcp")]
     transport: TransportArg,
+    /// How private servers are arranged: single, tls, replicated, sentinel or cluster
+    #[arg(long, global = true, value_name = "TOPOLOGY", default_value = "single")]
+    topology: Layout,
+    /// Primaries of a private cluster [default: 3]
+    #[arg(long, global = true, value_name = "N")]
+    shards: Option<u32>,
+    /// Replicas of each private primary [default: 1 for replicated and sentinel, 0 for cluster]
+    #[arg(long, global = true, value_name = "N")]
+    replicas: Option<u32>,
+    /// Certificates of the authorities to trust over TLS, in PEM [default: the system's]
+    #[arg(long, global = true, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Our certificate, where a server wants one over TLS, in PEM
+    #[arg(long, global = true, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of --cert, in PEM
+    #[arg(long, global = true, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Trust whoever answers over TLS: others may read and change everything
+    #[arg(long, global = true)]
+    insecure: bool,
     /// Never fetch anything: no server, no client library
     #[arg(long, global = true)]
     offline: bool,
@@ -326,6 +348,11 @@ impl ServerArgs {
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
     }
 
+    /// Whether anybody may pretend to be the server.
+    pub(super) fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
     fn wanted(&self) -> Wanted {
         Wanted {
             url: self.redis_url.clone().filter(|url| !url.is_empty()),
@@ -334,6 +361,13 @@ impl ServerArgs {
             offline: self.offline,
             docker: self.docker,
             allow_config: self.allow_config,
+            layout: Layout { shards: self.shards, replicas: self.replicas, ..self.topology },
+            tls: TlsFiles {
+                cacert: self.cacert.clone(),
+                cert: self.cert.clone(),
+                key: self.key.clone(),
+                insecure: self.insecure,
+            },
             placement: self.pin.clone(),
         }
     }

@@ -37,6 +37,9 @@ pub(super) fn measure(
         Some(rtt) => server.at_distance(rtt)?,
         None => server,
     };
+    if cli.server.is_insecure() {
+        said.warn("warning: --insecure: whoever answers is trusted, and may read and change what is sent");
+    }
     trial::check_room(&plan, &server, &strategies)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
     machine.add("started", now());

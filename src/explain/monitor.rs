@@ -3,7 +3,7 @@
 //! The lines of a short race wait in the connection's buffers until it is over. A command that only we can have sent
 //! marks the end, so that reading needs no timeout.
 
-use redis::{Connection, Value};
+use redis::{Connection, RedisResult, Value};
 
 use crate::error::{Error, Result};
 use crate::server::Server;
@@ -20,39 +20,51 @@ pub(super) struct Seen {
 }
 
 pub(super) struct Monitor {
-    lines: Connection,
-    db: Connection,
+    nodes: Vec<Watched>,
     mark: String,
     server: Server,
 }
 
+/// One server that has keys.
+struct Watched {
+    lines: Connection,
+    db: Connection,
+}
+
 impl Monitor {
-    /// Attaches to the server.
+    /// Attaches to the server, or to every node that has keys.
     pub(super) fn attach(server: &Server) -> Result<Self> {
-        let db = server.connect()?;
-        let mut lines = server.connect()?;
-        let answer = lines
-            .send_packed_command(&redis::cmd("MONITOR").get_packed_command())
-            .and_then(|()| lines.recv_response())
-            .and_then(Value::extract_error);
-        if let Err(error) = answer {
-            let why = format!("server {} does not allow MONITOR, which explain needs: {error}", server.address());
-            return Err(Error::server(why));
+        let mut nodes = Vec::new();
+        for (mut lines, db) in server.connect_each()?.into_iter().zip(server.connect_each()?) {
+            let answer = lines
+                .send_packed_command(&redis::cmd("MONITOR").get_packed_command())
+                .and_then(|()| lines.recv_response())
+                .and_then(Value::extract_error);
+            if let Err(error) = answer {
+                let why = format!("server {} does not allow MONITOR, which explain needs: {error}", server.address());
+                return Err(Error::server(why));
+            }
+            nodes.push(Watched { lines, db });
         }
         let mark = format!("{}end:{:016x}", server.prefix(), fastrand::u64(..));
-        Ok(Self { lines, db, mark, server: server.clone() })
+        Ok(Self { nodes, mark, server: server.clone() })
     }
 
-    /// Every command from the attachment until now.
-    pub(super) fn seen(mut self) -> Result<Vec<Seen>> {
-        redis::cmd("ECHO").arg(&self.mark).exec(&mut self.db).map_err(|e| self.server.refuses(&e))?;
+    /// Every command from the attachment until now, node by node.
+    pub(super) fn seen(mut self) -> Result<Vec<Vec<Seen>>> {
+        let Self { nodes, mark, server } = &mut self;
+        nodes.iter_mut().map(|node| node.seen(mark).map_err(|e| server.refuses(&e))).collect()
+    }
+}
+
+impl Watched {
+    fn seen(&mut self, mark: &String) -> RedisResult<Vec<Seen>> {
+        redis::cmd("ECHO").arg(mark).exec(&mut self.db)?;
         let mut seen = Vec::new();
         loop {
-            let Value::SimpleString(line) = self.lines.recv_response().map_err(|e| self.server.refuses(&e))? else {
-                continue;
-            };
+            let Value::SimpleString(line) = self.lines.recv_response()? else { continue };
             match parse(&line) {
-                Some(command) if command.words.contains(&self.mark) => return Ok(seen),
+                Some(command) if command.words.contains(mark) => return Ok(seen),
                 Some(command) => seen.push(command),
                 None => {}
             }

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
 use crate::explain::monitor::Seen;
+use crate::server::keyspace;
 
 /// One command of the race.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,7 @@ fn race(seen: &[Seen], ours: &HashSet<&str>) -> Range<usize> {
 
 /// Whether this is a crew's first counter and not a key beside it.
 fn is_counter(word: &str, prefix: &str) -> bool {
-    word.strip_prefix(prefix).is_some_and(|name| name.len() == 10 && name.ends_with(":0"))
+    keyspace::number(prefix, word) == Some(0)
 }
 
 fn number<'a>(clients: &mut Vec<&'a str>, client: &'a str) -> usize {

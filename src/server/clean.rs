@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::{Connection, RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::server::{OURS, Server, lease, settings};
+use crate::server::{OURS, Server, Session, lease, settings};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,20 +37,12 @@ impl Server {
         let mut db = self.connect()?;
         let refuses = |e: redis::RedisError| self.refuses(&e);
         let (mut cleaned, mut leases) = (Cleaned::default(), Leases::new());
-        let mut cursor = 0_u64;
-        loop {
+        let found = db.on_each(|node| ours_on(node, stop)).map_err(refuses)?;
+        for keys in found.concat().chunks(PAGE) {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
-            let scan = ["MATCH", &format!("{OURS}*"), "COUNT", "1000"].map(str::to_owned);
-            let page = redis::cmd("SCAN").arg(cursor).arg(&scan).query::<(u64, Vec<Vec<u8>>)>(&mut db);
-            let (next, keys) = page.map_err(refuses)?;
-            let keys: Vec<String> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
-            clean_page(&mut db, &keys, &mut leases, &mut cleaned).map_err(refuses)?;
-            if next == 0 {
-                break;
-            }
-            cursor = next;
+            clean_page(&mut db, keys, &mut leases, &mut cleaned).map_err(refuses)?;
         }
         remove_libraries(&mut db, &mut leases, &mut cleaned).map_err(refuses)?;
         let going = leases.into_iter().filter_map(|(run, lease)| Some((run, lease?)));
@@ -59,7 +51,24 @@ impl Server {
     }
 }
 
-fn clean_page(db: &mut Connection, keys: &[String], leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
+/// Keys looked at, and removed, at once.
+const PAGE: usize = 1_000;
+
+/// The keys on one node that begin as ours do; only some of them once `stop` is raised.
+fn ours_on(node: &mut Connection, stop: &AtomicBool) -> RedisResult<Vec<String>> {
+    let (mut cursor, mut found) = (0_u64, Vec::new());
+    loop {
+        let scan = ["MATCH", &format!("{OURS}*"), "COUNT", &PAGE.to_string()].map(str::to_owned);
+        let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN").arg(cursor).arg(&scan).query(node)?;
+        found.extend(keys.into_iter().filter_map(|key| String::from_utf8(key).ok()));
+        if next == 0 || stop.load(Ordering::Relaxed) {
+            return Ok(found);
+        }
+        cursor = next;
+    }
+}
+
+fn clean_page(db: &mut Session, keys: &[String], leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
     let mut over = Vec::new();
     for key in keys {
         let Some(run) = run_of(key) else { continue };
@@ -71,17 +80,17 @@ fn clean_page(db: &mut Connection, keys: &[String], leases: &mut Leases, cleaned
             cleaned.settings.extend(settings::put_back(db, key)?);
             cleaned.keys += 1;
         } else {
-            over.push(key);
+            over.push(key.clone());
         }
     }
     if !over.is_empty() {
-        cleaned.keys += redis::cmd("DEL").arg(over).query::<u64>(db)?;
+        cleaned.keys += db.remove(&over)?;
     }
     Ok(())
 }
 
 /// Removes the function libraries of runs that are over: their names are ours with `_` for `:`.
-fn remove_libraries(db: &mut Connection, leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
+fn remove_libraries(db: &mut Session, leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
     let ours = OURS.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let listed = redis::cmd("FUNCTION").arg(&["LIST", "LIBRARYNAME", &format!("{ours}*")]).query::<Vec<Value>>(db);
     let libraries = match listed {
@@ -105,7 +114,7 @@ fn remove_libraries(db: &mut Connection, leases: &mut Leases, cleaned: &mut Clea
 }
 
 /// How long the run's lease holds; asked once for each run.
-fn lease_of(db: &mut Connection, run: &str, leases: &mut Leases) -> RedisResult<Option<Duration>> {
+fn lease_of(db: &mut Session, run: &str, leases: &mut Leases) -> RedisResult<Option<Duration>> {
     if let Some(&known) = leases.get(run) {
         return Ok(known);
     }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use redis::{Connection, RedisResult};
 
+use crate::server::Session;
+
 /// One reading of the server's counters.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
@@ -18,6 +20,8 @@ pub struct Counts {
     own_before: u64,
     /// Which run of the server it is: another one counts from zero again.
     run_id: String,
+    /// The same of each node, where there are several.
+    nodes: Vec<Self>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,11 +55,19 @@ pub struct Spent {
 const OURS: [&str; 6] = ["info", "client|setinfo", "hello", "auth", "select", "scan"];
 
 impl Counts {
-    /// Reads the counters.
+    /// Reads the counters, of a cluster those of every node.
     ///
     /// # Errors
-    /// The server does not answer or does not allow INFO.
-    pub fn read(db: &mut Connection) -> RedisResult<Self> {
+    /// A server does not answer or does not allow INFO.
+    pub fn read(db: &mut Session) -> RedisResult<Self> {
+        let nodes = db.on_each(Self::of_one)?;
+        let mut counts = Self::default();
+        nodes.iter().for_each(|node| counts.add(node));
+        counts.nodes = nodes;
+        Ok(counts)
+    }
+
+    fn of_one(db: &mut Connection) -> RedisResult<Self> {
         // One section at a time: servers before 7.0 know no list of sections.
         let mut counts = Self::default();
         for section in ["server", "cpu", "commandstats", "stats"] {
@@ -65,6 +77,22 @@ impl Counts {
             counts.own_reply = text.len() as u64;
         }
         Ok(counts)
+    }
+
+    fn add(&mut self, node: &Self) {
+        for (name, calls) in &node.commands {
+            let sum = self.commands.entry(name.clone()).or_default();
+            sum.calls += calls.calls;
+            sum.usec += calls.usec;
+            sum.rejected += calls.rejected;
+            sum.failed += calls.failed;
+        }
+        self.cpu_us += node.cpu_us;
+        self.bytes_in += node.bytes_in;
+        self.bytes_out += node.bytes_out;
+        self.own_reply += node.own_reply;
+        self.own_before += node.own_before;
+        self.run_id += &node.run_id;
     }
 
     fn take(&mut self, line: &str) {
@@ -105,6 +133,14 @@ impl Counts {
             spent.failed += now.failed.saturating_sub(before.failed);
         }
         Some(spent)
+    }
+
+    /// What each node did since `earlier`: its calls and its CPU time; nothing if they are not the same nodes.
+    pub fn nodes_since(&self, earlier: &Self) -> Vec<Spent> {
+        if self.nodes.len() != earlier.nodes.len() {
+            return Vec::new();
+        }
+        self.nodes.iter().zip(&earlier.nodes).filter_map(|(now, then)| now.since(then)).collect()
     }
 
     /// How many calls of these commands succeeded since `earlier`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use redis::{Client, ConnectionAddr};
 use tempfile::TempDir;
 
+use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::placement::CpuSet;
 use crate::proxy::cost::{self, Cost};
@@ -68,6 +69,9 @@ impl Server {
         if round_trip.is_zero() || round_trip > LONGEST_ROUND_TRIP {
             let most = LONGEST_ROUND_TRIP.as_secs();
             return Err(Error::usage(format!("rtt: expected a time above zero and up to {most} s, such as 0.5ms")));
+        }
+        if !matches!(self.topology(), Topology::Single | Topology::Replicated) || self.is_tls() {
+            return Err(Error::usage("--rtt works on one server without TLS: leave out --rtt, or --topology"));
         }
         let cpus = self.cpus_of_proxy();
         let cost = cost::measure(&self.upstream()?, cpus.clone())?;

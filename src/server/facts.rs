@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use redis::Connection;
-
 use crate::error::{Error, Result};
 use crate::record::WarningKind;
-use crate::server::Server;
+use crate::server::{Server, Session};
 
 /// The server's own account of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,8 +72,15 @@ impl Server {
     }
 }
 
+/// The product and its version in `INFO server`: `valkey 9.1.2`.
+pub(super) fn product(info: &str) -> String {
+    let value = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    let name = value("server_name").unwrap_or("redis");
+    value("valkey_version").or_else(|| value("redis_version")).map_or_else(String::new, |v| format!("{name} {v}"))
+}
+
 /// A setting, or nothing where CONFIG is not allowed (managed servers often forbid it).
-fn config(db: &mut Connection, name: &str) -> Option<String> {
+fn config(db: &mut Session, name: &str) -> Option<String> {
     let pair: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query(db).ok()?;
     pair.into_iter().nth(1)
 }

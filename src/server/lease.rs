@@ -6,9 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use redis::Connection;
-
-use crate::server::Server;
+use crate::server::{Server, Session};
 
 /// What is added to the time that is asked for: for opening, judging and cleaning up.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -28,7 +26,7 @@ impl Lease {
     }
 
     /// Makes sure that it holds for `time` from now and a minute more.
-    pub(crate) fn renew(&self, db: &mut Connection, time: Duration) {
+    pub(crate) fn renew(&self, db: &mut Session, time: Duration) {
         let (key, wanted) = (key(self.server.prefix()), (time.min(LONGEST) + MARGIN).as_millis() as i64);
         let left = redis::cmd("PTTL").arg(&key).query::<i64>(db).unwrap_or(-2);
         if left >= wanted {
@@ -43,7 +41,7 @@ impl Lease {
     }
 
     /// Ends it; to be called when all keys are removed. One that is dropped expires.
-    pub(crate) fn end(self, db: &mut Connection) {
+    pub(crate) fn end(self, db: &mut Session) {
         if self.server.leases.load(Ordering::Relaxed) == 1 {
             // One that cannot be removed expires.
             let _ = redis::cmd("DEL").arg(key(self.server.prefix())).exec(db);

@@ -64,12 +64,51 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What makes a private server another than a plain one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extra {
+    config: String,
+    args: Vec<String>,
+    tls: bool,
+}
+
+impl Extra {
+    /// Settings on its command line.
+    fn args(args: &[&str]) -> Self {
+        Self { args: args.iter().map(|&arg| arg.to_owned()).collect(), ..Self::default() }
+    }
+
+    /// A port for TLS beside the plain one.
+    pub(super) fn tls() -> Self {
+        Self { tls: true, ..Self::default() }
+    }
+
+    /// A Sentinel with these settings.
+    pub(super) fn sentinel(config: &str) -> Self {
+        Self { config: config.to_owned(), ..Self::args(&["--sentinel"]) }
+    }
+
+    /// A node of a cluster that is yet to be made.
+    pub(super) fn cluster() -> Self {
+        let config = "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout 2000\n".to_owned();
+        Self { config, ..Self::default() }
+    }
+}
+
+/// A private server's port for TLS, and whom to trust there.
+#[derive(Debug)]
+struct Encrypted {
+    port: u16,
+    authority: PathBuf,
+}
+
 /// A server of our own; dropping it ends it.
 #[derive(Debug)]
 pub struct Private {
     keeper: Child,
     dir: TempDir,
     port: u16,
+    encrypted: Option<Encrypted>,
     pid: Option<Pid>,
     binary: PathBuf,
     password: Secret,
@@ -82,7 +121,7 @@ impl Private {
     /// # Errors
     /// The binary does not run, or does not answer within ten seconds; the message carries the end of its log.
     pub fn start(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
-        Self::start_with(binary, extra, cpus, Secret::random()?)
+        Self::start_as(binary, &Extra::args(extra), cpus)
     }
 
     /// Another one of the same binary, with the same password: it can be made a replica of this one.
@@ -90,10 +129,18 @@ impl Private {
     /// # Errors
     /// As [`Private::start`].
     pub fn beside(&self, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
+        self.beside_as(&Extra::args(extra), cpus)
+    }
+
+    pub(super) fn start_as(binary: &Path, extra: &Extra, cpus: Option<&CpuSet>) -> Result<Self> {
+        Self::start_with(binary, extra, cpus, Secret::random()?)
+    }
+
+    pub(super) fn beside_as(&self, extra: &Extra, cpus: Option<&CpuSet>) -> Result<Self> {
         Self::start_with(&self.binary, extra, cpus, self.password.clone())
     }
 
-    fn start_with(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>, password: Secret) -> Result<Self> {
+    fn start_with(binary: &Path, extra: &Extra, cpus: Option<&CpuSet>, password: Secret) -> Result<Self> {
         wheel::check(binary)?;
         let (mut last, mut hardened) = (String::new(), HARDENED);
         for _ in 0..ATTEMPTS {
@@ -110,7 +157,7 @@ impl Private {
     /// One port tried: the inner error is the log of a server that ended.
     fn attempt(
         binary: &Path,
-        extra: &[&str],
+        extra: &Extra,
         cpus: Option<&CpuSet>,
         password: &Secret,
         hardened: &str,
@@ -123,13 +170,16 @@ impl Private {
         let port = free_port()?;
         std::fs::write(dir.path().join("keep"), "").map_err(|e| Error::file(dir.path(), e))?;
         let config = dir.path().join("config");
-        write_for_us_alone(&config, &(settings(dir.path(), port, password) + hardened))?;
+        let (encrypted, tls) = if extra.tls { encrypt(dir.path())? } else { (None, String::new()) };
+        let settings = settings(dir.path(), port, password) + hardened + &tls + &extra.config;
+        write_for_us_alone(&config, &settings)?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(binary).arg(&config).args(extra);
+        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(binary).arg(&config).args(&extra.args);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let keeper = CpuSet::around(cpus, || command.spawn())
             .map_err(|e| Error::server(format!("cannot start {}: {e}", binary.display())))?;
-        let mut private = Self { keeper, dir, port, pid: None, binary: binary.to_owned(), password: password.clone() };
+        let (binary, password) = (binary.to_owned(), password.clone());
+        let mut private = Self { keeper, dir, port, encrypted, pid: None, binary, password };
         let answered = private.wait();
         if answered.is_ok() {
             // From here on the folder goes with the keeper, even when we are killed before we can remove it.
@@ -163,14 +213,27 @@ impl Private {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// How to connect to it, password included.
-    pub(super) fn connection(&self, transport: Transport) -> redis::RedisResult<ConnectionInfo> {
+    /// How to connect to it, password included: never to be printed.
+    ///
+    /// # Errors
+    /// None that is known: the redis crate's word for an address that cannot be.
+    pub fn connection(&self, transport: Transport) -> redis::RedisResult<ConnectionInfo> {
         let address = match transport {
             Transport::Unix => ConnectionAddr::Unix(self.socket()),
             Transport::Tcp | Transport::DockerTcp => ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port),
         };
         let settings = RedisConnectionInfo::default().set_password(&self.password.0);
         Ok(address.into_connection_info()?.set_redis_settings(settings))
+    }
+
+    /// The password that it wants: never to be printed.
+    pub(super) fn password(&self) -> &str {
+        &self.password.0
+    }
+
+    /// Its port for TLS, and the certificate of the authority that speaks for it, if it has any.
+    pub fn encrypted(&self) -> Option<(u16, &Path)> {
+        self.encrypted.as_ref().map(|tls| (tls.port, tls.authority.as_path()))
     }
 
     /// Its loopback port.
@@ -258,9 +321,50 @@ fn last_line(log: &str) -> String {
     log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
 }
 
+/// A port that is free, and so low that a cluster's node may talk to others 10,000 above it.
 fn free_port() -> Result<u16> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|e| Error::server(format!("no free loopback port: {e}")))
+    let bound =
+        || TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+    // Those that are too high are held until one is found, or the system might give them again and again.
+    let mut held = Vec::new();
+    for _ in 0..TOO_MANY {
+        let (port, listener) = bound().map_err(|e| Error::server(format!("no free loopback port: {e}")))?;
+        if port < HIGHEST && TcpListener::bind(("127.0.0.1", port + BUS)).is_ok() {
+            return Ok(port);
+        }
+        held.push(listener);
+    }
+    Err(Error::server(format!("no free loopback port below {HIGHEST} whose port {BUS} above it is free too")))
+}
+
+/// A node's port for others of its cluster is so far above its own.
+const BUS: u16 = 10_000;
+const HIGHEST: u16 = 55_535;
+
+/// Ports tried before giving up.
+const TOO_MANY: usize = 500;
+
+/// Writes what TLS needs into a server's folder, and gives its settings.
+#[cfg(feature = "topologies")]
+fn encrypt(dir: &Path) -> Result<(Option<Encrypted>, String)> {
+    let certificates = crate::server::certificate::for_loopback()?;
+    let port = free_port()?;
+    let file = |name: &str, text: &str| {
+        let path = dir.join(name);
+        write_for_us_alone(&path, text).map(|()| path)
+    };
+    let authority = file("ca.pem", &certificates.authority)?;
+    let (server, key) = (file("server.pem", &certificates.server)?, file("key.pem", &certificates.key)?);
+    let settings = format!(
+        "tls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients no\n",
+        quoted(&server),
+        quoted(&key),
+        quoted(&authority)
+    );
+    Ok((Some(Encrypted { port, authority }), settings))
+}
+
+#[cfg(not(feature = "topologies"))]
+fn encrypt(_dir: &Path) -> Result<(Option<Encrypted>, String)> {
+    Err(Error::usage("a private server with TLS needs a build with the feature `topologies`"))
 }

@@ -12,7 +12,14 @@ const FULL: &str = "max number of clients";
 impl Server {
     /// One clear line for an error of this server.
     pub(crate) fn refuses(&self, error: &RedisError) -> Error {
-        Error::server(format!("server {}: {}", self.address(), self.hushed(&meaning(error))))
+        let meaning = match self.is_tls() && error.is_timeout() {
+            // Plain servers wait for the end of what they take for a command.
+            true => {
+                "no answer in time: it is stalled or stopped, or does not speak TLS (then give redis://)".to_owned()
+            }
+            false => meaning(error),
+        };
+        Error::server(format!("server {}: {}", self.address(), self.hushed(&meaning)))
     }
 
     /// The same where no connection could be had. A server that hung up on us is asked why: one that is full says so only to
@@ -37,6 +44,8 @@ fn meaning(error: &RedisError) -> String {
     let text = one_line(&error.to_string());
     if text.contains(FULL) {
         full(&text)
+    } else if let Some(why) = untrusted(&text) {
+        why
     } else if error.is_connection_refusal() {
         format!("{text} (is a server running there?)")
     } else if error.is_timeout() {
@@ -50,6 +59,27 @@ fn meaning(error: &RedisError) -> String {
     } else {
         text
     }
+}
+
+/// What went wrong between two that speak TLS, or would have to.
+fn untrusted(text: &str) -> Option<String> {
+    let says = |words: &str| text.contains(words);
+    if says("InvalidContentType") || says("corrupt message") {
+        return Some(
+            "what answers there does not speak TLS: is the port right, or should the URL be redis://?".to_owned(),
+        );
+    }
+    let certificate = text.split_once("invalid peer certificate: ")?.1;
+    let what = if says("Expired") || says("expired") {
+        format!("its certificate has expired ({certificate})")
+    } else if says("UnknownIssuer") {
+        "its certificate is of an authority that is not trusted: name it with --cacert".to_owned()
+    } else if says("NotValidForName") || says("not valid for name") {
+        format!("its certificate is for another host ({certificate})")
+    } else {
+        format!("its certificate is not accepted: {certificate}")
+    };
+    Some(what)
 }
 
 fn full(words: &str) -> String {

@@ -7,7 +7,7 @@ use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::server::compose::{Service, Wish};
 use crate::server::on_path::{is_executable, on_path};
-use crate::server::{Placement, Private, Server, wheel};
+use crate::server::{Fleet, Layout, Placement, Private, Server, TlsFiles, wheel};
 
 /// What server is wanted.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,10 @@ pub struct Wanted {
     pub allow_config: bool,
     /// A server that Docker Compose brings up and takes down again.
     pub docker: Option<Service>,
+    /// How private servers are arranged.
+    pub layout: Layout,
+    /// What TLS needs beside a URL.
+    pub tls: TlsFiles,
     /// Which CPUs it and the clients run on.
     pub placement: Placement,
 }
@@ -52,10 +56,21 @@ impl Wanted {
     /// # Errors
     /// No server: one line that says why, and what would give one.
     pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Server> {
+        self.layout.validate()?;
+        if self.layout != Layout::default() && (self.url.is_some() || self.docker.is_some() || self.unix) {
+            return Err(Error::usage(format!(
+                "--topology {} starts private servers over TCP: leave out --redis-url, --docker and --transport unix",
+                self.layout
+            )));
+        }
         let (server_cpus, client_cpus) = self.placement.choose(self.url.is_none() && self.docker.is_none());
         let server = match (self.docker, &self.url) {
             (Some(service), _) => Server::composed(Wish::new(service).up(stop)?)?,
-            (None, Some(url)) => Server::at(url)?,
+            (None, Some(url)) => Server::at_with(url, &self.tls)?,
+            (None, None) if !self.layout.is_plain() => {
+                let binary = self.find_unless(stop, say)?;
+                Server::fleet(Fleet::start(&binary, self.layout, server_cpus.as_ref())?, self.layout)?
+            }
             (None, None) => {
                 let binary = self.find_unless(stop, say)?;
                 let private = Private::start(&binary, &[], server_cpus.as_ref())?;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
 use crate::error::{Error, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 
 /// What may be changed, in the order in which it is put back. Nothing else is, whatever a key on the server says.
 const MAY_CHANGE: [&str; 2] = ["maxmemory", "maxmemory-policy"];
@@ -63,7 +63,7 @@ impl Changed {
 
 impl Drop for Changed {
     fn drop(&mut self) {
-        let put_back = |db: &mut Connection| -> RedisResult<()> {
+        let put_back = |db: &mut Session| -> RedisResult<()> {
             for name in MAY_CHANGE {
                 for (_, value) in self.before.iter().filter(|(changed, _)| *changed == name) {
                     put(db, name, value)?;
@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// They have not: the message says what to do.
-    pub(crate) fn settings_left(&self, db: &mut Connection) -> Result<()> {
+    pub(crate) fn settings_left(&self, db: &mut Session) -> Result<()> {
         let is_noted = self.may_configure() && self.child().is_none();
         let left = is_noted && redis::cmd("EXISTS").arg(key(self.prefix())).query::<bool>(db).unwrap_or(false);
         match left {
@@ -96,7 +96,7 @@ impl Server {
 
 /// Puts back what the note of a run that is over says, setting by setting, unless somebody has changed it since; then
 /// removes the note. Says what was put back.
-pub(super) fn put_back(db: &mut Connection, key: &str) -> RedisResult<Vec<String>> {
+pub(super) fn put_back(db: &mut Session, key: &str) -> RedisResult<Vec<String>> {
     let note: HashMap<String, String> = redis::cmd("HGETALL").arg(key).query(db)?;
     let mut done = Vec::new();
     for name in MAY_CHANGE {
@@ -120,10 +120,10 @@ fn ours(name: &str) -> String {
     format!("{name}:ours")
 }
 
-fn get(db: &mut Connection, name: &str) -> RedisResult<String> {
+fn get(db: &mut Session, name: &str) -> RedisResult<String> {
     redis::cmd("CONFIG").arg("GET").arg(name).query::<(String, String)>(db).map(|(_, value)| value)
 }
 
-fn put(db: &mut Connection, name: &str, value: &str) -> RedisResult<()> {
+fn put(db: &mut Session, name: &str, value: &str) -> RedisResult<()> {
     redis::cmd("CONFIG").arg(&["SET", name, value]).exec(db)
 }

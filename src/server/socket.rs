@@ -5,6 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
@@ -13,6 +14,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{BoxError, Error, Result};
 use crate::resp::{Reply, Requests};
+use crate::server::session::{Cluster, RoutedSocket};
+use crate::server::topology::Place;
 use crate::server::{RESPONSE_TIMEOUT, Server};
 
 /// How long one connection may take to be made.
@@ -66,6 +69,9 @@ impl Server {
     /// This process may not have so many files, the server has no room for so many clients, nothing answers there, or
     /// it refuses us.
     pub(crate) fn sockets(&self, count: usize) -> Result<Vec<Box<dyn Socket>>> {
+        if let Some(cluster) = &self.place.cluster {
+            return self.routed(cluster, count);
+        }
         allow_files(count)?;
         let targets = self.targets().map_err(|e| self.unreachable(&e))?;
         let hello = self.hello();
@@ -80,21 +86,42 @@ impl Server {
         Ok(sockets)
     }
 
+    /// The same to a cluster: each of them stands for one to every primary.
+    fn routed(&self, cluster: &Arc<Cluster>, count: usize) -> Result<Vec<Box<dyn Socket>>> {
+        let (members, owners) = (cluster.primaries(), cluster.owners());
+        allow_files(count.saturating_mul(members.len()))?;
+        let node = |member| -> Result<Self> {
+            let client = cluster.client(member).map_err(|e| self.refuses(&e))?;
+            Ok(Self { client, place: Place::default(), ..self.clone() })
+        };
+        let nodes: Vec<Self> = members.iter().map(node).collect::<Result<_>>()?;
+        // Node by node, as thousands of connections are made to one server.
+        let mut sockets: Vec<_> = nodes.iter().map(|node| node.sockets(count)).collect::<Result<_>>()?;
+        let one = |_| {
+            let own = members.iter().cloned().zip(sockets.iter_mut().filter_map(Vec::pop)).collect();
+            Box::new(RoutedSocket::new(cluster.clone(), owners.clone(), own)) as Box<dyn Socket>
+        };
+        Ok((0..count).map(one).collect())
+    }
+
     /// Checks that `clients` more clients could connect, before anything is measured.
     ///
     /// # Errors
     /// This process may not have so many files, or the server has no room for them: one line that says what to do.
     pub fn has_room_for(&self, clients: usize) -> Result<()> {
-        // Through a proxy in this process, a client takes three.
-        allow_files(if self.distance().is_some() { clients * 3 } else { clients })?;
-        let (most, now) = clients_of(&mut self.connect()?).map_err(|e| self.refuses(&e))?;
-        // One of ours reads the counter, one looks on; where the server does not say how many it takes, we find out.
-        if most > 0 && now + clients + 2 > most {
-            let address = self.address();
-            return Err(Error::server(format!(
-                "server {address} has no room for {clients} more clients: it takes {most} (maxclients) and has {now}; raise \
-                 its maxclients or ask for fewer with --threads"
-            )));
+        // Through a proxy in this process, a client takes three; on a cluster, one for every node.
+        let each = if self.distance().is_some() { 3 } else { self.shards() as usize };
+        allow_files(clients.saturating_mul(each))?;
+        for mut node in self.connect_each()? {
+            let (most, now) = clients_of(&mut node).map_err(|e| self.refuses(&e))?;
+            // One of ours reads the counter, one looks on; where the server does not say how many it takes, we find out.
+            if most > 0 && now + clients + 2 > most {
+                let address = self.address();
+                return Err(Error::server(format!(
+                    "server {address} has no room for {clients} more clients: it takes {most} (maxclients) and has {now}; \
+                     raise its maxclients or ask for fewer with --threads"
+                )));
+            }
         }
         Ok(())
     }

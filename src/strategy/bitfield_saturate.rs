@@ -6,10 +6,10 @@
 //! choose a width the counter cannot outgrow, or FAIL, and look at the nil.
 //! <https://redis.io/docs/latest/commands/bitfield/>.
 
-use redis::{Cmd, Connection, RedisResult};
+use redis::{Cmd, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -29,7 +29,7 @@ const INFO: Info = Info {
 pub(super) struct BitfieldSaturate;
 
 struct Packed {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 
@@ -60,11 +60,11 @@ impl Strategy for BitfieldSaturate {
         None // one client alone shows it
     }
 
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+    fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         bitfield(key).arg(&["SET", "u8", "0"]).arg(START).exec(db)
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         let [value]: [i64; 1] = bitfield(key).arg(&["GET", "u8", "0"]).query(db)?;
         Ok(value - START)
     }

@@ -8,10 +8,10 @@
 //! Valkey has it since 8.1 and Redis since 8.4; it is probed for, since Valkey calls itself Redis 7.2.
 //! <https://valkey.io/commands/set/>.
 
-use redis::{Cmd, Connection, RedisResult};
+use redis::{Cmd, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Backoff, ask, own_connections, successor};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
@@ -29,7 +29,7 @@ const INFO: Info = Info {
 pub(super) struct Cas;
 
 struct Comparing {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 

@@ -14,11 +14,9 @@
 
 use std::sync::Arc;
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::{Changed, Server};
-use crate::strategy::toolkit::ask;
+use crate::server::{Changed, Server, Session};
+use crate::strategy::toolkit::{ONE_SERVER, ask};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -29,7 +27,7 @@ const FULL: [(&str, &str); 2] = [("maxmemory-policy", "noeviction"), ("maxmemory
 const INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr", "config"],
-    needs: &[Need { what: "leave to change settings", missing: no_settings }],
+    needs: &[ONE_SERVER, Need { what: "leave to change settings", missing: no_settings }],
     ..Info::lossy(
         "errors-ignored",
         "INCR on a server out of memory, its error replies ignored: fast, and nothing is counted.",
@@ -39,7 +37,7 @@ const INFO: Info = Info {
 pub(super) struct ErrorsIgnored;
 
 struct Deaf {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     _full: Arc<Changed>,
 }

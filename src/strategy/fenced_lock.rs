@@ -11,10 +11,10 @@
 
 use std::fmt::Write;
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::lock::{BACKOFF, UNLOCK};
 use crate::strategy::toolkit::{ask, load, own_connections, successor};
 use crate::strategy::{Info, Strategy};
@@ -53,7 +53,7 @@ struct Scripts {
 }
 
 struct Section {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     scripts: Scripts,
     lock: String,

@@ -6,10 +6,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
@@ -25,7 +23,7 @@ pub(super) struct Function;
 
 /// The library on the server, removed when the last updater goes.
 struct Library {
-    db: Mutex<Connection>,
+    db: Mutex<Session>,
     name: String,
 }
 
@@ -53,7 +51,7 @@ impl Drop for Library {
 }
 
 struct Calling {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     library: Arc<Library>,
 }

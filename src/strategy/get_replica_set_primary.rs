@@ -11,10 +11,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Connection};
+use redis::Cmd;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Private, Server};
+use crate::server::{Private, Server, Session};
 use crate::strategy::toolkit::{successor, told_or_refused, written};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
@@ -34,8 +34,8 @@ const INFO: Info = Info {
 pub(super) struct GetReplicaSetPrimary;
 
 struct Behind {
-    replica: Connection,
-    primary: Connection,
+    replica: Session,
+    primary: Session,
     /// Keeps the replica running.
     _replica: Arc<Server>,
 }

@@ -3,11 +3,9 @@
 //! Two clients that read the same value both write its successor, and one update is gone; a slow SET of an old value
 //! takes back everything written since. Costs two round trips. Many threads lose nearly everything: see [`crate::law`].
 
-use redis::Connection;
-
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{GetThenSet, boxed, get_then_set, own_connections};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
@@ -23,7 +21,7 @@ const INFO: Info = Info {
 
 pub(super) struct GetSet;
 
-struct Racy(Connection);
+struct Racy(Session);
 
 impl Updater for Racy {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::toolkit::{Bridge, GetThenSet, boxed, successor, told_or_refused, written};
+use crate::strategy::toolkit::{Bridge, GetThenSet, ONE_SERVER, boxed, successor, told_or_refused, written};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -19,6 +19,7 @@ const INFO: Info = Info {
     round_trips: "2",
     counted_by: &["set"],
     commands: &["get", "set"],
+    needs: &[ONE_SERVER],
     ..Info::lossy(
         "get-set-multiplexed",
         "GET, add one, SET over one shared async connection: one connection is no lock.",

@@ -10,10 +10,8 @@
 //! ever be asked for again: kept are one key per client, holding that id's number and answer. Payment and order services
 //! use idempotency keys so, usually one per request.
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, load, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -51,7 +49,7 @@ const INFO: Info = Info {
 pub(super) struct Idempotent;
 
 struct Remembered {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     server: Server,
     hash: String,

@@ -2,11 +2,9 @@
 //!
 //! The only doubt it leaves is a reply that never arrives: the update may have happened, and trying again may double it.
 
-use redis::Connection;
-
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, incr, own_connections};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
@@ -19,7 +17,7 @@ const INFO: Info = Info {
 
 pub(super) struct Incr;
 
-struct Own(Connection);
+struct Own(Session);
 
 impl Updater for Own {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {

@@ -6,10 +6,10 @@
 //! said: outcomes are recorded without a value. Sums of money kept as floats get there slowly. Count in integers.
 //! <https://github.com/redis/redis/issues/12374>, <https://redis.io/docs/latest/commands/incrbyfloat/>.
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Offset, ask, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -26,7 +26,7 @@ const INFO: Info = Info {
 pub(super) struct IncrbyfloatLarge;
 
 struct Floating {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 
@@ -52,11 +52,11 @@ impl Strategy for IncrbyfloatLarge {
         None // one client alone shows it
     }
 
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+    fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         START.reset(db, key)
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         START.found(db, key)
     }
 

@@ -5,11 +5,11 @@
 //! the n updates are told these, in the order they were handed over. Metrics libraries, view counters and rate limiters
 //! with local quotas count so; many of them acknowledge before the flush, and lose what a crash catches.
 
-use redis::{Connection, ConnectionLike, ErrorKind, RedisError, from_redis_value};
+use redis::{ConnectionLike, ErrorKind, RedisError, from_redis_value};
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{incr, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -27,7 +27,7 @@ const INFO: Info = Info {
 pub(super) struct LocalSum;
 
 struct Summing {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 

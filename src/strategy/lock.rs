@@ -13,10 +13,10 @@
 
 use std::fmt::Write;
 
-use redis::{Connection, ErrorKind, RedisError, RedisResult};
+use redis::{ErrorKind, RedisError, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Backoff, ask, load, own_connections, successor, written};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -41,7 +41,7 @@ pub(super) struct Lock;
 
 /// One client's way through locked sections.
 pub(super) struct Section {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     ttl_ms: String,
     unlock: String,
@@ -51,7 +51,7 @@ pub(super) struct Section {
 
 impl Section {
     /// `unlock` is the hash of the loaded [`UNLOCK`].
-    pub(super) fn new(connection: Connection, unlock: &str, ttl_ms: u32) -> Self {
+    pub(super) fn new(connection: Session, unlock: &str, ttl_ms: u32) -> Self {
         Self {
             connection,
             packed: Vec::new(),

@@ -5,10 +5,10 @@
 //! coin reach that size. The script is atomic; only its arithmetic is wrong. Add on text (`lua-get-set`) or let INCR add.
 //! <https://github.com/redis/redis/issues/1118>, <https://github.com/redis/redis/issues/3224>.
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Offset, ask, load, own_connections, told_or_refused};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -31,7 +31,7 @@ const INFO: Info = Info {
 pub(super) struct LuaTonumberLarge;
 
 struct Doubles {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     hash: String,
 }
@@ -57,11 +57,11 @@ impl Strategy for LuaTonumberLarge {
         None // one client alone shows it
     }
 
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+    fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         START.reset(db, key)
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         START.found(db, key)
     }
 

@@ -16,7 +16,7 @@ use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::RESPONSE_TIMEOUT;
 use crate::server::Server;
-use crate::strategy::toolkit::{Bridge, OneCommand, ask_incr, boxed, told_or_refused};
+use crate::strategy::toolkit::{Bridge, ONE_SERVER, OneCommand, ask_incr, boxed, told_or_refused};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -26,12 +26,14 @@ const RECONNECTS: usize = 6;
 const MULTIPLEXED_INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr"],
+    needs: &[ONE_SERVER],
     ..Info::exact("multiplexed-incr", "INCR from every client over one shared async connection: implicit pipelining.")
 };
 
 const MANAGER_INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr"],
+    needs: &[ONE_SERVER],
     ..Info::exact(
         "connection-manager-incr",
         "The same over the redis crate's ConnectionManager, which connects again by itself.",

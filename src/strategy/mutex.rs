@@ -6,10 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::get_then_set;
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -39,7 +37,7 @@ pub(super) struct PerUpdate;
 pub(super) struct PerBatch;
 
 struct Locked {
-    connection: Arc<Mutex<Connection>>,
+    connection: Arc<Mutex<Session>>,
     batch: usize,
 }
 
@@ -49,7 +47,7 @@ impl Locked {
         Ok((0..workers).map(|_| Box::new(Self { connection: connection.clone(), batch }) as Box<dyn Updater>).collect())
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Connection>, BoxError> {
+    fn lock(&self) -> Result<MutexGuard<'_, Session>, BoxError> {
         self.connection.lock().map_err(|_| "another worker panicked while it held the lock".into())
     }
 }

@@ -17,11 +17,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use redis::Connection;
-
 use crate::error::{BoxError, Error, Result};
-use crate::server::Server;
-use crate::strategy::toolkit::get_then_set;
+use crate::server::{Server, Session};
+use crate::strategy::toolkit::{ONE_PLAIN_SERVER, get_then_set};
 use crate::strategy::{Info, Need, Strategy};
 use crate::update::{Update, Updater};
 
@@ -35,7 +33,7 @@ const INFO: Info = Info {
     round_trips: "2",
     counted_by: &["set"],
     commands: &["get", "set"],
-    needs: &[Need { what: "the report program, as a second process", missing: no_second_process }],
+    needs: &[ONE_PLAIN_SERVER, Need { what: "the report program, as a second process", missing: no_second_process }],
     ..Info::lossy("mutex-two-processes", "The mutex in each of two processes: exact in one, a race in both.")
 };
 
@@ -149,7 +147,7 @@ fn program() -> Option<PathBuf> {
     folders.find_map(|folder| Some(folder.join(&name)).filter(|program| program.is_file()))
 }
 
-struct Here(Arc<Mutex<Connection>>);
+struct Here(Arc<Mutex<Session>>);
 struct There(Arc<Mutex<Second>>);
 
 const PANICKED: &str = "another worker panicked while it held the lock";

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
 use crate::server::Server;
+use crate::strategy::toolkit::ONE_SERVER;
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -36,6 +37,7 @@ const INFO: Info = Info {
     batch: BATCH,
     counted_by: &["incr"],
     commands: &["set", "incr"],
+    needs: &[ONE_SERVER],
     ..Info::lossy("pipeline-unread", "100 INCR written, no reply read, the connection closed: most never run.")
 };
 
@@ -63,9 +65,10 @@ impl Updater for Hasty {
             pack(&mut self.packed, &[b"SET", format!("{key}:event").as_bytes(), &EVENT]);
             pack(&mut self.packed, &[b"INCR", key.as_bytes()]);
         }
-        let mut connection = self.server.connect()?;
+        let mut session = self.server.connect()?;
+        let connection = session.single().ok_or("one connection writes to one server")?;
         connection.send_packed_command(&self.packed)?;
-        drop(connection); // the mistake
+        drop(session); // the mistake
         done.extend(keys.iter().map(|_| Update::Applied { value: None, tries: 1 }));
         Ok(())
     }

@@ -10,12 +10,12 @@
 //! thread that finds its replies there was never asleep. To wake a sleeper is work for the server, which at this depth is
 //! the limit (METHODOLOGY.md has the figures).
 
-use redis::{Connection, RedisError, Value, from_redis_value};
+use redis::{RedisError, Value, from_redis_value};
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, own_connections, refused_or_unknown};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
@@ -34,7 +34,7 @@ const INFO: Info = Info {
 pub(super) struct Pipelined;
 
 struct Pipeline {
-    connection: Connection,
+    connection: Session,
     /// The counter that `command` is for.
     key: String,
     command: Vec<u8>,
@@ -44,7 +44,7 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Session) -> Self {
         Self { connection, key: String::new(), command: Vec::new(), packed: Vec::new(), lost: None }
     }
 
@@ -62,10 +62,10 @@ impl Pipeline {
 
     /// Sends what was packed and takes in its replies, as many as they are.
     fn exchange(&mut self, commands: usize, done: &mut Vec<Update>) -> Result<(), BoxError> {
-        self.connection.send_packed_command(&self.packed)?;
+        self.connection.send(&self.packed, commands)?;
         std::thread::yield_now();
         for _ in 0..commands {
-            done.push(match self.connection.recv_response()? {
+            done.push(match self.connection.receive()? {
                 Value::Int(value) => Update::told(value),
                 reply => {
                     let told =

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use r2d2::Pool;
-use redis::Client;
+use r2d2::{ManageConnection, Pool};
+use redis::ConnectionLike;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::incr;
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -36,7 +36,27 @@ const WITH_PING_INFO: Info = Info {
 pub(super) struct WithoutPing;
 pub(super) struct WithPing;
 
-struct Pooled(Pool<Client>);
+struct Pooled(Pool<Connections>);
+
+/// How the pool makes connections and looks after them, as the redis crate's own manager does.
+struct Connections(Server);
+
+impl ManageConnection for Connections {
+    type Connection = Session;
+    type Error = Error;
+
+    fn connect(&self) -> Result<Session> {
+        self.0.connect()
+    }
+
+    fn is_valid(&self, session: &mut Session) -> Result<()> {
+        redis::cmd("PING").exec(session).map_err(|e| self.0.refuses(&e))
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        !session.is_open()
+    }
+}
 
 impl Pooled {
     fn crew(server: &Server, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
@@ -50,21 +70,9 @@ impl Pooled {
             .max_lifetime(None)
             .idle_timeout(None)
             .connection_timeout(Duration::from_secs(5))
-            .connection_customizer(Box::new(Timeouts))
-            .build(server.client().clone())
+            .build(Connections(server.clone()))
             .map_err(|e| Error::server(format!("server {}: the pool cannot be filled: {e}", server.address())))?;
         Ok((0..workers).map(|_| Box::new(Self(pool.clone())) as Box<dyn Updater>).collect())
-    }
-}
-
-/// Gives pooled connections the timeouts that all others have.
-#[derive(Debug)]
-struct Timeouts;
-
-impl r2d2::CustomizeConnection<redis::Connection, redis::RedisError> for Timeouts {
-    fn on_acquire(&self, connection: &mut redis::Connection) -> Result<(), redis::RedisError> {
-        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! Each worker adds to a key of its own choice with INCR, so nothing is lost. On one server it gains nothing: that one
 //! thread does every command anyway, and a hot key costs it no more than a cold one. It pays where the shards live on
-//! different nodes of a cluster. The price is the read: k values read one after another (or by MGET, as here, on one
-//! node) and, while updates go on, a sum that need never have been the counter's value at any moment: the read is not
+//! different nodes of a cluster: each has a hash tag of its own. The price is the read: k values read one after another
+//! and, while updates go on, a sum that need never have been the counter's value at any moment: the read is not
 //! linearizable. No update is told the counter's value either.
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session, keyspace};
 use crate::strategy::toolkit::{ask, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -19,7 +19,7 @@ const SHARDS: usize = 8;
 
 const INFO: Info = Info {
     counted_by: &["incr"],
-    commands: &["incr", "mget"],
+    commands: &["incr", "get"],
     ..Info::exact(
         "sharded-incr",
         "INCR on one of 8 keys that are summed on read: made for clusters, no gain on one server.",
@@ -29,7 +29,7 @@ const INFO: Info = Info {
 pub(super) struct Sharded;
 
 struct OneShard {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     /// What this worker's shard is called after the counter's name.
     suffix: String,
@@ -37,13 +37,13 @@ struct OneShard {
 }
 
 fn shards(key: &str) -> Vec<String> {
-    (0..SHARDS).map(|shard| format!("{key}:shard:{shard}")).collect()
+    (0..SHARDS).map(|shard| format!("{}{}", keyspace::stem(key), keyspace::part(shard))).collect()
 }
 
 impl Updater for OneShard {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         self.name.clear();
-        self.name.push_str(key);
+        self.name.push_str(keyspace::stem(key));
         self.name.push_str(&self.suffix);
         match ask::<i64>(&mut self.connection, &mut self.packed, &[b"INCR", self.name.as_bytes()]) {
             Ok(_) => Ok(Update::Applied { value: None, tries: 1 }),
@@ -65,19 +65,20 @@ impl Strategy for Sharded {
         shards(key)
     }
 
-    fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
-        redis::Cmd::del(shards(key)).exec(db)
+    fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
+        shards(key).iter().try_for_each(|shard| redis::Cmd::del(shard).exec(db))
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
-        let values: Vec<Option<i64>> = redis::cmd("MGET").arg(shards(key)).query(db)?;
+    fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
+        let value = |shard: &String| redis::Cmd::get(shard).query::<Option<i64>>(db);
+        let values = shards(key).iter().map(value).collect::<RedisResult<Vec<_>>>()?;
         Ok(values.into_iter().flatten().sum())
     }
 
     fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         (0..workers)
             .map(|worker| {
-                let suffix = format!(":shard:{}", worker % SHARDS);
+                let suffix = keyspace::part(worker % SHARDS);
                 let connection = server.connect()?;
                 Ok(Box::new(OneShard { connection, packed: Vec::new(), suffix, name: String::new() })
                     as Box<dyn Updater>)

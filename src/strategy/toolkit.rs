@@ -9,6 +9,7 @@ mod connections;
 mod get_then_set;
 mod offset;
 mod one_command;
+mod placed;
 mod scripts;
 mod watching;
 
@@ -21,5 +22,6 @@ pub(crate) use connections::{boxed, own_connections};
 pub(crate) use get_then_set::GetThenSet;
 pub(crate) use offset::Offset;
 pub(crate) use one_command::{OneCommand, ask_incr};
+pub(crate) use placed::{CLUSTER, ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA};
 pub(crate) use scripts::{Scripted, load};
 pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

@@ -9,12 +9,12 @@
 //! `watch-shared`, `watch-after-get` and `watch-ignore-nil`. Used where the new value takes the client's own code to
 //! make: <https://redis.io/docs/latest/develop/using-commands/transactions/>.
 
-use redis::{Connection, ConnectionLike, RedisResult, Value};
+use redis::{ConnectionLike, RedisResult, Value};
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{
     WATCH_BACKOFF as BACKOFF, WatchMachine, ask, boxed, own_connections, set_if_untouched, successor,
 };
@@ -53,7 +53,7 @@ pub(super) const WATCH: Watch = Watch { info: &WATCH_INFO, together: false };
 pub(super) const PIPELINED: Watch = Watch { info: &PIPELINED_INFO, together: true };
 
 struct Watching {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     together: bool,
 }

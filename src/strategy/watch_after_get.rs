@@ -5,10 +5,8 @@
 //! doing it right. Met where a library only watches once the transaction is sent:
 //! <https://github.com/StackExchange/StackExchange.Redis/issues/885>.
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{WATCH_BACKOFF as BACKOFF, ask, own_connections, set_if_untouched, successor};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -26,7 +24,7 @@ const INFO: Info = Info {
 pub(super) struct WatchAfterGet;
 
 struct TooLate {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 

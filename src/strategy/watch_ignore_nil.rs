@@ -4,10 +4,8 @@
 //! the aborted transactions, so more the more clients there are, and looks fast doing so, since it never tries again.
 //! <https://github.com/redis/node-redis/issues/545>, <https://github.com/apache/incubator-seata/issues/3996>.
 
-use redis::Connection;
-
 use crate::error::{BoxError, Result};
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, set_if_untouched, successor, told_or_refused};
 use crate::strategy::{Info, Strategy};
 use crate::update::{Update, Updater};
@@ -25,7 +23,7 @@ const INFO: Info = Info {
 pub(super) struct WatchIgnoreNil;
 
 struct Trusting {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
 }
 

@@ -13,7 +13,7 @@ use redis::{Cmd, RedisResult};
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::server::Server;
-use crate::strategy::toolkit::{Bridge, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, is_done, successor};
+use crate::strategy::toolkit::{Bridge, ONE_SERVER, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, is_done, successor};
 use crate::strategy::{ClientMachines, Info, Strategy};
 use crate::update::{Update, Updater};
 
@@ -21,6 +21,7 @@ const INFO: Info = Info {
     round_trips: "3+",
     counted_by: &["set"],
     commands: &["watch", "get", "multi", "set", "exec"],
+    needs: &[ONE_SERVER],
     ..Info::lossy(
         "watch-shared",
         "WATCH, GET, MULTI, SET, EXEC on one connection for all clients: the first EXEC ends everybody's watch.",

@@ -4,8 +4,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use redis::Connection;
-use redis_lost_updates::server::Server;
+use redis_lost_updates::server::{Server, Session};
 use redis_lost_updates::strategy::find;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::Workload;
@@ -25,13 +24,13 @@ fn clean(server: &Server) -> (Output, String) {
     (output, said)
 }
 
-fn keys(db: &mut Connection) -> Vec<String> {
+fn keys(db: &mut Session) -> Vec<String> {
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(db).unwrap();
     keys.sort();
     keys
 }
 
-fn setting(db: &mut Connection, name: &str) -> String {
+fn setting(db: &mut Session, name: &str) -> String {
     redis::cmd("CONFIG").arg("GET").arg(name).query::<(String, String)>(db).unwrap().1
 }
 
@@ -43,7 +42,7 @@ fn killed(server: &Server, name: &str) {
 }
 
 /// The run's lease is over.
-fn expire(server: &Server, db: &mut Connection) {
+fn expire(server: &Server, db: &mut Session) {
     let lease = format!("{}lease", server.prefix());
     assert!(redis::cmd("PTTL").arg(&lease).query::<i64>(db).unwrap() > 50_000, "a run holds a lease");
     redis::cmd("DEL").arg(lease).exec(db).unwrap();

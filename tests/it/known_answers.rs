@@ -66,7 +66,11 @@ fn trial(strategy: &dyn Strategy, driver: DriverKind, fault: Fault, every: u64, 
 /// Runs `check` over every strategy by every driver it has, all at once: most of the time they wait.
 fn everyone(fault: Fault, every: u64, updates: u64, check: fn(&Case)) {
     let mut cases = Vec::new();
-    for &strategy in ALL.iter().filter(|strategy| strategy.info().name != NEEDS_A_REPLICA) {
+    let is_of_one_server = |strategy: &&&dyn Strategy| {
+        !strategy.info().needs.iter().any(|need| ["a cluster", "a replica"].contains(&need.what))
+    };
+    let alone = ALL.iter().filter(|strategy| strategy.info().name != NEEDS_A_REPLICA);
+    for &strategy in alone.filter(is_of_one_server) {
         cases.push((strategy, DriverKind::Threads));
         if strategy.machines().is_some() {
             cases.extend([(strategy, DriverKind::Events), (strategy, DriverKind::Tasks)]);

@@ -31,4 +31,5 @@ mod scripted;
 mod server;
 mod strategies;
 mod tidy;
+mod topologies;
 mod until;

@@ -98,7 +98,7 @@ impl Drop for Restarted {
 }
 
 /// Waits until the server has counted so many INCR.
-fn await_updates(db: &mut redis::Connection, count: u64) {
+fn await_updates(db: &mut redis_lost_updates::server::Session, count: u64) {
     let since = Instant::now();
     loop {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(db).unwrap();

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::record::Run;
-use redis_lost_updates::redis::{self, Connection};
-use redis_lost_updates::server::{Private, Server, Wanted};
+use redis_lost_updates::redis::{self};
+use redis_lost_updates::server::{Private, Server, Session, Wanted};
 use redis_lost_updates::strategy::{Info, Strategy};
 use redis_lost_updates::update::{Update, Updater};
 use redis_lost_updates::verdict::{Promise, Role, Verdict};
 
 struct Append;
 
-struct Own(Connection);
+struct Own(Session);
 
 impl Updater for Own {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
@@ -31,7 +31,7 @@ impl Strategy for Append {
         (0..workers).map(|_| Ok(Box::new(Own(server.connect()?)) as Box<dyn Updater>)).collect()
     }
 
-    fn found(&self, db: &mut Connection, key: &str) -> redis::RedisResult<i64> {
+    fn found(&self, db: &mut Session, key: &str) -> redis::RedisResult<i64> {
         redis::cmd("STRLEN").arg(key).query(db)
     }
 }

@@ -61,7 +61,9 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
     let judgement = history::check(&lanes, &[found]);
     let (verdict, spent) = (judge(&judgement.ledger), Spent::default());
     let (waited, spent) = (Duration::ZERO, Some(spent));
-    Trial { log, judgement, verdict, found: vec![found], waited, spent, applied: None, timetable: Some(table) }
+    let nodes = Vec::new();
+    let (applied, redirects, timetable) = (None, None, Some(table));
+    Trial { log, judgement, verdict, found: vec![found], waited, spent, nodes, redirects, applied, timetable }
 }
 
 fn updates(buckets: &[(u64, u64)]) -> u64 {
@@ -235,7 +237,7 @@ fn stalled_run(server: &Server, driver: &str, out: &Path) -> Option<(Duration, R
         .unwrap();
     let mut db = server.connect().unwrap();
     // A quarter of all updates: the trial is well under way, which a warm-up of 40 is not.
-    let calls = |db: &mut redis::Connection| {
+    let calls = |db: &mut redis_lost_updates::server::Session| {
         let info: String = redis::cmd("INFO").arg("commandstats").query(db).unwrap();
         let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_incr:calls="))?;
         line.split(',').next()?.parse::<u64>().ok()

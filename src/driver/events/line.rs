@@ -40,8 +40,12 @@ impl Line {
     /// Sends `bytes` after whatever is left from before; what the system does not take is kept, and the loop is told
     /// when it will.
     pub(super) fn send(&mut self, bytes: &[u8], registry: &Registry, token: Token) -> Result<()> {
-        if self.lost.is_some() || (bytes.is_empty() && self.unsent.is_empty()) {
+        if self.lost.is_some() {
             return Ok(());
+        }
+        if bytes.is_empty() && self.unsent.is_empty() {
+            // A socket that stands for several may hold requests of its own.
+            return self.socket.flush();
         }
         if self.unsent.is_empty() {
             let sent = self.push(bytes)?;

@@ -1,10 +1,8 @@
 //! A connection, or a client, for each worker.
 
-use redis::Connection;
-
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::{Server, after};
+use crate::server::{Server, Session, after};
 use crate::update::Updater;
 
 /// The same state machine for each client.
@@ -16,7 +14,7 @@ pub(crate) fn boxed<C: ClientMachine + 'static>(clients: usize, one: impl Fn() -
 pub(crate) fn own_connections<U: Updater + 'static>(
     server: &Server,
     workers: usize,
-    updater: impl Fn(Connection) -> U,
+    updater: impl Fn(Session) -> U,
 ) -> Result<Vec<Box<dyn Updater>>> {
     let connect = |made| server.connect().map_err(|e| after(made, workers, e));
     (0..workers).map(|made| Ok(Box::new(updater(connect(made)?)) as Box<dyn Updater>)).collect()

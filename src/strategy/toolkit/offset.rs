@@ -1,18 +1,19 @@
 //! A counter that starts far from zero, where the fault of a number that does not fit shows at once.
 
-use redis::{Cmd, Connection, ErrorKind, RedisError, RedisResult};
+use crate::server::Session;
+use redis::{Cmd, ErrorKind, RedisError, RedisResult};
 
 /// The value such a counter starts from.
 pub(crate) struct Offset(pub(crate) i128);
 
 impl Offset {
     /// Puts the counter there.
-    pub(crate) fn reset(&self, db: &mut Connection, key: &str) -> RedisResult<()> {
+    pub(crate) fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         Cmd::set(key, self.0.to_string()).exec(db)
     }
 
     /// What the counter gained since.
-    pub(crate) fn found(&self, db: &mut Connection, key: &str) -> RedisResult<i64> {
+    pub(crate) fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         self.gained(&Cmd::get(key).query::<String>(db)?)
     }
 

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use redis::Connection;
-
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::Requests;
-use crate::server::Server;
+use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask, boxed, own_connections, told_or_refused};
 use crate::update::{Update, Updater};
 
@@ -19,7 +17,7 @@ pub(crate) fn load(server: &Server, code: &str) -> Result<String> {
 
 /// Calls a loaded script that adds one to KEYS[1] and answers with the value it made.
 pub(crate) struct Scripted {
-    connection: Connection,
+    connection: Session,
     packed: Vec<u8>,
     hash: String,
 }

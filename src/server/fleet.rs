@@ -1,0 +1,287 @@
+//! Several private servers that belong together, or one with TLS: started, awaited and ended as one.
+//!
+//! Each has a keeper of its own, so that none of them outlives us, however we end. They share a password. Ready means
+//! that an update has reached as many replicas as there are (WAIT answers so), that every node of a cluster says that all
+//! slots are served, and that every Sentinel knows the others: a replica that only says `online` may have no key at all.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use redis::{ConnectionInfo, RedisResult};
+
+use crate::condition::{Topology, Transport};
+use crate::error::{Error, Result};
+use crate::placement::CpuSet;
+use crate::server::private::{Extra, Private};
+use crate::server::session::slot_of;
+
+/// What private servers are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// How they are arranged.
+    pub topology: Topology,
+    /// Over TLS.
+    pub tls: bool,
+    /// Primaries of a cluster; 3 if none are named.
+    pub shards: Option<u32>,
+    /// Replicas of each primary; 1 where there are to be any, and none of a cluster, if none are named.
+    pub replicas: Option<u32>,
+}
+
+impl Layout {
+    /// The primaries it has.
+    pub fn shards(&self) -> u32 {
+        if self.topology == Topology::Cluster { self.shards.unwrap_or(3) } else { 1 }
+    }
+
+    /// The replicas of each.
+    pub fn replicas(&self) -> u32 {
+        match self.topology {
+            Topology::Single => 0,
+            Topology::Replicated | Topology::Sentinel => self.replicas.unwrap_or(1),
+            Topology::Cluster => self.replicas.unwrap_or(0),
+        }
+    }
+
+    /// Whether it is one plain server.
+    pub(super) fn is_plain(&self) -> bool {
+        self.topology == Topology::Single && !self.tls
+    }
+
+    /// Checks that it can be had.
+    ///
+    /// # Errors
+    /// A usage error: shards or replicas that this topology has not, or too many.
+    pub fn validate(&self) -> Result<()> {
+        let Self { topology, shards, replicas, .. } = self;
+        if shards.is_some() && *topology != Topology::Cluster {
+            return Err(Error::usage(format!("--shards is for --topology cluster, and not for {topology}")));
+        }
+        if replicas.is_some_and(|replicas| replicas > 0) && *topology == Topology::Single {
+            return Err(Error::usage("--replicas needs --topology replicated, sentinel or cluster"));
+        }
+        if matches!(topology, Topology::Replicated | Topology::Sentinel) && self.replicas() == 0 {
+            return Err(Error::usage(format!("--topology {topology} has at least one replica")));
+        }
+        let shards = self.shards();
+        let servers = u64::from(shards) * (1 + u64::from(self.replicas()));
+        if shards == 0 || shards == 2 || servers > MOST.into() {
+            return Err(Error::usage(format!(
+                "--shards {shards} --replicas {}: expected 1 or at least 3 shards, and at most {MOST} servers",
+                self.replicas()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The most servers of one fleet.
+const MOST: u32 = 32;
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.topology, self.tls) {
+            (Topology::Single, true) => f.pad("tls"),
+            (topology, _) => write!(f, "{topology}"),
+        }
+    }
+}
+
+impl FromStr for Layout {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (topology, tls) = match text {
+            "single" => (Topology::Single, false),
+            "tls" => (Topology::Single, true),
+            "replicated" => (Topology::Replicated, false),
+            "sentinel" => (Topology::Sentinel, false),
+            "cluster" => (Topology::Cluster, false),
+            _ => {
+                let expected = "expected single, tls, replicated, sentinel or cluster";
+                return Err(Error::usage(format!("topology '{text}': {expected}")));
+            }
+        };
+        Ok(Self { topology, tls, ..Self::default() })
+    }
+}
+
+/// How long all of it may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What our Sentinels call the primary.
+pub(super) const NAME: &str = "lost-updates";
+
+/// Sentinels of a fleet: the fewest of which one may fail.
+const SENTINELS: usize = 3;
+
+/// Private servers that are ready.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The primaries, in the order of their slots.
+    pub primaries: Vec<Private>,
+    /// The replicas: those of the first primary, then those of the second.
+    pub replicas: Vec<Private>,
+    /// The Sentinels.
+    pub sentinels: Vec<Private>,
+}
+
+impl Fleet {
+    /// Starts servers of `binary` and waits until they are ready.
+    ///
+    /// # Errors
+    /// One does not start, or they are not ready in time: the message says which or what.
+    pub fn start(binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<Self> {
+        layout.validate()?;
+        let mut fleet = Self { primaries: Vec::new(), replicas: Vec::new(), sentinels: Vec::new() };
+        match layout.topology {
+            Topology::Cluster => fleet.start_cluster(binary, layout, cpus)?,
+            _ => fleet.start_primary(binary, layout, cpus)?,
+        }
+        if layout.topology == Topology::Sentinel {
+            fleet.start_sentinels(cpus)?;
+        }
+        Ok(fleet)
+    }
+
+    fn start_primary(&mut self, binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<()> {
+        let extra = if layout.tls { Extra::tls() } else { Extra::default() };
+        self.primaries.push(Private::start_as(binary, &extra, cpus)?);
+        let primary = &self.primaries[0];
+        let port = primary.port().to_string();
+        for _ in 0..layout.replicas() {
+            self.replicas.push(primary.beside(&["--replicaof", "127.0.0.1", &port], cpus)?);
+        }
+        await_replicas(primary, layout.replicas(), 0, 16_383)
+    }
+
+    fn start_sentinels(&mut self, cpus: Option<&CpuSet>) -> Result<()> {
+        let primary = &self.primaries[0];
+        let extra = Extra::sentinel(&format!(
+            "sentinel monitor {NAME} 127.0.0.1 {} 2\nsentinel auth-pass {NAME} {}\n\
+             sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 5000\n\
+             sentinel sentinel-pass {}\n",
+            primary.port(),
+            primary.password(),
+            primary.password(),
+        ));
+        for _ in 0..SENTINELS {
+            self.sentinels.push(primary.beside_as(&extra, cpus)?);
+        }
+        for sentinel in &self.sentinels {
+            await_until(sentinel, "its Sentinels do not see each other and the replicas", |db| {
+                let fields: Vec<String> = redis::cmd("SENTINEL").arg("MASTER").arg(NAME).query(db)?;
+                let value = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_str());
+                let others = (SENTINELS - 1).to_string();
+                Ok(value("num-other-sentinels") == Some(&others) && value("num-slaves") != Some("0"))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn start_cluster(&mut self, binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<()> {
+        let (shards, replicas) = (layout.shards(), layout.replicas());
+        let extra = Extra::cluster();
+        self.primaries.push(Private::start_as(binary, &extra, cpus)?);
+        for _ in 1..shards {
+            self.primaries.push(self.primaries[0].beside_as(&extra, cpus)?);
+        }
+        for _ in 0..shards * replicas {
+            self.replicas.push(self.primaries[0].beside_as(&extra, cpus)?);
+        }
+        let (first, last) =
+            (|shard: u32| (16_384 * shard / shards) as u16, |shard: u32| (16_384 * (shard + 1) / shards - 1) as u16);
+        for (number, node) in self.primaries.iter().enumerate() {
+            let slots: Vec<u16> = (first(number as u32)..=last(number as u32)).collect();
+            // Numbers of their own, or two nodes might both believe that they were the older one.
+            told(node, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(number + 1))?;
+            told(node, redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots))?;
+        }
+        let all = || self.primaries.iter().chain(&self.replicas);
+        for node in all().skip(1) {
+            told(&self.primaries[0], redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(node.port()))?;
+        }
+        let count = all().count().to_string();
+        let are_met = |db: &mut redis::Connection| Ok(info(db)?.contains(&format!("cluster_known_nodes:{count}\r\n")));
+        all().try_for_each(|node| await_until(node, "its nodes do not find each other", are_met))?;
+        for (number, node) in self.replicas.iter().enumerate() {
+            let primary = &self.primaries[number / replicas as usize];
+            let id: String = asked(primary, redis::cmd("CLUSTER").arg("MYID"))?;
+            told(node, redis::cmd("CLUSTER").arg("REPLICATE").arg(id))?;
+        }
+        let is_whole = |db: &mut redis::Connection| Ok(info(db)?.contains("cluster_state:ok"));
+        all().try_for_each(|node| await_until(node, "it does not become whole", is_whole))?;
+        for (number, primary) in self.primaries.iter().enumerate() {
+            await_replicas(primary, replicas, first(number as u32), last(number as u32))?;
+        }
+        // Every node has to know every replica by now: clients ask any of them.
+        let wanted = 2 + 1 + replicas as usize;
+        all().try_for_each(|node| {
+            await_until(node, "its nodes do not know all replicas", |db| {
+                let ranges: Vec<Vec<redis::Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(db)?;
+                Ok(ranges.len() == shards as usize && ranges.iter().all(|range| range.len() == wanted))
+            })
+        })
+    }
+
+    /// How to connect to each Sentinel.
+    pub(super) fn sentinel_infos(&self) -> RedisResult<Vec<ConnectionInfo>> {
+        self.sentinels.iter().map(|sentinel| sentinel.connection(Transport::Tcp)).collect()
+    }
+}
+
+fn info(db: &mut redis::Connection) -> RedisResult<String> {
+    redis::cmd("CLUSTER").arg("INFO").query(db)
+}
+
+fn asked<T: redis::FromRedisValue>(node: &Private, command: &redis::Cmd) -> Result<T> {
+    let answer = node.connection(Transport::Unix).and_then(redis::Client::open).and_then(|client| {
+        let mut db = client.get_connection_with_timeout(Duration::from_secs(3))?;
+        db.set_read_timeout(Some(Duration::from_secs(5)))?;
+        command.query(&mut db)
+    });
+    answer.map_err(|e| Error::server(format!("private server 127.0.0.1:{}: {e}", node.port())))
+}
+
+fn told(node: &Private, command: &redis::Cmd) -> Result<()> {
+    asked(node, command)
+}
+
+fn await_until(
+    node: &Private,
+    otherwise: &str,
+    mut is_so: impl FnMut(&mut redis::Connection) -> RedisResult<bool>,
+) -> Result<()> {
+    let since = Instant::now();
+    let failed = |e: redis::RedisError| Error::server(format!("private server 127.0.0.1:{}: {e}", node.port()));
+    let client = node.connection(Transport::Unix).and_then(redis::Client::open).map_err(failed)?;
+    let mut db = client.get_connection_with_timeout(Duration::from_secs(3)).map_err(failed)?;
+    db.set_read_timeout(Some(Duration::from_secs(5))).map_err(failed)?;
+    while since.elapsed() < PATIENCE {
+        if is_so(&mut db).map_err(failed)? {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(Error::server(format!("a private topology is not ready after {} s: {otherwise}", PATIENCE.as_secs())))
+}
+
+/// Waits until an update on `primary` reaches all its replicas, by a key in its slots that is removed again.
+fn await_replicas(primary: &Private, replicas: u32, first: u16, last: u16) -> Result<()> {
+    if replicas == 0 {
+        return Ok(());
+    }
+    let key = (0_u32..).map(|n| format!("lost-updates:ready:{n}")).find(|key| {
+        let slot = slot_of(key.as_bytes());
+        (first..=last).contains(&slot)
+    });
+    let key = key.unwrap_or_default();
+    await_until(primary, "an update does not reach its replicas", |db| {
+        redis::cmd("SET").arg(&key).arg(1).exec(db)?;
+        let reached: u32 = redis::cmd("WAIT").arg(replicas).arg(200).query(db)?;
+        redis::cmd("DEL").arg(&key).exec(db)?;
+        Ok(reached >= replicas)
+    })
+}

@@ -1,0 +1,43 @@
+//! What keys of ours are called.
+//!
+//! All of a run's keys begin with its random prefix. A counter's name has a hash tag, `{crew:number}`, and what a strategy
+//! keeps beside a counter begins with the counter's name: so they share a slot of a cluster, and a script or a
+//! transaction may name them together. The parts of a counter that is to be spread over a cluster have a tag of their own
+//! each.
+
+/// The counter `number` of the crew `crew`.
+///
+/// ```
+/// use redis_lost_updates::server::keyspace;
+/// let key = keyspace::counter("lost-updates:0123456789abcdef:", 7, 1);
+/// assert_eq!(key, "lost-updates:0123456789abcdef:{00000007:1}");
+/// assert_eq!(keyspace::number("lost-updates:0123456789abcdef:", &key), Some(1));
+/// assert_eq!(keyspace::number("lost-updates:0123456789abcdef:", &format!("{key}:lock")), None);
+/// ```
+pub fn counter(prefix: &str, crew: u32, number: usize) -> String {
+    format!("{prefix}{{{crew:08x}:{number}}}")
+}
+
+/// The number of the counter that `key` names, if it names one and not a key beside it.
+pub fn number(prefix: &str, key: &str) -> Option<usize> {
+    let (crew, number) = key.strip_prefix(prefix)?.strip_prefix('{')?.strip_suffix('}')?.split_once(':')?;
+    let is_crew = crew.len() == 8 && crew.bytes().all(|byte| byte.is_ascii_hexdigit());
+    number.parse().ok().filter(|_| is_crew)
+}
+
+/// What the name of a counter's part number `part` ends with, where parts are to be on different nodes of a cluster; it
+/// follows the counter's name without its last character if that closes a tag.
+///
+/// ```
+/// use redis_lost_updates::server::keyspace::{part, stem};
+/// let key = "lost-updates:0123456789abcdef:{00000007:1}";
+/// assert_eq!(format!("{}{}", stem(key), part(3)), "lost-updates:0123456789abcdef:{00000007:1:part:3}");
+/// ```
+pub fn part(part: usize) -> String {
+    format!(":part:{part}}}")
+}
+
+/// What the names of a counter's parts begin with.
+pub fn stem(counter: &str) -> &str {
+    counter.strip_suffix('}').unwrap_or(counter)
+}

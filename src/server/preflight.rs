@@ -1,0 +1,100 @@
+//! What can be known to go wrong before anything is measured, in one line that says what to do.
+
+use redis::{Cmd, ConnectionLike, RedisError, Value};
+
+use crate::condition::Topology;
+use crate::error::{Error, Result};
+use crate::server::{Server, keyspace};
+
+/// Checks that what answers is of the kind that its URL says, and looks for replicas.
+pub(super) fn kind(mut server: Server) -> Result<Server> {
+    let mut db = server.connect()?;
+    let mut section = |name: &str| -> Result<String> {
+        let text = redis::cmd("INFO").arg(name).query(&mut db);
+        text.map_err(|e| unnamed(&server, &e))
+    };
+    let (mode, replication) = (section("server")?, section("replication")?);
+    let value = |text: &str, name: &str| {
+        let line =
+            text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':').map(str::to_owned));
+        line.unwrap_or_default()
+    };
+    let address = server.address();
+    let tls = if server.is_tls() { "s" } else { "" };
+    let instead = match (value(&mode, "redis_mode").as_str(), server.topology()) {
+        ("cluster", Topology::Single | Topology::Sentinel) => {
+            Some(format!("is a node of a cluster: give redis{tls}-cluster://{address} instead of redis{tls}://"))
+        }
+        ("sentinel", _) => Some(format!(
+            "is a Sentinel: give redis{tls}-sentinel://{address}/0?sentinelMasterId=NAME instead of redis{tls}://"
+        )),
+        _ => None,
+    };
+    let is_read_only = value(&replication, "role") == "slave" && value(&replication, "slave_read_only") != "0";
+    let instead = instead.or_else(|| {
+        let primary = [value(&replication, "master_host"), value(&replication, "master_port")].join(":");
+        (is_read_only && server.topology() != Topology::Cluster)
+            .then(|| format!("is a read-only replica of {primary}: give the URL of its primary"))
+    });
+    if let Some(instead) = instead {
+        return Err(Error::usage(format!("server {address} {instead}")));
+    }
+    if server.topology() != Topology::Cluster {
+        server.place.replicas = server.replicas_named(&replication);
+        if server.topology() == Topology::Single && !server.place.replicas.is_empty() {
+            server.place.kind = Topology::Replicated;
+        }
+    }
+    Ok(server)
+}
+
+pub(super) fn unnamed(server: &Server, error: &RedisError) -> Error {
+    Error::server(format!(
+        "server {}: INFO is refused ({error}); what cannot be named is not measured",
+        server.address()
+    ))
+}
+
+impl Server {
+    /// Checks that we may send `commands`, to keys of ours. None of them is executed: they are queued in a transaction that
+    /// is then discarded.
+    ///
+    /// # Errors
+    /// We may not: the message says which command, and which keys are meant.
+    pub fn lets_us(&self, commands: &[&str]) -> Result<()> {
+        let mut db = self.connect()?;
+        let key = keyspace::counter(self.prefix(), 0, 0);
+        let refused = |command: &str, error: &RedisError| -> Error {
+            let pattern = format!("{}*", crate::server::OURS);
+            Error::server(format!(
+                "server {}: we may not send {} to keys {pattern} ({error}); allow it (ACL SETUSER USER +{command} ~{pattern})",
+                self.address(),
+                command.to_uppercase()
+            ))
+        };
+        for &command in commands {
+            // What has subcommands is a right of its own for each, and what opens a transaction is asked for by itself.
+            let words: &[&str] = match command {
+                "multi" | "exec" | "discard" | "script" | "function" | "cluster" | "acl" | "config" | "client" => {
+                    continue;
+                }
+                "eval" | "evalsha" | "fcall" => &[command, "x", "1", &key],
+                "set" | "incrby" | "incrbyfloat" => &[command, &key, "1"],
+                "wait" => &[command, "0", "0"],
+                "readonly" | "ping" => &[command],
+                _ => &[command, &key],
+            };
+            let mut ask = Cmd::new();
+            ask.arg(words);
+            let mut packed = redis::cmd("MULTI").get_packed_command();
+            packed.extend(ask.get_packed_command());
+            packed.extend(redis::cmd("DISCARD").get_packed_command());
+            let replies = db.req_packed_commands(&packed, 0, 3).map_err(|e| self.refuses(&e))?;
+            let is_right = |reply: &&Value| matches!(reply, Value::ServerError(error) if error.code() == "NOPERM");
+            if let Some(Value::ServerError(error)) = replies.into_iter().find(|reply| is_right(&reply)) {
+                return Err(refused(command, &error.into()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! A connection of one's own to the target, whatever that is: one server, or a cluster in which every command goes to the
+//! node that has its key.
+//!
+//! It is a [`redis::ConnectionLike`], so whatever the redis crate can do on a connection can be done here.
+
+mod cluster;
+mod route;
+mod socket;
+
+use redis::{Cmd, Connection, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
+
+pub(crate) use cluster::Cluster;
+pub(crate) use route::slot_of;
+pub(crate) use socket::RoutedSocket;
+
+use cluster::Routed;
+
+/// A connection of one's own.
+pub struct Session(Kind);
+
+// The variant that is measured most is the large one; a box would put a pointer into its way.
+#[allow(clippy::large_enum_variant)]
+enum Kind {
+    One(Connection),
+    Cluster(Box<Routed>),
+}
+
+impl Session {
+    /// On one server.
+    pub(crate) fn one(connection: Connection) -> Self {
+        Self(Kind::One(connection))
+    }
+
+    /// On all primaries of a cluster.
+    pub(crate) fn cluster(cluster: &std::sync::Arc<Cluster>) -> RedisResult<Self> {
+        Ok(Self(Kind::Cluster(Box::new(Routed::open(cluster.clone())?))))
+    }
+
+    /// On a replica of every shard of a cluster, for reading.
+    pub(crate) fn replicas(cluster: &std::sync::Arc<Cluster>) -> RedisResult<Self> {
+        Ok(Self(Kind::Cluster(Box::new(Routed::open_replicas(cluster.clone())?))))
+    }
+
+    /// Asks the one server, or every node of the cluster.
+    pub(crate) fn on_each<T>(&mut self, mut ask: impl FnMut(&mut Connection) -> RedisResult<T>) -> RedisResult<Vec<T>> {
+        match &mut self.0 {
+            Kind::One(connection) => Ok(vec![ask(connection)?]),
+            Kind::Cluster(routed) => routed.connections().map(ask).collect(),
+        }
+    }
+
+    /// Removes keys, wherever they are.
+    pub(crate) fn remove(&mut self, keys: &[String]) -> RedisResult<u64> {
+        match &mut self.0 {
+            Kind::One(connection) => Cmd::new().arg("DEL").arg(keys).query(connection),
+            // One command cannot name keys of several slots.
+            Kind::Cluster(routed) => {
+                let mut commands = redis::pipe();
+                keys.iter().for_each(|key| {
+                    commands.del(key);
+                });
+                Ok(commands.query::<Vec<u64>>(&mut **routed)?.into_iter().sum())
+            }
+        }
+    }
+
+    /// Sends `commands` packed commands, whose replies [`Session::receive`] then takes in one by one.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn send(&mut self, packed: &[u8], commands: usize) -> RedisResult<()> {
+        match &mut self.0 {
+            Kind::One(connection) => connection.send_packed_command(packed),
+            Kind::Cluster(routed) => {
+                let replies = routed.req_packed_commands(packed, 0, commands)?;
+                routed.replies.extend(replies);
+                Ok(())
+            }
+        }
+    }
+
+    /// The next reply to what was sent.
+    ///
+    /// # Errors
+    /// The connection is gone, or nothing is due.
+    pub fn receive(&mut self) -> RedisResult<Value> {
+        match &mut self.0 {
+            Kind::One(connection) => connection.recv_response(),
+            Kind::Cluster(routed) => routed
+                .replies
+                .pop_front()
+                .ok_or_else(|| RedisError::from((ErrorKind::Client, "no further reply is due"))),
+        }
+    }
+
+    /// The connection itself, where there is one server.
+    pub(crate) fn single(&mut self) -> Option<&mut Connection> {
+        match &mut self.0 {
+            Kind::One(connection) => Some(connection),
+            Kind::Cluster(_) => None,
+        }
+    }
+}
+
+impl ConnectionLike for Session {
+    fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
+        match &mut self.0 {
+            Kind::One(connection) => connection.req_packed_command(cmd),
+            Kind::Cluster(routed) => routed.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        match &mut self.0 {
+            Kind::One(connection) => connection.req_packed_commands(cmd, offset, count),
+            Kind::Cluster(routed) => routed.req_packed_commands(cmd, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match &self.0 {
+            Kind::One(connection) => connection.get_db(),
+            Kind::Cluster(_) => 0,
+        }
+    }
+
+    fn check_connection(&mut self) -> bool {
+        match &mut self.0 {
+            Kind::One(connection) => connection.check_connection(),
+            Kind::Cluster(routed) => routed.check_connection(),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match &self.0 {
+            Kind::One(connection) => connection.is_open(),
+            Kind::Cluster(routed) => routed.is_open(),
+        }
+    }
+}

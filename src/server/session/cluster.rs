@@ -1,0 +1,373 @@
+//! A connection to every node of a cluster, and each command sent to the node that has its key.
+//!
+//! A node that no longer has a slot says so (MOVED), or sends us on for one command (ASK): such a command was not
+//! executed, so it is sent again where it belongs, and counted. Nothing else is ever sent again: what got no reply may
+//! have happened. Commands without a key go where the command before them went, so that WATCH, MULTI and EXEC stay
+//! together. Inside a transaction nothing is sent again; EXEC then says that nothing was done.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::{
+    Client, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, RedisError, RedisResult,
+    ServerError, ServerErrorKind, Value,
+};
+
+use super::route::{Route, SLOTS, route};
+use crate::server::address::elsewhere;
+use crate::server::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+
+/// A command is sent on at most so often before its last error stands.
+pub(super) const MOST_HOPS: usize = 16;
+
+/// Before a command is sent again whose keys are on the move.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often nodes sent us on, over all sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Redirects {
+    moved: AtomicU64,
+    asked: AtomicU64,
+}
+
+impl Redirects {
+    /// How often: MOVED, ASK.
+    pub(crate) fn so_far(&self) -> (u64, u64) {
+        (self.moved.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count(&self, is_ask: bool) {
+        let which = if is_ask { &self.asked } else { &self.moved };
+        which.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A node by its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Member {
+    /// The address that a node gave for another; one without a host is on the same host as the node that gave it.
+    pub(super) fn read(text: &str, giver: &Self) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = if host.is_empty() || host == "?" { giver.host.as_str() } else { host };
+        Some(Self { host: host.trim_matches(['[', ']']).to_owned(), port: port.parse().ok()? })
+    }
+}
+
+/// A range of slots, the node that has it, and its replicas.
+#[derive(Debug, Clone)]
+struct Shard {
+    first: u16,
+    last: u16,
+    primary: Member,
+    replicas: Vec<Member>,
+}
+
+/// A cluster as one of its nodes describes it.
+pub(crate) struct Cluster {
+    /// How to connect: everything but the address.
+    template: ConnectionInfo,
+    shards: Vec<Shard>,
+    pub(crate) redirects: Redirects,
+}
+
+impl Cluster {
+    /// Asks the node at `seed`.
+    pub(crate) fn discover(seed: &Client) -> RedisResult<Self> {
+        let template = seed.get_connection_info().clone();
+        let asked = match template.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Member { host: host.clone(), port: *port }
+            }
+            _ => return Err(RedisError::from((ErrorKind::InvalidClientConfig, "a cluster is reached over TCP"))),
+        };
+        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(&mut connect(seed)?)?;
+        let shards: Vec<Shard> = ranges.into_iter().map(|range| shard(range, &asked)).collect::<RedisResult<_>>()?;
+        let covered: u32 = shards.iter().map(|shard| u32::from(shard.last - shard.first) + 1).sum();
+        if covered != u32::from(SLOTS) {
+            let missing = format!("{} of {SLOTS} slots are served by no node", u32::from(SLOTS).abs_diff(covered));
+            return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ClusterDown), "the cluster", missing)));
+        }
+        Ok(Self { template, shards, redirects: Redirects::default() })
+    }
+
+    /// The nodes that have slots.
+    pub(crate) fn primaries(&self) -> Vec<Member> {
+        distinct(self.shards.iter().map(|shard| shard.primary.clone()))
+    }
+
+    /// Which of [`Cluster::primaries`] has which slot.
+    pub(crate) fn owners(&self) -> Arc<[u16]> {
+        let (primaries, mut owners) = (self.primaries(), vec![0; SLOTS.into()]);
+        for shard in &self.shards {
+            let owner = primaries.iter().position(|primary| *primary == shard.primary).unwrap_or(0);
+            owners[usize::from(shard.first)..=usize::from(shard.last)].fill(owner as u16);
+        }
+        owners.into()
+    }
+
+    /// Replicas of the primary that has the fewest.
+    pub(crate) fn fewest_replicas(&self) -> usize {
+        self.shards.iter().map(|shard| shard.replicas.len()).min().unwrap_or(0)
+    }
+
+    /// How to connect to one of its nodes.
+    pub(crate) fn client(&self, member: &Member) -> RedisResult<Client> {
+        Client::open(elsewhere(&self.template, &member.host, member.port)?)
+    }
+}
+
+fn distinct(members: impl Iterator<Item = Member>) -> Vec<Member> {
+    let mut known: Vec<Member> = Vec::new();
+    members.for_each(|member| {
+        if !known.contains(&member) {
+            known.push(member);
+        }
+    });
+    known
+}
+
+/// Reads `first, last, [host, port, ...], [host, port, ...]...`: the primary first.
+fn shard(range: Vec<Value>, asked: &Member) -> RedisResult<Shard> {
+    let strange = || RedisError::from((ErrorKind::UnexpectedReturnType, "CLUSTER SLOTS answered something else"));
+    let mut fields = range.into_iter();
+    let mut bound = || redis::from_redis_value::<u16>(fields.next().unwrap_or_default());
+    let (first, last) = (bound()?, bound()?);
+    let mut members = fields.map(|node| {
+        let mut node = redis::from_redis_value::<Vec<Value>>(node)?.into_iter();
+        let host: Option<String> = redis::from_redis_value(node.next().unwrap_or_default())?;
+        let port: u16 = redis::from_redis_value(node.next().unwrap_or_default())?;
+        let host = host.filter(|host| !host.is_empty() && host != "?").unwrap_or_else(|| asked.host.clone());
+        RedisResult::Ok(Member { host, port })
+    });
+    let primary = members.next().ok_or_else(strange)??;
+    let replicas = members.collect::<RedisResult<_>>()?;
+    if first > last || last >= SLOTS {
+        return Err(strange());
+    }
+    Ok(Shard { first, last, primary, replicas })
+}
+
+fn connect(client: &Client) -> RedisResult<Connection> {
+    let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+    connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+    connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+    Ok(connection)
+}
+
+/// Connections to all nodes, and which of them has which slot, as far as this session knows.
+pub(super) struct Routed {
+    cluster: Arc<Cluster>,
+    nodes: Vec<(Member, Connection)>,
+    owners: Vec<u16>,
+    /// Where commands without a key go: to the node of the command before.
+    here: usize,
+    /// Of commands that were sent, the replies that nobody has taken in yet.
+    pub(super) replies: VecDeque<Value>,
+}
+
+impl Routed {
+    pub(super) fn open(cluster: Arc<Cluster>) -> RedisResult<Self> {
+        Self::over(cluster, |shard| Some(&shard.primary))
+    }
+
+    /// One replica of every shard, each told that we only read.
+    pub(super) fn open_replicas(cluster: Arc<Cluster>) -> RedisResult<Self> {
+        let mut routed = Self::over(cluster, |shard| shard.replicas.first())?;
+        routed.connections().try_for_each(|connection| redis::cmd("READONLY").exec(connection))?;
+        Ok(routed)
+    }
+
+    fn over(cluster: Arc<Cluster>, choose: impl Fn(&Shard) -> Option<&Member>) -> RedisResult<Self> {
+        let lacks = || RedisError::from((ErrorKind::InvalidClientConfig, "a shard of the cluster has no replica"));
+        let mut routed = Self {
+            cluster: cluster.clone(),
+            nodes: Vec::new(),
+            owners: vec![0; SLOTS.into()],
+            here: 0,
+            replies: VecDeque::new(),
+        };
+        for shard in &cluster.shards {
+            let node = routed.node(choose(shard).ok_or_else(lacks)?)? as u16;
+            routed.owners[usize::from(shard.first)..=usize::from(shard.last)].fill(node);
+        }
+        Ok(routed)
+    }
+
+    pub(super) fn connections(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.nodes.iter_mut().map(|(_, connection)| connection)
+    }
+
+    /// The number of a node, which is connected to if it is new.
+    fn node(&mut self, member: &Member) -> RedisResult<usize> {
+        if let Some(known) = self.nodes.iter().position(|(known, _)| known == member) {
+            return Ok(known);
+        }
+        let connection = connect(&self.cluster.client(member)?)?;
+        self.nodes.push((member.clone(), connection));
+        Ok(self.nodes.len() - 1)
+    }
+
+    fn place(&mut self, route: Route) -> usize {
+        if let Route::Slot(slot) = route {
+            self.here = usize::from(self.owners[usize::from(slot)]);
+        }
+        self.here
+    }
+
+    /// Where an error sends us, if it is one that does; notes it for the commands to come.
+    fn redirected(&mut self, from: usize, error: &ServerError) -> RedisResult<Option<Hop>> {
+        let is_ask = match error.kind() {
+            Some(ServerErrorKind::Moved) => false,
+            Some(ServerErrorKind::Ask) => true,
+            Some(ServerErrorKind::TryAgain) => return Ok(Some(Hop { node: from, is_ask: false, waits: true })),
+            _ => return Ok(None),
+        };
+        self.cluster.redirects.count(is_ask);
+        let target = error.details().and_then(|details| details.split_once(' '));
+        let giver = self.nodes[from].0.clone();
+        let target =
+            target.and_then(|(slot, address)| Some((slot.parse::<u16>().ok()?, Member::read(address, &giver)?)));
+        let Some((slot, member)) = target.filter(|(slot, _)| *slot < SLOTS) else { return Ok(None) };
+        let node = self.node(&member)?;
+        if !is_ask {
+            self.owners[usize::from(slot)] = node as u16;
+        }
+        Ok(Some(Hop { node, is_ask, waits: false }))
+    }
+
+    /// Sends one command to `node`, and on from there for as long as nodes send us on.
+    fn ask(&mut self, node: usize, command: &[u8]) -> RedisResult<Value> {
+        let mut hop = Hop { node, is_ask: false, waits: false };
+        for _ in 0..MOST_HOPS {
+            let reply = hop.ask(&mut self.nodes[hop.node].1, command)?;
+            let Value::ServerError(error) = &reply else { return Ok(reply) };
+            match self.redirected(hop.node, error)? {
+                Some(next) => hop = next,
+                None => return Ok(reply),
+            }
+            self.here = hop.node;
+        }
+        hop.ask(&mut self.nodes[hop.node].1, command)
+    }
+
+    /// Sends commands that are no transaction: to several nodes at once, if they are for several.
+    fn ask_all(&mut self, packed: &[u8], commands: &[(Range<usize>, usize)]) -> RedisResult<Vec<Value>> {
+        let mut batches = vec![Vec::new(); self.nodes.len()];
+        for (range, node) in commands {
+            batches[*node].extend_from_slice(&packed[range.clone()]);
+        }
+        let mut failed = None;
+        for (batch, (_, connection)) in batches.iter().zip(&mut self.nodes).filter(|(batch, _)| !batch.is_empty()) {
+            failed = connection.send_packed_command(batch).err().or(failed);
+        }
+        // All replies are taken in even if a node is gone, or they would answer the next commands.
+        let mut replies = Vec::with_capacity(commands.len());
+        for (_, node) in commands {
+            match self.nodes[*node].1.recv_response() {
+                Ok(reply) => replies.push(reply),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for (reply, (range, node)) in replies.iter_mut().zip(commands) {
+            if let Value::ServerError(error) = reply
+                && let Some(hop) = self.redirected(*node, error)?
+            {
+                // Asked again at the node that sent us on: it says once more where to go, and is followed there.
+                let node = if hop.is_ask { *node } else { hop.node };
+                *reply = self.ask(node, &packed[range.clone()])?;
+            }
+        }
+        Ok(replies)
+    }
+}
+
+/// Where a command goes next.
+struct Hop {
+    node: usize,
+    /// For this one command only, which has to be announced.
+    is_ask: bool,
+    /// The keys are on the move: not at once.
+    waits: bool,
+}
+
+impl Hop {
+    fn ask(&self, connection: &mut Connection, command: &[u8]) -> RedisResult<Value> {
+        if self.waits {
+            std::thread::sleep(PAUSE);
+        }
+        if !self.is_ask {
+            return connection.req_packed_command(command);
+        }
+        let mut announced = redis::cmd("ASKING").get_packed_command();
+        announced.extend_from_slice(command);
+        let mut replies = connection.req_packed_commands(&announced, 0, 2)?;
+        Ok(replies.pop().unwrap_or_default())
+    }
+}
+
+fn unreadable() -> RedisError {
+    RedisError::from((ErrorKind::Client, "a command that cannot be routed"))
+}
+
+impl ConnectionLike for Routed {
+    fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
+        let (route, _) = route(cmd).ok_or_else(unreadable)?;
+        if route == Route::Everywhere {
+            let mut reply = Value::Nil;
+            for connection in self.connections() {
+                reply = connection.req_packed_command(cmd)?.extract_error()?;
+            }
+            return Ok(reply);
+        }
+        let node = self.place(route);
+        self.ask(node, cmd)
+    }
+
+    fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        let (mut commands, mut from, mut is_transaction) = (Vec::with_capacity(offset + count), 0, false);
+        while from < cmd.len() {
+            let (route, length) = route(&cmd[from..]).ok_or_else(unreadable)?;
+            is_transaction |= cmd[from..from + length].ends_with(b"\r\nMULTI\r\n");
+            let node = self.place(route);
+            commands.push((from..from + length, node));
+            from += length;
+        }
+        let node = self.here;
+        if is_transaction {
+            let replies = self.nodes[node].1.req_packed_commands(cmd, offset, count)?;
+            for reply in &replies {
+                if let Value::ServerError(error) = reply {
+                    // Learnt for the next time; this transaction was not executed.
+                    self.redirected(node, error)?;
+                }
+            }
+            return Ok(replies);
+        }
+        let mut replies = self.ask_all(cmd, &commands)?;
+        replies.drain(..offset.min(replies.len()));
+        Ok(replies)
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.connections().all(ConnectionLike::check_connection)
+    }
+
+    fn is_open(&self) -> bool {
+        self.nodes.iter().all(|(_, connection)| connection.is_open())
+    }
+}

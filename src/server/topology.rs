@@ -1,0 +1,230 @@
+//! How the servers are arranged that a target stands for, and how each kind is found: asked for, or started.
+
+use std::sync::Arc;
+
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult};
+
+use crate::condition::{Topology, Transport};
+use crate::error::{Error, Result};
+use crate::server::address::{Address, TlsFiles, elsewhere};
+use crate::server::fleet::{self, Fleet, Layout};
+use crate::server::session::Cluster;
+use crate::server::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Server, Session, preflight};
+use crate::workload::DriverKind;
+
+/// What there is beside the one server that a [`Server`] speaks to first.
+#[derive(Clone, Default)]
+pub(super) struct Place {
+    pub(super) kind: Topology,
+    /// Replicas of a primary, where there is one primary.
+    pub(super) replicas: Vec<Client>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) sentinels: Option<Arc<Sentinels>>,
+    /// Ours, kept running by this.
+    pub(super) fleet: Option<Arc<Fleet>>,
+}
+
+/// Sentinels, who know which server is the primary at the moment.
+pub(super) struct Sentinels {
+    nodes: Vec<ConnectionInfo>,
+    /// How to connect to the servers they watch: all but the address.
+    servers: ConnectionInfo,
+    name: String,
+}
+
+impl Sentinels {
+    /// The primary, as the first of them says that answers.
+    pub(super) fn primary(&self) -> RedisResult<Client> {
+        let mut failed = RedisError::from((redis::ErrorKind::MasterNameNotFoundBySentinel, "no Sentinel is named"));
+        for node in &self.nodes {
+            match self.asked(node) {
+                Ok(client) => return Ok(client),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn asked(&self, node: &ConnectionInfo) -> RedisResult<Client> {
+        let mut db = Client::open(node.clone())?.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+        db.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        let mut ask = redis::cmd("SENTINEL");
+        let address: Option<(String, u16)> = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name).query(&mut db)?;
+        let (host, port) = address.ok_or_else(|| {
+            let kind = redis::ErrorKind::MasterNameNotFoundBySentinel;
+            RedisError::from((kind, "the Sentinels know no primary of this name", self.name.clone()))
+        })?;
+        Client::open(elsewhere(&self.servers, &host, port)?)
+    }
+}
+
+/// The same way to connect, without waiting to fill packets.
+pub(super) fn nodelay(info: ConnectionInfo) -> ConnectionInfo {
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    info.set_tcp_settings(tcp)
+}
+
+impl Server {
+    /// The target at `url`, with the files that TLS needs: see the [forms of URLs](Address).
+    ///
+    /// # Errors
+    /// The URL is none that is known; or what is there does not answer, or is of another kind than the URL says: a node of
+    /// a cluster, a Sentinel, a read-only replica. The message says what to give instead, and never names the password.
+    pub fn at_with(url: &str, tls: &TlsFiles) -> Result<Self> {
+        let server = match Address::read(url, tls)? {
+            Address::One(info) => Self::answering(nodelay(info), None)?,
+            Address::Cluster(nodes) => Self::cluster(nodes.into_iter().map(nodelay).collect())?,
+            Address::Sentinel { sentinels, servers, name } => {
+                Self::watched(Sentinels { nodes: sentinels, servers: nodelay(servers), name })?
+            }
+        };
+        preflight::kind(server)
+    }
+
+    fn cluster(nodes: Vec<ConnectionInfo>) -> Result<Self> {
+        let mut failed = Error::usage("the URL names no node of a cluster");
+        for node in nodes {
+            let found = Client::open(node.clone()).map_err(|e| Error::server(e.to_string())).and_then(|seed| {
+                let mut server = Self::silent(seed.clone(), None);
+                let cluster = Cluster::discover(&seed).map_err(|e| server.no_cluster(&e))?;
+                server.place.kind = Topology::Cluster;
+                server.place.cluster = Some(Arc::new(cluster));
+                server.answered()
+            });
+            match found {
+                Ok(server) => return Ok(server),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    fn no_cluster(&self, error: &RedisError) -> Error {
+        let text = error.to_string();
+        if text.contains("cluster support disabled") {
+            return Error::server(format!(
+                "server {}: it is no node of a cluster: give its URL as redis://",
+                self.address()
+            ));
+        }
+        self.shuts_out(error)
+    }
+
+    fn watched(sentinels: Sentinels) -> Result<Self> {
+        let named = sentinels.nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(", ");
+        let primary = sentinels.primary().map_err(|e| Error::server(format!("Sentinels {named}: {e}")))?;
+        let mut server = Self::silent(primary, None);
+        server.place.kind = Topology::Sentinel;
+        server.place.sentinels = Some(Arc::new(sentinels));
+        server.answered()
+    }
+
+    /// Private servers that belong together.
+    ///
+    /// # Errors
+    /// They do not answer.
+    pub fn fleet(fleet: Fleet, layout: Layout) -> Result<Self> {
+        let refused = |e: RedisError| Error::server(format!("a private topology: {e}"));
+        let first = &fleet.primaries[0];
+        let info = |private: &crate::server::Private| private.connection(Transport::Tcp).map(nodelay).map_err(refused);
+        let mut server = match (layout.topology, first.encrypted()) {
+            (Topology::Cluster, _) => Self::cluster(fleet.primaries.iter().map(info).collect::<Result<_>>()?)?,
+            (Topology::Sentinel, _) => Self::watched(Sentinels {
+                nodes: fleet.sentinel_infos().map_err(refused)?,
+                servers: info(first)?,
+                name: fleet::NAME.to_owned(),
+            })?,
+            (_, Some((port, authority))) => {
+                let url = format!("rediss://:{}@127.0.0.1:{port}", first.password());
+                Self::at_with(&url, &TlsFiles { cacert: Some(authority.to_owned()), ..TlsFiles::default() })?
+            }
+            (_, None) => Self::answering(info(first)?, None)?,
+        };
+        server.may_configure = layout.topology != Topology::Cluster;
+        server.place.fleet = Some(Arc::new(fleet));
+        preflight::kind(server)
+    }
+
+    /// Checks that clients can be driven so on it.
+    ///
+    /// # Errors
+    /// They cannot: the message says how they can.
+    pub fn supports(&self, driver: DriverKind) -> Result<()> {
+        let what = match (self.topology(), self.is_tls()) {
+            (Topology::Cluster, _) => "a cluster",
+            (_, true) => "TLS",
+            _ => return Ok(()),
+        };
+        match driver {
+            DriverKind::Threads => Ok(()),
+            DriverKind::Events if !self.is_tls() => Ok(()),
+            DriverKind::Tasks if self.topology() != Topology::Cluster => Ok(()),
+            _ => Err(Error::usage(format!("--driver {driver} is not supported on {what}: expected --driver threads"))),
+        }
+    }
+
+    /// How its servers are arranged.
+    pub fn topology(&self) -> Topology {
+        self.place.kind
+    }
+
+    /// Primaries that share the keys.
+    pub fn shards(&self) -> u32 {
+        self.place.cluster.as_ref().map_or(1, |cluster| cluster.primaries().len() as u32)
+    }
+
+    /// Replicas of each primary, or of that which has the fewest.
+    pub fn replicas(&self) -> u32 {
+        let known = self.place.replicas.len();
+        self.place.cluster.as_ref().map_or(known, |cluster| cluster.fewest_replicas()) as u32
+    }
+
+    /// Whether connections to it are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.client.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. })
+    }
+
+    /// Whether all of it is ours.
+    pub fn is_private(&self) -> bool {
+        self.private.is_some() || self.place.fleet.is_some()
+    }
+
+    /// How often nodes of a cluster have sent us on so far: MOVED and ASK.
+    pub(crate) fn redirects(&self) -> Option<(u64, u64)> {
+        self.place.cluster.as_ref().map(|cluster| cluster.redirects.so_far())
+    }
+
+    /// How to connect to the nodes of a cluster.
+    pub(crate) fn seeds(&self) -> Vec<ConnectionInfo> {
+        let seed = self.client.get_connection_info();
+        let Some(cluster) = &self.place.cluster else { return vec![seed.clone()] };
+        let infos = cluster.primaries().into_iter();
+        infos.filter_map(|node| elsewhere(seed, &node.host, node.port).ok()).collect()
+    }
+
+    /// A connection for reading from a replica: of a cluster, from one of every shard.
+    ///
+    /// # Errors
+    /// There is none, or it does not answer.
+    pub(crate) fn replica(&self) -> Result<Session> {
+        let session = match (&self.place.cluster, self.place.replicas.first()) {
+            (Some(cluster), _) => Session::replicas(cluster),
+            (None, Some(client)) => self.dial_one(client).map(Session::one),
+            (None, None) => return Err(Error::server(format!("server {} has no replica", self.address()))),
+        };
+        session.map_err(|e| self.shuts_out(&e))
+    }
+
+    /// Replicas that a primary names, to be connected to as it is.
+    pub(super) fn replicas_named(&self, replication: &str) -> Vec<Client> {
+        let template = self.client.get_connection_info();
+        let named = replication.lines().filter_map(|line| {
+            let (name, fields) = line.trim_end().split_once(':')?;
+            name.strip_prefix("slave")?.parse::<u32>().ok()?;
+            let field = |wanted: &str| fields.split(',').find_map(|field| field.strip_prefix(wanted));
+            let port = field("port=")?.parse().ok()?;
+            Client::open(elsewhere(template, field("ip=")?, port).ok()?.into_connection_info().ok()?).ok()
+        });
+        named.collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! GET from a replica where there is one, SET to the primary: what a client does that was told to prefer replicas.
+//!
+//! `readFrom=REPLICA_PREFERRED`, `readMode=SLAVE`, `READ_FROM=replica`, `scaleReads: 'slave'`: one word in the settings, and
+//! reads come from a server that is behind. The program is that of `get-set`, and was safe with one client alone; now even
+//! that one loses, since it may not find what it wrote itself. Here the replicas are those of the target; see
+//! `get-replica-set-primary` for the same with a replica started for the purpose.
+
+use redis::Cmd;
+
+use crate::error::{BoxError, Result};
+use crate::server::{Server, Session};
+use crate::strategy::toolkit::{READABLE_REPLICA, successor, told_or_refused, written};
+use crate::strategy::{Info, Strategy};
+use crate::update::{Update, Updater};
+use crate::workload::Workload;
+
+const INFO: Info = Info {
+    round_trips: "2",
+    counted_by: &["set"],
+    commands: &["get", "set", "readonly"],
+    needs: &[READABLE_REPLICA],
+    ..Info::lossy(
+        "get-prefer-replica",
+        "GET from the key's replica, add one, SET to its primary: reads are off the primary, and old.",
+    )
+};
+
+pub(super) struct GetPreferReplica;
+
+struct Behind {
+    replica: Session,
+    primary: Session,
+}
+
+impl Updater for Behind {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        let told = Cmd::get(key).query::<Option<i64>>(&mut self.replica).and_then(successor).and_then(|value| {
+            written(Cmd::set(key, value).query(&mut self.primary)?)?;
+            Ok(value)
+        });
+        told_or_refused(told)
+    }
+}
+
+impl Strategy for GetPreferReplica {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn hidden(&self, workload: &Workload) -> Option<&str> {
+        (workload.threads == 1).then_some("one client alone is rarely quicker than a replica that is near")
+    }
+
+    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let open = |_| {
+            let (replica, primary) = (server.replica()?, server.connect()?);
+            Ok(Box::new(Behind { replica, primary }) as Box<dyn Updater>)
+        };
+        (0..workers).map(open).collect()
+    }
+}

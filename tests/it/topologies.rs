@@ -1,0 +1,413 @@
+//! Servers as people run them: TLS, replicas, Sentinel, Cluster. Real ones, started by us.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use redis::{Client, Connection};
+use redis_lost_updates::condition::{Topology, Transport};
+use redis_lost_updates::server::{Fleet, Layout, Private, Server, TlsFiles, Wanted};
+use redis_lost_updates::strategy::{Strategy, find};
+use redis_lost_updates::trial::Crew;
+use redis_lost_updates::verdict::Verdict;
+use redis_lost_updates::workload::{DriverKind, Workload};
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+fn fleet(layout: &str, replicas: Option<u32>) -> (Fleet, Layout) {
+    let layout = Layout { replicas, ..layout.parse().unwrap() };
+    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    (Fleet::start(&binary, layout, None).unwrap(), layout)
+}
+
+fn started(layout: &str, replicas: Option<u32>) -> Server {
+    let (fleet, layout) = fleet(layout, replicas);
+    Server::fleet(fleet, layout).unwrap()
+}
+
+fn to(node: &Private) -> Connection {
+    Client::open(node.connection(Transport::Unix).unwrap()).unwrap().get_connection().unwrap()
+}
+
+fn strategy(name: &str) -> &'static dyn Strategy {
+    find(&[name]).unwrap()[0]
+}
+
+/// Every key on a node, of a database that nobody else uses.
+fn keys(node: &Private) -> Vec<String> {
+    redis::cmd("KEYS").arg("*").query(&mut to(node)).unwrap()
+}
+
+/// Races a strategy and gives its row.
+fn row(server: &Server, name: &str, workload: Workload) -> redis_lost_updates::record::Record {
+    let mut crew = Crew::open(server, strategy(name), workload, 1, &NEVER).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let trial = crew.trial(if name == "pipelined-incr" { 64 } else { 40 }, Duration::from_secs(20)).unwrap();
+    crew.close().unwrap();
+    trial.record(strategy(name), server, &workload)
+}
+
+#[test]
+fn strategies_keep_their_promises_on_a_cluster_and_leave_no_key_on_any_node() {
+    let (fleet, layout) = fleet("cluster", Some(1));
+    let nodes: Vec<Connection> = fleet.primaries.iter().map(to).collect();
+    let server = Server::fleet(fleet, layout).unwrap();
+    let spread = Workload { keys: 8, ..Workload::one_key(4) };
+    let exact = [
+        "incr",
+        "pooled-incr",
+        "pipelined-incr",
+        "local-sum",
+        "sharded-incr",
+        "lua-incr",
+        "lua-get-set",
+        "function",
+        "idempotent-lua",
+        "watch",
+        "watch-pipelined",
+        "mutex",
+        "lock",
+        "fenced-lock",
+        "cluster-incr",
+        "cluster-incr-no-retry",
+        "incr-wait",
+    ];
+    for name in exact {
+        if strategy(name).unavailable(&server).unwrap().is_some() {
+            continue; // a server without functions
+        }
+        let row = row(&server, name, spread);
+        assert_eq!(row.verdict, Some(Verdict::Exact), "{name}: {:?} {:?}", row.error, row.acked);
+        assert_eq!((row.refused, row.unknown, row.error.as_deref()), (Some(0), Some(0), None), "{name}");
+        assert_eq!((row.moved, row.asked), (Some(0), Some(0)), "{name}");
+        let condition = &row.condition;
+        assert_eq!((condition.topology, condition.shards, condition.replicas), (Topology::Cluster, 3, 1));
+        assert!(condition.server.split('.').count() == 3 && !condition.library_version.is_empty(), "{condition:?}");
+    }
+    for name in ["incr", "pipelined-incr", "lua-incr", "watch", "watch-pipelined"] {
+        let row = row(&server, name, Workload { keys: 8, ..spread.driven_by(DriverKind::Events) });
+        assert_eq!(row.verdict, Some(Verdict::Exact), "events, {name}: {:?} {:?}", row.error, row.acked);
+        assert_eq!((row.unknown, row.moved), (Some(0), Some(0)), "events, {name}");
+    }
+    let calls = row(&server, "sharded-incr", Workload::one_key(8)).node_calls.unwrap();
+    assert!(calls.split('+').all(|calls| calls.parse::<u64>().unwrap() > 0), "{calls}: it is spread over all nodes");
+    for name in ["get-set", "get-prefer-replica", "watch-after-get"] {
+        let mut crew = Crew::open(&server, strategy(name), Workload::one_key(8), 1, &NEVER).unwrap();
+        let trial = crew.trial(500, Duration::from_secs(20)).unwrap();
+        assert_eq!(trial.verdict, Verdict::Lost, "{name}");
+        crew.close().unwrap();
+    }
+    for name in ["multiplexed-incr", "watch-shared", "pipeline-unread", "errors-ignored", "mutex-two-processes"] {
+        assert!(strategy(name).unavailable(&server).unwrap().unwrap().contains("cluster"), "{name}");
+    }
+    for mut node in nodes {
+        let left: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut node).unwrap();
+        assert_eq!(left, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_slot_moves_during_a_race_and_nothing_is_lost() {
+    let (fleet, layout) = fleet("cluster", None);
+    let infos: Vec<_> = fleet.primaries.iter().map(|node| node.connection(Transport::Unix).unwrap()).collect();
+    let ports: Vec<u16> = fleet.primaries.iter().map(Private::port).collect();
+    let server = Server::fleet(fleet, layout).unwrap();
+    let password = infos[0].redis_settings().password().unwrap().to_owned();
+    let cases =
+        [("incr", DriverKind::Threads), ("lua-incr", DriverKind::Threads), ("pipelined-incr", DriverKind::Threads)];
+    for (name, driver) in
+        cases.into_iter().chain([("incr", DriverKind::Events), ("pipelined-incr", DriverKind::Events)])
+    {
+        let mut nodes: Vec<Connection> =
+            infos.iter().map(|info| Client::open(info.clone()).unwrap().get_connection().unwrap()).collect();
+        let workload = Workload::one_key(4).driven_by(driver);
+        let mut crew = Crew::open(&server, strategy(name), workload, 1, &NEVER).unwrap();
+        let trial = std::thread::scope(|scope| {
+            let (ports, password, prefix) = (&ports, &password, server.prefix());
+            scope.spawn(move || move_counter(&mut nodes, ports, password, prefix));
+            crew.trial(1_000_000, Duration::from_secs(2)).unwrap()
+        });
+        let row = trial.record(strategy(name), &server, &workload);
+        assert_eq!(trial.verdict, Verdict::Exact, "{name}: {:?} {:?}", trial.judgement.ledger, row.error);
+        assert!(row.moved > Some(0) && row.asked > Some(0), "{name}: {:?} {:?}", row.moved, row.asked);
+        assert_eq!((row.lost, row.unknown), (Some(0), Some(0)), "{name}");
+        crew.close().unwrap();
+    }
+}
+
+/// Waits until there is a counter on one node, and moves it with its slot to the next.
+fn move_counter(nodes: &mut [Connection], ports: &[u16], password: &str, prefix: &str) {
+    let since = Instant::now();
+    let (from, key) = loop {
+        assert!(since.elapsed() < Duration::from_secs(10), "no counter appears");
+        let found = nodes.iter_mut().enumerate().find_map(|(number, node)| {
+            let keys: Vec<String> = redis::cmd("KEYS").arg(format!("{prefix}{{*}}")).query(node).unwrap();
+            keys.into_iter().next().map(|key| (number, key))
+        });
+        if let Some(found) = found {
+            break found;
+        }
+    };
+    let to = (from + 1) % nodes.len();
+    let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(&key).query(&mut nodes[from]).unwrap();
+    let ids: Vec<String> =
+        nodes.iter_mut().map(|node| redis::cmd("CLUSTER").arg("MYID").query(node).unwrap()).collect();
+    let set = |node: &mut Connection, what: &str, id: &str| {
+        redis::cmd("CLUSTER").arg("SETSLOT").arg(slot).arg(what).arg(id).exec(node).unwrap();
+    };
+    set(&mut nodes[to], "IMPORTING", &ids[from]);
+    set(&mut nodes[from], "MIGRATING", &ids[to]);
+    std::thread::sleep(Duration::from_millis(50));
+    let mut migrate = redis::cmd("MIGRATE");
+    migrate.arg("127.0.0.1").arg(ports[to]).arg("").arg(0).arg(5_000).arg("AUTH").arg(password).arg("KEYS").arg(&key);
+    migrate.exec(&mut nodes[from]).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    set(&mut nodes[to], "NODE", &ids[to]);
+    set(&mut nodes[from], "NODE", &ids[to]);
+}
+
+#[test]
+fn replicas_are_waited_for_and_read_from() {
+    for layout in ["replicated", "sentinel"] {
+        let server = started(layout, None);
+        let row = row(&server, "incr-wait", Workload::one_key(4));
+        assert_eq!((row.verdict, row.unknown), (Some(Verdict::Exact), Some(0)), "{layout}");
+        assert_eq!((row.condition.topology.to_string().as_str(), row.condition.replicas), (layout, 1));
+        let mut crew = Crew::open(&server, strategy("get-prefer-replica"), Workload::one_key(8), 1, &NEVER).unwrap();
+        assert_eq!(crew.trial(500, Duration::from_secs(20)).unwrap().verdict, Verdict::Lost);
+        crew.close().unwrap();
+        for driver in [DriverKind::Events, DriverKind::Tasks] {
+            let workload = Workload::one_key(4).driven_by(driver);
+            let mut crew = Crew::open(&server, strategy("incr"), workload, 1, &NEVER).unwrap();
+            assert_eq!(crew.trial(100, Duration::from_secs(20)).unwrap().verdict, Verdict::Exact);
+            crew.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn too_few_replicas_make_an_update_unknown_and_not_refused() {
+    let (fleet, layout) = fleet("replicated", None);
+    let replica = fleet.replicas[0].pid().unwrap();
+    let server = Server::fleet(fleet, layout).unwrap();
+    let mut updaters = strategy("incr-wait").open(&server, 1).unwrap();
+    let stop =
+        |signal: &str| assert!(Command::new("kill").args([signal, &replica.to_string()]).status().unwrap().success());
+    stop("-STOP");
+    let key = format!("{}count", server.prefix());
+    let error = updaters[0].update(&key);
+    stop("-CONT");
+    assert!(error.unwrap_err().to_string().contains("no replica had the update"));
+    let mut db = server.connect().unwrap();
+    assert_eq!(redis::cmd("GET").arg(&key).query::<i64>(&mut db).unwrap(), 1, "it stands");
+    server.remove(&mut db, &[key]).unwrap();
+}
+
+/// The one line that refuses a URL.
+fn refusal(url: &str, tls: &TlsFiles) -> String {
+    let error = Server::at_with(url, tls).unwrap_err().to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+#[test]
+fn what_is_of_another_kind_than_its_url_says_is_refused_with_the_url_to_give() {
+    let none = TlsFiles::default();
+    let (sentinel, _) = fleet("sentinel", None);
+    let password = sentinel.primaries[0].connection(Transport::Tcp).unwrap();
+    let password = password.redis_settings().password().unwrap().to_owned();
+    let at = |scheme: &str, port: u16| format!("{scheme}://:{password}@127.0.0.1:{port}");
+    let error = refusal(&at("redis", sentinel.sentinels[0].port()), &none);
+    assert!(error.contains("is a Sentinel") && error.contains("redis-sentinel://"), "{error}");
+    let error = refusal(&at("redis", sentinel.replicas[0].port()), &none);
+    let primary = sentinel.primaries[0].port();
+    assert!(error.contains("read-only replica") && error.contains(&format!("127.0.0.1:{primary}")), "{error}");
+    let error = refusal(&at("redis-cluster", primary), &none);
+    assert!(error.contains("no node of a cluster"), "{error}");
+    let url = |port: u16, name: &str| {
+        format!("{}/0?sentinelMasterId={name}&sentinelPassword={password}", at("redis-sentinel", port))
+    };
+    let error = refusal(&url(sentinel.sentinels[0].port(), "nobody"), &none);
+    assert!(error.contains("nobody"), "{error}");
+    // The first Sentinel that is named may be gone.
+    let two = url(sentinel.sentinels[1].port(), "lost-updates").replacen("@", "@127.0.0.1:1,", 1);
+    assert_eq!(Server::at(&two).unwrap().topology(), Topology::Sentinel);
+    drop(sentinel);
+
+    let (cluster, _) = fleet("cluster", None);
+    let info = cluster.primaries[1].connection(Transport::Tcp).unwrap();
+    let password = info.redis_settings().password().unwrap();
+    let port = cluster.primaries[1].port();
+    let error = refusal(&format!("redis://:{password}@127.0.0.1:{port}"), &none);
+    assert!(error.contains(&format!("redis-cluster://127.0.0.1:{port}")) && !error.contains(password), "{error}");
+    let cluster_url = format!("redis-cluster://:{password}@127.0.0.1:1,127.0.0.1:{port}");
+    let server = Server::at(&cluster_url).unwrap();
+    assert_eq!((server.topology(), server.shards()), (Topology::Cluster, 3));
+    let (code, said) = report(&["--redis-url", &cluster_url, "--driver", "tasks", "--quick"]);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("not supported on a cluster"), "{said}");
+}
+
+fn report(args: &[&str]) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+    let output = command.args(args).arg("--out").arg(dir.path().join("out")).args(["--quiet"]).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn tls_is_trusted_only_with_the_right_authority() {
+    let (fleet, layout) = fleet("tls", None);
+    let node = &fleet.primaries[0];
+    let info = node.connection(Transport::Tcp).unwrap();
+    let password = info.redis_settings().password().unwrap().to_owned();
+    let (port, authority) = node.encrypted().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (right, wrong) = (dir.path().join("ca.pem"), dir.path().join("wrong.pem"));
+    std::fs::copy(authority, &right).unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(&wrong, other.cert.pem()).unwrap();
+    let trusting = |ca: &Path| TlsFiles { cacert: Some(ca.to_owned()), ..TlsFiles::default() };
+    let url = format!("rediss://:{password}@127.0.0.1:{port}");
+    let error = refusal(&url, &trusting(&wrong));
+    assert!(error.contains("--cacert"), "{error}");
+    let error = refusal(&url, &TlsFiles::default());
+    assert!(error.contains("--cacert"), "{error}");
+    let plain = node.port();
+    let error = refusal(&format!("rediss://:{password}@127.0.0.1:{plain}"), &trusting(&right));
+    assert!(error.contains("does not speak TLS") && error.contains("redis://"), "{error}");
+    let error = refusal(&url, &trusting(Path::new("/nowhere/ca.pem")));
+    assert!(error.contains("/nowhere/ca.pem"), "{error}");
+    let insecure = TlsFiles { insecure: true, ..TlsFiles::default() };
+    assert!(Server::at_with(&url, &insecure).unwrap().is_tls());
+    let (code, said) =
+        report(&["--redis-url", &url, "--insecure", "--updates", "5", "--threads", "1", "--rounds", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: --insecure"), "{said}");
+    let server = Server::fleet(fleet, layout).unwrap();
+    for name in ["incr", "multiplexed-incr", "pooled-incr", "pipelined-incr", "lua-incr", "watch"] {
+        let row = row(&server, name, Workload::one_key(4));
+        assert_eq!((row.verdict, row.condition.tls), (Some(Verdict::Exact), true), "{name}");
+    }
+}
+
+#[test]
+fn an_expired_certificate_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = (file("cert.pem", params.self_signed(&key).unwrap().pem()), file("key.pem", key.serialize_pem()));
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let extra = ["--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key];
+    let server = Private::start(&binary, &[&extra[..], &["--tls-ca-cert-file", &cert]].concat(), None).unwrap();
+    let trusting = TlsFiles { cacert: Some(cert.into()), ..TlsFiles::default() };
+    let error = refusal(&format!("rediss://127.0.0.1:{port}"), &trusting);
+    assert!(error.contains("expired"), "{error}");
+    drop(server);
+}
+
+#[test]
+fn a_missing_right_is_said_before_anything_is_measured() {
+    let server = Server::private(
+        Private::start(&Wanted::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
+        Transport::Tcp,
+    )
+    .unwrap();
+    let mut db = server.connect().unwrap();
+    let user = ["SETUSER", "limited", "on", ">pw", "~lost-updates:*", "+@all", "-incr"];
+    redis::cmd("ACL").arg(&user).exec(&mut db).unwrap();
+    let url = format!("redis://limited:pw@{}", server.address());
+    let (code, said) = report(&["--redis-url", &url, "--strategies", "incr", "--quick"]);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("INCR") && said.contains("lost-updates:*"), "{said}");
+    let elsewhere = ["SETUSER", "limited", "resetkeys", "~elsewhere:*", "+incr"];
+    redis::cmd("ACL").arg(&elsewhere).exec(&mut db).unwrap();
+    let (code, said) = report(&["--redis-url", &url, "--strategies", "get-set", "--quick"]);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("lost-updates:*"), "{said}");
+}
+
+#[test]
+fn none_of_a_private_topology_outlives_a_kill() {
+    for topology in ["cluster", "sentinel"] {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+        command.args(["--topology", topology, "--strategies", "incr", "--duration", "20s", "--quiet", "--out"]);
+        command
+            .arg(scratch.path().join("out"))
+            .env("TMPDIR", scratch.path())
+            .stderr(Stdio::null())
+            .stdout(Stdio::null());
+        let mut run = command.spawn().unwrap();
+        let folders = || {
+            let entries = std::fs::read_dir(scratch.path()).unwrap().flatten();
+            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("lost-updates-")).count()
+        };
+        let await_that = |what: &str, is_so: &dyn Fn() -> bool| {
+            let since = Instant::now();
+            while !is_so() {
+                assert!(since.elapsed() < Duration::from_secs(60), "{topology}: {what}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        await_that("it does not begin", &|| scratch.path().join("out/trials.csv").exists());
+        assert!(folders() >= 3, "{topology}");
+        run.kill().unwrap();
+        run.wait().unwrap();
+        await_that("servers are left", &|| folders() == 0);
+    }
+}
+
+#[test]
+fn layouts_that_cannot_be_are_refused() {
+    let cases = [
+        ["--topology", "ring"].as_slice(),
+        &["--topology", "sentinel", "--shards", "3"],
+        &["--topology", "replicated", "--replicas", "0"],
+        &["--topology", "single", "--replicas", "1"],
+        &["--topology", "cluster", "--shards", "2"],
+        &["--topology", "cluster", "--shards", "4000000000", "--replicas", "4000000000"],
+        &["--topology", "cluster", "--transport", "unix"],
+        &["--topology", "tls", "--redis-url", "redis://127.0.0.1:1"],
+        &["--topology", "cluster", "--rtt", "1ms"],
+        &["--redis-url", "redis://127.0.0.1:1", "--insecure"],
+    ];
+    for args in cases {
+        let (code, said) = report(args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(!said.contains("panicked") && !said.is_empty(), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_node_that_is_gone_is_said_in_one_line() {
+    let (fleet, _) = fleet("cluster", None);
+    let info = fleet.primaries[0].connection(Transport::Tcp).unwrap();
+    let password = info.redis_settings().password().unwrap();
+    let url = format!("redis-cluster://:{password}@127.0.0.1:{}", fleet.primaries[0].port());
+    fleet.primaries[2].crash();
+    let error = refusal(&url, &TlsFiles::default());
+    assert!(!error.contains(password), "{error}");
+    assert_eq!(keys(&fleet.primaries[0]), Vec::<String>::new());
+}
+
+#[test]
+fn the_page_says_which_driver_runs_on_which_topology() {
+    let page = std::fs::read_to_string("docs/topologies.md").unwrap();
+    for name in ["single", "tls", "replicated", "sentinel", "cluster"] {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap();
+        let said: Vec<bool> = row.split('|').skip(2).take(3).map(|cell| cell.trim() == "yes").collect();
+        let server = started(name, None);
+        let drivers = [DriverKind::Threads, DriverKind::Events, DriverKind::Tasks];
+        let found: Vec<bool> = drivers.iter().map(|&driver| server.supports(driver).is_ok()).collect();
+        assert_eq!(said, found, "{name}");
+    }
+}
