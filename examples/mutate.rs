@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Inputs are numbered, and each is made from its seed and number alone, so that whatever fails can be had again. Memory
-//! is for the caller to bound (`ulimit -v`): an allocation that is refused ends the program.
+//! is for the caller to bound (`ulimit -v`): an allocation that is refused ends the program. A line every 10,000 inputs says
+//! how far it has come, so that a run that is stopped has said what it did.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
@@ -45,6 +46,9 @@ struct Args {
 
 /// The longest that one input may take: ordinary ones take milliseconds.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// After so many inputs it says how far it has come.
+const PROGRESS: u64 = 10_000;
 
 /// What a count is replaced with.
 const COUNTS: [&str; 12] = [
@@ -165,6 +169,9 @@ fn main() -> Result<ExitCode> {
         }
         if enough(number) {
             break;
+        }
+        if number.is_multiple_of(PROGRESS) {
+            println!("mutate: {number} so far ({read} folders readable), seed {seed}, {} s", start.elapsed().as_secs());
         }
     }
     // If none could be read, nothing but the reader's refusals was tried.
