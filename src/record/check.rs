@@ -1,10 +1,12 @@
 //! What a row, and a folder of rows, may say: files are edited, cut and copied together, and what reads them must end.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use serde::de::DeserializeOwned;
 
 use crate::condition::Condition;
+use crate::pace::MAX_RATE;
 use crate::record::{Bucket, Estimate, Fact, Fault, Record, Run, Step};
 use crate::update::Event;
 use crate::workload::MAX_CLIENTS;
@@ -17,12 +19,34 @@ pub trait Row: DeserializeOwned {
 
 /// `threads 0: from 1 to 20000`, unless it is.
 fn outside(name: &str, number: usize, most: usize) -> Option<String> {
-    (!(1..=most).contains(&number)).then(|| format!("{name} {number}: from 1 to {most}"))
+    not_within(name, number as u64, 1..=most as u64)
+}
+
+fn not_within(name: &str, number: u64, range: RangeInclusive<u64>) -> Option<String> {
+    (!range.contains(&number)).then(|| format!("{name} {number}: from {} to {}", range.start(), range.end()))
 }
 
 fn no_load(threads: usize, keys: usize) -> Option<String> {
     outside("threads", threads, MAX_CLIENTS).or_else(|| outside("keys", keys, Event::MAX_KEYS))
 }
+
+/// The first figure of a condition that no run can be made under.
+fn no_condition(condition: &Condition) -> Option<String> {
+    let Condition { threads, keys, pool_size, offered_per_s, shards, replicas, rtt_us, .. } = condition;
+    no_load(*threads, *keys)
+        .or_else(|| pool_size.and_then(|size| outside("pool_size", size, MAX_CLIENTS)))
+        .or_else(|| offered_per_s.and_then(|per_s| not_within("offered_per_s", per_s, 1..=MAX_RATE)))
+        .or_else(|| not_within("shards", (*shards).into(), 1..=MOST_SHARDS))
+        .or_else(|| not_within("replicas", (*replicas).into(), 0..=MOST_REPLICAS))
+        .or_else(|| rtt_us.and_then(|us| not_within("rtt_us", us, 1..=LONGEST_RTT_US)))
+}
+
+/// A shard owns at least one of a cluster's hash slots.
+const MOST_SHARDS: u64 = 16_384;
+/// No cluster has more nodes than this.
+const MOST_REPLICAS: u64 = 1_000;
+/// A minute: more than any network, or any proxy that stands for one, takes.
+const LONGEST_RTT_US: u64 = 60_000_000;
 
 impl Row for Record {
     fn flaw(&self) -> Option<String> {
@@ -30,8 +54,7 @@ impl Row for Record {
         // A mean of rates may round to a little over one.
         let is_part = |part: f64| (0.0..=1.0 + 1e-6).contains(&part);
         let wrong = parts.into_iter().find_map(|(name, part)| Some((name, part.filter(|&part| !is_part(part))?)));
-        no_load(self.condition.threads, self.condition.keys)
-            .or_else(|| wrong.map(|(name, part)| format!("{name} {part}: from 0 to 1")))
+        no_condition(&self.condition).or_else(|| wrong.map(|(name, part)| format!("{name} {part}: from 0 to 1")))
     }
 }
 
@@ -55,7 +78,12 @@ impl Row for Fact {
 
 impl Row for Fault {
     fn flaw(&self) -> Option<String> {
-        None
+        let numbers = [("trial", Some(self.trial.into())), ("connection", self.connection), ("command", self.command)];
+        let zero = numbers.into_iter().find(|(_, number)| *number == Some(0));
+        let is_in_time = self.at_ns.unsigned_abs() <= LONGEST_NS as u64;
+        zero.map(|(name, _)| format!("{name} 0: counted from 1"))
+            .or_else(|| (!is_in_time).then(|| format!("at_ns {}: at most {LONGEST_NS:e} either way", self.at_ns)))
+            .or_else(|| self.what.is_empty().then(|| "what: empty".to_owned()))
     }
 }
 
@@ -77,7 +105,7 @@ impl Row for Estimate {
     }
 }
 
-/// Thirty years: no benchmark's iteration takes as long.
+/// Thirty years: no benchmark's iteration takes as long, and no run.
 const LONGEST_NS: f64 = 1e18;
 
 /// The most strategies, each under its own conditions, that one page can show.
@@ -132,6 +160,56 @@ mod tests {
         ] {
             let found = said_of(&[fine.clone(), wrong]);
             assert!(found.contains("trials.csv") && found.ends_with(said), "{found}");
+        }
+    }
+
+    /// Asserts that exactly the given ends of a figure's range are read, and that what lies beyond names the figure.
+    fn has_ends(name: &str, ends: (u64, u64), set: impl Fn(&mut Condition, u64)) {
+        let with = |number: u64| {
+            let mut record = row("incr", 4, 1);
+            set(&mut record.condition, number);
+            said_of(&[record])
+        };
+        let (least, most) = ends;
+        assert_eq!((with(least), with(most)), ("1 rows".to_owned(), "1 rows".to_owned()), "{name}");
+        for beyond in [least.checked_sub(1), most.checked_add(1)].into_iter().flatten() {
+            let said = with(beyond);
+            assert!(said.ends_with(&format!("line 2: {name} {beyond}: from {least} to {most}")), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_figure_of_a_condition_has_a_range() {
+        has_ends("threads", (1, 20_000), |condition, n| condition.threads = n as usize);
+        has_ends("keys", (1, 16_384), |condition, n| condition.keys = n as usize);
+        has_ends("pool_size", (1, 20_000), |condition, n| condition.pool_size = Some(n as usize));
+        has_ends("offered_per_s", (1, 10_000_000), |condition, n| condition.offered_per_s = Some(n));
+        has_ends("shards", (1, 16_384), |condition, n| condition.shards = n as u32);
+        has_ends("replicas", (0, 1_000), |condition, n| condition.replicas = n as u32);
+        has_ends("rtt_us", (1, 60_000_000), |condition, n| condition.rtt_us = Some(n));
+    }
+
+    #[test]
+    fn a_fault_that_was_made_never_is_refused_with_its_line() {
+        let said = |rows: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = Folder::create(&dir.path().join("run"), &Machine::default()).unwrap();
+            let text = format!("trial,at_ns,connection,command,name,what\n1,-5,,,,cut-both\n{rows}\n");
+            std::fs::write(folder.path().join("faults.csv"), text).unwrap();
+            Run::read(folder.path()).map_or_else(|error| error.to_string(), |run| format!("{} rows", run.faults.len()))
+        };
+        assert_eq!(said("7,1000000000000000000,1,1,INCR,lost-reply-fin"), "2 rows");
+        assert_eq!(said("7,-1000000000000000000,18446744073709551615,,,x"), "2 rows");
+        for (row, flaw) in [
+            ("0,1,,,,x", "line 3: trial 0: counted from 1"),
+            ("1,1,0,,,x", "line 3: connection 0: counted from 1"),
+            ("1,1,1,0,,x", "line 3: command 0: counted from 1"),
+            ("1,1000000000000000001,,,,x", "line 3: at_ns 1000000000000000001: at most 1e18 either way"),
+            ("1,-9223372036854775808,,,,x", "line 3: at_ns -9223372036854775808: at most 1e18 either way"),
+            ("1,1,,,,", "line 3: what: empty"),
+        ] {
+            let found = said(row);
+            assert!(found.contains("faults.csv") && found.ends_with(flaw), "{found}");
         }
     }
 
