@@ -321,10 +321,10 @@ fn a_longer_p99_is_slower_unless_all_have_it_in_common() {
     let one = latencies(&names, |name| if name == "lua" { 2e6 } else { 1e6 });
     let mut told = vec![(Outcome::Same, 1.0); 5];
     // Cells stand in the order of their names.
-    told[2] = (Outcome::Slower, 2.0);
+    told[3] = (Outcome::Slower, 2.0);
     assert_eq!(outcomes(&names, &one, Options::default()), told);
     let quicker = latencies(&names, |name| if name == "lua" { 5e5 } else { 1e6 });
-    told[2] = (Outcome::Faster, 0.5);
+    told[3] = (Outcome::Faster, 0.5);
     assert_eq!(outcomes(&names, &quicker, Options::default()), told);
     let all = latencies(&names, |_| 2e6);
     assert_eq!(outcomes(&names, &all, Options::default()), [(Outcome::Same, 2.0); 5]);
