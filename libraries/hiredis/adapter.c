@@ -21,6 +21,19 @@ static int said_ok(redisReply *reply) {
     return ok;
 }
 
+/* Takes percent codes back. */
+static void decode(char *text) {
+    char *to = text;
+    for (; *text; text++) {
+        unsigned code;
+        if (*text == '%' && sscanf(text + 1, "%2x", &code) == 1)
+            *to++ = (char)code, text += 2;
+        else
+            *to++ = *text;
+    }
+    *to = 0;
+}
+
 /* redis://[user:password@]host:port/db or unix:///path */
 static redisContext *dial(const char *url) {
     struct timeval second = {1, 0};
@@ -42,6 +55,8 @@ static redisContext *dial(const char *url) {
         char *password = strchr(login, ':');
         if (db && !db->err && password) {
             *password++ = 0;
+            decode(login);
+            decode(password);
             redisReply *reply = *login ? redisCommand(db, "AUTH %s %s", login, password) : redisCommand(db, "AUTH %s", password);
             if (!said_ok(reply))
                 snprintf(db->errstr, sizeof db->errstr, "AUTH is refused"), db->err = REDIS_ERR_OTHER;

@@ -19,6 +19,7 @@ final class Adapter implements Worker.Adapter {
     private RedisClient client;
     private RedisURI uri;
     private boolean isSafe;
+    private Duration timeout;
 
     public Worker.Update open(Worker.Job job) {
         if (client == null) {
@@ -28,10 +29,13 @@ final class Adapter implements Worker.Adapter {
             if (isSafe) {
                 // What was in flight when the connection ended is an error, not sent again.
                 client.setOptions(ClientOptions.builder().replayFilter(command -> true).build());
-                uri.setTimeout(Duration.ofSeconds(1));
             }
         }
         StatefulRedisConnection<String, String> connection = client.connect(uri);
+        if (isSafe) {
+            connection.setTimeout(Duration.ofSeconds(1)); // not the URI's, which is for a cold start as well
+        }
+        timeout = connection.getTimeout();
         RedisCommands<String, String> db = connection.sync();
         String sha = db.scriptLoad(SCRIPT);
         return switch (job.strategy()) {
@@ -74,7 +78,7 @@ final class Adapter implements Worker.Adapter {
         connection.setAutoFlushCommands(true);
         List<Worker.Told> told = new ArrayList<>();
         for (RedisFuture<Long> reply : replies) {
-            told.add(new Worker.Told(reply.get(uri.getTimeout().toMillis(), TimeUnit.MILLISECONDS), 1));
+            told.add(new Worker.Told(reply.get(timeout.toMillis(), TimeUnit.MILLISECONDS), 1));
         }
         return told;
     }
@@ -86,7 +90,7 @@ final class Adapter implements Worker.Adapter {
     public Map<String, String> effective() {
         ClientOptions options = client.getOptions();
         return Map.of("auto_reconnect", "" + options.isAutoReconnect(), "replays_in_flight", isSafe ? "no" : "yes",
-                "command_timeout", uri.getTimeout().toString(), "disconnected_behavior",
+                "command_timeout", timeout.toString(), "disconnected_behavior",
                 options.getDisconnectedBehavior().toString());
     }
 

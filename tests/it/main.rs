@@ -15,6 +15,7 @@ mod interchange;
 mod known_answers;
 mod law;
 mod libraries;
+mod lost_reply;
 mod model;
 mod one_thread;
 mod operations;

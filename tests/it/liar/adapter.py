@@ -15,7 +15,14 @@ opened = []
 
 class Client:
     def __init__(self, url):
-        parts = urlparse(url)
+        self.url = url
+        self.updates, self.told = 0, 0
+        self.lies = not opened
+        opened.append(self)
+        self.connect()
+
+    def connect(self):
+        parts = urlparse(self.url)
         if parts.scheme == "unix":
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.connect(parts.path)
@@ -28,14 +35,17 @@ class Client:
         if password:
             self.socket.sendall(f"*2\r\n$4\r\nAUTH\r\n${len(password)}\r\n{password}\r\n".encode())
             assert self.replies.readline() == b"+OK\r\n"
-        self.updates, self.told = 0, 0
-        self.lies = not opened
-        opened.append(self)
 
     def send(self, *keys):
         requests = (f"*2\r\n$4\r\nINCR\r\n${len(key)}\r\n{key}\r\n" for key in keys)
-        self.socket.sendall("".join(requests).encode())
-        return [int(self.replies.readline()[1:]) for _ in keys]
+        if self.socket is None:
+            self.connect()
+        try:
+            self.socket.sendall("".join(requests).encode())
+            return [int(self.replies.readline()[1:]) for _ in keys]
+        except (OSError, ValueError):
+            self.socket = self.socket if lie == "gives-up" else None
+            raise
 
 
 def open_client(job):
@@ -64,7 +74,12 @@ def incr(client, key):
         if lie == "endless-line":
             while True:
                 sys.stdout.write("x" * 4096)
-    (client.told,) = client.send(key)
+    try:
+        (client.told,) = client.send(key)
+    except (OSError, ValueError):
+        if lie != "retries":
+            raise
+        (client.told,) = client.send(key)  # what makes a client double
     return client.told
 
 
