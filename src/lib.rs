@@ -1,7 +1,7 @@
 //! How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 //!
-//! The command `report` answers for the [strategies](strategy::ALL) of this crate, on a page; this library answers for
-//! any other. Implement [`strategy::Strategy`] and race it:
+//! The command `report` answers this for the [strategies](strategy::ALL) of this crate; the library answers it for any
+//! other. Implement [`strategy::Strategy`] and race it:
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
@@ -22,37 +22,37 @@
 //!
 //! # Where things are
 //!
-//! Two halves, measuring and reading, that meet only in [`record`]. Imports point one way, in the order of this table; a
-//! test derives it from here.
+//! Two halves, measuring and reading, share only [`record`]. A module imports only from those above it in this table; a
+//! test derives the order from here. ARCHITECTURE.md follows one figure through the files.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`plain`] | the text of others, before a terminal sees it |
-//! | [`secret`] | what stands in place of a URL that may hold a password |
-//! | [`error`] | the one error: a line that says what failed, on what, and what to do |
+//! | [`plain`] | makes untrusted text safe to print |
+//! | [`secret`] | hides URLs that may hold a password |
+//! | [`error`] | the error type: one line that says what failed, on what, and what to do |
 //! | [`resp`] | the wire format: requests out, replies in |
 //! | [`placement`] | which CPUs the server and the clients run on |
 //! | `timer` | waits below a millisecond |
-//! | [`proxy`] | a network that misbehaves on purpose: delays, cuts, lost replies |
-//! | [`stats`] | medians, intervals, quantiles: numbers in, numbers out |
-//! | [`update`] | the vocabulary every strategy speaks, and the 24 bytes kept of each update |
+//! | [`proxy`] | a proxy that injects network faults: delays, cuts, lost replies |
+//! | [`stats`] | medians, intervals, quantiles |
+//! | [`update`] | what a strategy reports of an update, and the 24 bytes recorded per update |
 //! | [`pace`] | when updates are sent: closed loop, or a timetable |
 //! | [`client_machine`] | a client as a state machine: replies in, requests out |
-//! | [`workload`] | what is to be measured, and in which order |
-//! | [`condition`] | what a figure was measured under; the one key by which rows are grouped |
-//! | [`verdict`] | accounts, and the word for them |
-//! | [`history`] | exact: is this the history of a counter? With the proof |
-//! | [`interchange`] | anyone's history as a file |
-//! | [`law`] | what GET and SET lose, worked out |
-//! | [`record`] | **the waist**: the rows and files that measuring writes and reading reads |
+//! | [`workload`] | the plan: what is measured, and in which order |
+//! | [`condition`] | everything a figure was measured under; the only key by which rows are grouped |
+//! | [`verdict`] | the accounts of a trial, and the verdict on them |
+//! | [`history`] | the exact check: is this the history of a counter? With a proof |
+//! | [`interchange`] | histories of other programs, as files |
+//! | [`law`] | predicts what GET and SET lose |
+//! | [`record`] | the result files: rows, writing, reading, checking |
 //! | [`until`] | rows -> whether more rounds are needed (feature `cli`) |
-//! | [`race`] | what each client is to do and what is logged of it: the words of the timed section |
-//! | [`worker`] | client libraries of any language: worker processes, told what to do and judged by their history (feature `cli`) |
-//! | [`server`] | the one door to Redis: found, fetched, started, described, cleaned |
-//! | [`strategy`] | the ways to add one, a file for each idea |
+//! | [`race`] | the timed section's types: what each client does, and the log of it |
+//! | [`worker`] | client libraries of any language, as worker processes (feature `cli`) |
+//! | [`server`] | the only access to a server: find, fetch, start, describe, clean up |
+//! | [`strategy`] | the ways to add one to a counter, one file each |
 //! | [`driver`] | what drives the clients: threads, an event loop, tasks; one trait |
 //! | `machine` | the facts of a run: server, machine, build, plan |
-//! | `demo` | the original demonstration, for a terminal |
+//! | `demo` | the original demonstration |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
 //! | `lost_reply` | what a client library does when a reply is lost (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |

@@ -61,8 +61,7 @@ pub trait Strategy: Sync {
 
     /// Why a race under this load cannot show the fault of a lossy strategy, if it cannot.
     fn hidden(&self, workload: &Workload) -> Option<&str> {
-        (self.info().promise == Promise::Lossy && workload.threads == 1)
-            .then_some("one client alone has nobody to race")
+        (self.info().promise == Promise::Lossy && workload.threads == 1).then_some("a single client has no competitor")
     }
 
     /// Puts the counter at `key` to its start before a race: by default it is removed, and missing means zero.

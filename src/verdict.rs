@@ -147,6 +147,21 @@ impl Verdict {
     pub fn breaks_exactness(self) -> bool {
         !matches!(self, Self::Exact | Self::Unproven)
     }
+
+    /// How it is shown to people: a strategy that promises nothing and lost nothing is `ok`, for `exact` is a promise.
+    ///
+    /// ```
+    /// # use redis_lost_updates::verdict::{Promise, Verdict};
+    /// assert_eq!(Verdict::Exact.shown(Promise::Exact), "exact");
+    /// assert_eq!(Verdict::Exact.shown(Promise::Lossy), "ok");
+    /// assert_eq!(Verdict::Lost.shown(Promise::Lossy), "lost");
+    /// ```
+    pub fn shown(self, promise: Promise) -> String {
+        match (self, promise) {
+            (Self::Exact, Promise::Lossy) => "ok".to_owned(),
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Verdict {

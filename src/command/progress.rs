@@ -127,7 +127,7 @@ impl Progress {
 }
 
 fn word(record: &Record) -> String {
-    record.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.to_string())
+    record.verdict.map_or_else(|| "no verdict".to_owned(), |verdict| verdict.shown(record.promise))
 }
 
 impl Observer for Progress {

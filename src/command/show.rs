@@ -61,7 +61,7 @@ pub(super) fn list(cli: &Cli, known: &[&dyn Strategy]) -> Result<()> {
 
 pub(super) fn predict(threads: &[u16], keys: usize) -> Result<()> {
     let counters = if keys == 1 { "one counter".to_owned() } else { format!("{keys} counters used evenly") };
-    print(&format!("GET and SET on {counters}, clients without a pause:\n\nthreads    lost  surviving\n"))?;
+    print(&format!("GET and SET on {counters}, clients that never pause:\n\nthreads    lost  surviving\n"))?;
     for &threads in threads {
         let lost = law::predict_keys(usize::from(threads), keys);
         let [lost, kept] = [lost, 1.0 - lost].map(|part| report::words::percent(part).replace(' ', ""));

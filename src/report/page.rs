@@ -181,7 +181,7 @@ fn broken(view: &View) -> Vec<Markup> {
         let strategy = view::name(&condition.strategy);
         let (threads, keys) = (view.racers(condition.threads), view::keys(condition.keys));
         rows.push(html!(
-            "{} promises exact and broke it: <b>{}</b> in round {}, {} on {}",
+            "{} broke its promise: verdict <b>{}</b> in round {}, {} on {}",
             strategy,
             verdict,
             round,

@@ -51,7 +51,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     text += &distance(summary);
     text += &cautions(summary);
     if marks {
-        text += "* The clients' CPUs had no time left: on more of them, this could be faster.\n";
+        text += "* Limited by the clients' CPUs: with more of them, this could be faster.\n";
     }
     text
 }
@@ -61,7 +61,7 @@ fn drivers(summary: &Summary) -> String {
     let drivers: BTreeSet<DriverKind> = summary.cells.iter().map(|cell| cell.condition.driver).collect();
     let mut kinds = drivers.iter().map(|kind| kind.info());
     match (kinds.next(), kinds.next()) {
-        (Some(info), None) if info.is_one_thread => format!("Driven by {}, and not by a thread each.\n", info.about),
+        (Some(info), None) if info.is_one_thread => format!("Driver {}: {}.\n", info.name, info.about),
         (_, None) => String::new(),
         _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n".to_owned(),
     }
@@ -85,7 +85,7 @@ fn pace(summary: &Summary) -> String {
         return "\nClosed loop: each client sends its next update when the last is acknowledged.\n".to_owned();
     };
     let mut text = format!(
-        "\nOpen loop: {} updates/s offered on a timetable.\np99: from the instant intended; svc p99: from the send.\n",
+        "\nOpen loop: {} updates/s offered on a timetable.\np99: response time, from the intended instant; svc p99: service time.\n",
         words::count(offered)
     );
     for cell in summary.cells.iter().filter(|cell| cell.trials > 0 && cell.fell_behind()) {
@@ -123,10 +123,10 @@ fn cautions(summary: &Summary) -> String {
     let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
         unmeasured,
-        list("Sums beyond 64 bits, cut there", &|c| c.capped, &|c| format!("{} acked", words::count(c.acked))),
-        list("Refused, with nothing changed", &CellSummary::is_refusing, &words::refused),
-        list("Hardly a race, clients together", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
-        list("Scattered", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),
+        list("Sums capped at 64 bits", &|c| c.capped, &|c| format!("{} acked", words::count(c.acked))),
+        list("Refused, nothing changed", &CellSummary::is_refusing, &words::refused),
+        list("Low overlap of the clients", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
+        list("Wide intervals", &CellSummary::is_scattered, &|c| format!("±{}", percent(c.acked_per_s.relative()))),
     ]
     .concat()
 }
@@ -159,7 +159,8 @@ fn row(cell: &CellSummary, is_first: bool, several_keys: bool, mark: &str, colou
         Cell::new(time(times[0])),
         Cell::new(time(times[1])),
     ]);
-    let mut word = Cell::new(verdict);
+    let shown = verdict.shown(cell.promise);
+    let mut word = Cell::new(shown);
     if coloured {
         word = match verdict {
             Verdict::Exact => word.fg(Color::Green),

@@ -94,15 +94,15 @@ pub fn lost(cell: &CellSummary) -> String {
 pub fn distance(machine: &Machine) -> Option<String> {
     let asked = machine.get("rtt_us")?.parse::<u64>().ok()?;
     let ns = |fact: &str| Some((machine.get(fact)?.parse::<f64>().ok()? * 1e3) as u64);
-    let seen = ns("rtt_seen_us")
-        .map_or_else(String::new, |seen| format!(" ({} at the median, seen before the run)", time(seen)));
+    let seen =
+        ns("rtt_seen_us").map_or_else(String::new, |seen| format!(" (median {}, measured before the run)", time(seen)));
     let costs = ns("proxy_added_p50_us").zip(ns("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
         let carries = machine.get("proxy_commands_per_s").and_then(|n| n.parse().ok()).map_or("?".to_owned(), count);
         let share = machine.get("proxy_share").unwrap_or("?");
         let tail = if p99 > 0 { format!(" (99 %: {})", time(p99)) } else { String::new() };
         format!(
-            ". The proxy alone adds {}{tail} and carries {carries} commands/s over 16 connections, {share} of what the \
-             server does without it",
+            ". Without a delay the proxy adds {}{tail} and carries {carries} commands/s over 16 connections, {share} of \
+             the rate without it",
             time(p50)
         )
     });
@@ -121,10 +121,10 @@ pub fn behind(cell: &CellSummary) -> String {
         cell.condition.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));
     let mut text = format!("offered {offered}, achieved {}/s", rate(cell.acked_per_s.median));
     if cell.trials_behind < cell.trials {
-        text += &format!(", too slow in {} of {}", cell.trials_behind, counted(cell.trials, "trial"));
+        text += &format!(", could not keep up in {} of {}", cell.trials_behind, counted(cell.trials, "trial"));
     }
     if let Some(backlog) = cell.backlog.filter(|&backlog| backlog > 0) {
-        text += &format!(", {} behind at the end", count(backlog));
+        text += &format!(", backlog of {} at the end", count(backlog));
     }
     if let Some(unsent) = cell.unsent.filter(|&unsent| unsent > 0) {
         text += &format!(", {} never sent", count(unsent));
@@ -146,7 +146,7 @@ pub fn bound(cell: &CellSummary) -> String {
     let (low, high) = cell.lost_interval;
     let (lost, acked) = (count(cell.lost), count(cell.acked));
     if cell.lost == 0 {
-        format!("0 of {acked}, so {} at 95 %", at_most(high))
+        format!("0 of {acked}: {} at 95 %", at_most(high))
     } else {
         format!("{lost} of {acked}: {} to {} at 95 %", percent(low), percent(high))
     }

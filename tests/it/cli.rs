@@ -52,7 +52,7 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
     let [recording, clock] =
         ["recording_ns_per_update", "clock_ns_per_read"].map(|fact| run.machine.get(fact).unwrap());
     assert!(
-        page.contains(&format!("Measuring adds {recording} ns to every update, {clock} ns of them for the clock."))
+        page.contains(&format!("Measuring adds {recording} ns to every update, of which {clock} ns read the clock."))
     );
     let table = text(&output.stdout);
     assert!(table.contains("Closed loop"), "{table}");
@@ -600,10 +600,10 @@ fn an_emulated_round_trip_is_in_every_latency_and_every_row() {
             assert!(run.machine.get(fact).unwrap().parse::<f64>().is_ok(), "{fact}");
         }
         let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
-        assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("The proxy alone adds"));
+        assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("Without a delay the proxy adds"));
         let told = text(&output.stderr) + &text(&output.stdout);
         assert!(told.contains("Over an emulated round trip of 4.0 ms."), "{told}");
-        assert!(told.contains("of what the server does without it"), "{told}");
+        assert!(told.contains("of the rate without it"), "{told}");
     }
 }
 

@@ -290,7 +290,7 @@ fn a_stall_is_seen(driver: &str) {
     assert!(service_p99 <= most + most / 100, "p99 {service_p99} ns from the send");
     assert!(service_p99 < response_p99 / 2, "{service_p99} ns is not far below {response_p99} ns");
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
-    assert!(page.contains("all clients in an open loop") && page.contains("2,000 updates a second were offered"));
+    assert!(page.contains("in an open loop: 2,000") && page.contains("2,000 updates per second were offered"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn rounds_go_on_until_they_are_enough_and_the_run_says_how_many_that_took() {
         assert!(outcome.starts_with("not reached: incr at 2 clients is at ") && rounds == 100, "{outcome}");
     }
     assert!(said.contains(&format!("--until {outcome}")), "{said}");
-    assert!(page.contains(&format!("Rounds were to go on until ±50 %: {outcome}.")));
+    assert!(page.contains(&format!("Target precision ±50 %: {outcome}.")));
     assert!(!page.contains("The run ended early"));
     assert_eq!(run.machine.get("until"), Some("±50 %"));
 }

@@ -34,27 +34,27 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     }
     let offered = words::offered(view.summary);
     let mut sentence = match offered {
-        Some(per_s) => html!("Offered <b>{}</b> updates a second, a{}", words::count(per_s), &load[1..]),
+        Some(per_s) => html!("Offered <b>{}</b> updates per second, a{}", words::count(per_s), &load[1..]),
         None => load.into(),
     };
     let fastest = if offered.is_some() {
-        "the strategy that kept most and lost none"
+        "the strategy with the most surviving updates and no loss"
     } else {
-        "the fastest strategy that lost none"
+        "the fastest strategy without loss"
     };
     let mut support = Vec::new();
     if let Some(cell) = lossy {
         let acked = words::rate(cell.acked_per_s.median);
         if cell.lost == 0 {
             sentence += html!(
-                " {} acknowledged <b>{}</b> updates a second and {}",
+                " {} acknowledged <b>{}</b> updates per second and {}",
                 name(&cell.label),
                 acked,
-                if at_threads == 1 { "had nobody to race, so it lost none" } else { "was not seen losing any" }
+                if at_threads == 1 { "had no competitor, so it lost none" } else { "showed no loss" }
             );
         } else {
             sentence += html!(
-                " {} acknowledged <b>{}</b> updates a second and <b class=\"loss\">lost {}</b> of them, leaving {}",
+                " {} acknowledged <b>{}</b> updates per second and <b class=\"loss\">lost {}</b> of them, leaving {}",
                 name(&cell.label),
                 acked,
                 words::lost(cell),
@@ -66,7 +66,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         let joint = if lossy.is_some() { format!("; {fastest},") } else { format!(", {fastest} was") };
         let comma = if lossy.is_some() { "," } else { ":" };
         sentence += html!(
-            "{} {}{} kept <b>{}</b> a second",
+            "{} {}{} kept <b>{}</b> per second",
             joint,
             name(&cell.label),
             comma,
@@ -76,15 +76,15 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         support.extend(waited(cell).map(Markup::from));
         if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
-            support.push(html!("That is {} what {} kept.", words::times(ratio), name(&lossy.label)));
+            support.push(html!("That is {} the surviving rate of {}.", words::times(ratio), name(&lossy.label)));
         }
         support.extend(rivals(view, cell, &exact));
         support.extend(batchers(view, cell, &exact));
     } else {
         sentence += Markup::ours(if view.cast.iter().any(|member| member.promise == Promise::Exact) {
-            "; no strategy that promises to lose none was seen to keep that promise here"
+            "; no strategy that promises exactness was seen to keep it here"
         } else {
-            "; no strategy that promises to lose none was measured"
+            "; no strategy that promises exactness was measured"
         });
     }
     Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + Markup::ours("."), support })
@@ -102,10 +102,10 @@ fn sure_of(cell: &CellSummary) -> String {
     let rate = &cell.surviving_per_s;
     let trials = words::counted(rate.n, "trial");
     let range = if rate.n < 2 {
-        format!("From {trials}, so without an interval.")
+        format!("One trial only, so without an interval.")
     } else {
         format!(
-            "Between {} a second, the interval that {trials} give ({:.0} % sure).",
+            "Between {} per second ({:.0} % confidence, {trials}).",
             interval(rate).replace(" to ", " and "),
             rate.confidence * 100.0
         )
@@ -119,7 +119,7 @@ fn waited(cell: &CellSummary) -> Option<String> {
     let sent = since_send(cell)?;
     let behind =
         if cell.fell_behind() { format!(" It could not keep up: {}.", words::behind(cell)) } else { String::new() };
-    Some(format!("Their times from the instant intended: {}; from the send: {sent}.{behind}", within(p50, p99)))
+    Some(format!("Response time: {}; service time: {sent}.{behind}", within(p50, p99)))
 }
 
 /// The exact strategies that the intervals cannot tell from the fastest.
@@ -131,7 +131,7 @@ fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Mar
             && cell.verdict == Some(Verdict::Exact)
     };
     let close = named(exact.iter().filter(overlaps));
-    (!close.is_empty()).then(|| html!("Within the noise of it: {}.", list(&close)))
+    (!close.is_empty()).then(|| html!("Not distinguishable from it: {}.", list(&close)))
 }
 
 /// The exact strategies that are faster, by handing over many updates at once.
@@ -140,7 +140,7 @@ fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<M
         view.is_batching(cell) && !view.is_batching(best) && cell.surviving_per_s.median > best.surviving_per_s.median
     };
     let faster = named(exact.iter().filter(is_faster));
-    (!faster.is_empty()).then(|| html!("Where a client has many updates to hand over at once: {}.", list(&faster)))
+    (!faster.is_empty()).then(|| html!("Faster if a client can submit many updates at once: {}.", list(&faster)))
 }
 
 /// Strategies with their rates and fates.

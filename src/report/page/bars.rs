@@ -43,21 +43,23 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     let race = cells.iter().find(|(.., member)| member.role == Role::Race).map(|(_, cell, _)| *cell);
     let mut groups = [
         ("Exact, ranked by surviving updates per second", true),
-        ("Lossy: known to be wrong, shown for comparison, not ranked", false),
-        ("Promised exact and broke it: not ranked", false),
+        ("Lossy: known to be wrong; shown for comparison, not ranked", false),
+        ("Broke their promise to be exact: not ranked", false),
     ]
     .map(|(title, ranked)| Group { scope: scope(at_threads, at_keys), title, ranked, bars: Vec::new() });
     for (i, cell, member) in cells {
         let ratio = |to: &CellSummary| words::times(cell.surviving_per_s.median / to.surviving_per_s.median);
         let mut ratios = Vec::new();
         match best {
-            Some(best) if best.label == cell.label => ratios.push(Markup::ours("the fastest exact")),
-            Some(best) if member.is_batching() => ratios.push(html!("{} the fastest exact, in batches", ratio(best))),
-            Some(best) => ratios.push(html!("{} the fastest exact", ratio(best))),
+            Some(best) if best.label == cell.label => ratios.push(Markup::ours("the fastest exact strategy")),
+            Some(best) if member.is_batching() => {
+                ratios.push(html!("{} the fastest exact strategy, in batches", ratio(best)))
+            }
+            Some(best) => ratios.push(html!("{} the fastest exact strategy", ratio(best))),
             None => {}
         }
         if let Some(race) = race.filter(|race| race.label != cell.label && race.surviving_per_s.median > 0.0) {
-            ratios.push(html!("{} what {} keeps", ratio(race), name(&race.label)));
+            ratios.push(html!("{} the surviving rate of {}", ratio(race), name(&race.label)));
         }
         let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {

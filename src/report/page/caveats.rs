@@ -46,7 +46,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     add(
         &[Rates, Losses],
         cells(view, |c| c.capped, |c| (0.0, format!("{} acknowledged or more", words::count(c.acked))))
-            .map(|which| html!("<b>Sums beyond 64 bits</b> stop at the largest number there is, in {}.", which)),
+            .map(|which| html!("<b>Overflow:</b> sums beyond 64 bits were capped in {}.", which)),
     );
     add(&[Rates, Losses, Latency], several_transports(view));
     add(&[Rates, Losses, Latency], several_round_trips(view));
@@ -58,12 +58,12 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
             let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
             (offered / c.acked_per_s.median.max(1.0), words::behind(c))
         })
-        .map(|which| html!("<b>Could not keep up:</b> {}. Updates waited ever longer for their turn, so these latencies grow with the length of the trial; the achieved rate is what can be done.", which)),
+        .map(|which| html!("<b>Could not keep up:</b> {}. The backlog grew throughout, so these latencies depend on the length of the trial; the achieved rate is the capacity.", which)),
     );
     add(
         &[Rates, Losses],
         cells(view, CellSummary::is_hardly_a_race, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
-            html!("<b>Hardly a race:</b> all clients were at it together for less than half of the time in {}. What was lost or kept there says little about that many clients at once.", which)
+            html!("<b>Low overlap:</b> all clients ran at the same time for less than half of the trial in {}. The losses there say little about that many concurrent clients.", which)
         }),
     );
     for (limit, text) in [
@@ -79,7 +79,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         add(
             &[Rates, Latency],
             cells(view, |c| c.limit == Some(limit), said)
-                .map(|which| html!("{} {}. On more CPUs these could be faster.", Markup::ours(text), which)),
+                .map(|which| html!("{} {}. With more CPUs these could be faster.", Markup::ours(text), which)),
         );
     }
     add(
@@ -94,7 +94,7 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         )
         .map(|which| {
             html!(
-                "<b>Two speeds:</b> the trials fall into two groups in {}. Which of them the median lies in is chance.",
+                "<b>Two modes:</b> the trials fall into two groups in {}. Which group the median falls into is chance.",
                 which
             )
         }),
@@ -106,21 +106,29 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
         })
         .map(|which| {
             html!(
-                "<b>Wide intervals:</b> the trials of {} scatter so far that small differences there mean nothing.",
+                "<b>Wide intervals:</b> the trials of {} vary too much for small differences to mean anything.",
                 which
             )
         }),
     );
     add(
         &[Losses],
-        cells(view, |c| c.disagreements > 0, |c| (c.disagreements as f64, format!("{} of {}", c.disagreements, words::counted(c.trials, "trial")))).map(|which| {
-            html!("<b>Two sources disagree:</b> the server counted another number of updates than the clients were told in {}.", which)
+        cells(
+            view,
+            |c| c.disagreements > 0,
+            |c| (c.disagreements as f64, format!("{} of {}", c.disagreements, words::counted(c.trials, "trial"))),
+        )
+        .map(|which| {
+            html!(
+                "<b>Counts disagree:</b> the server counted a different number of updates than the clients in {}.",
+                which
+            )
         }),
     );
     add(
         &[Rates, Latency],
         cells(view, CellSummary::is_refusing, |c| (c.refused_part(), words::refused(c))).map(|which| {
-            html!("<b>Refused:</b> some updates were given up with nothing changed, and whoever asked for them was told so: {}. They are in no rate, and the time they took is among the latencies.", which)
+            html!("<b>Refused:</b> some updates failed with nothing changed, and the client knew: {}. Rates exclude them; latencies include them.", which)
         }),
     );
     add(
@@ -209,7 +217,11 @@ fn ended_early(view: &View) -> Option<Markup> {
         view.run.records.iter().filter(|r| r.round > 0).count(),
     );
     (got < wanted).then(|| {
-        html!("<b>The run ended early:</b> {} of {} made, so some figures rest on fewer trials than others and some are missing.", got, if wanted == 1 { "1 trial was".to_owned() } else { format!("{wanted} trials were") })
+        html!(
+            "<b>The run ended early:</b> {} of {} made, so some figures rest on fewer trials and some are missing.",
+            got,
+            if wanted == 1 { "1 trial was".to_owned() } else { format!("{wanted} trials were") }
+        )
     })
 }
 
@@ -221,13 +233,13 @@ fn imprecise(view: &View) -> Option<Markup> {
 
 fn several_transports(view: &View) -> Option<Markup> {
     let all: Vec<Markup> = view.transports().iter().map(|transport| Markup::from(transport.as_str())).collect();
-    (all.len() > 1).then(|| html!("<b>Not like with like:</b> rows reached the server by {}. Ratios between them compare the way as much as the strategy.", list(&all)))
+    (all.len() > 1).then(|| html!("<b>Mixed transports:</b> rows reached the server over {}. Ratios between them compare the transport as much as the strategy.", list(&all)))
 }
 
 fn several_round_trips(view: &View) -> Option<Markup> {
     let first = view.summary.cells.first()?.condition.rtt_us;
     let is_mixed = view.summary.cells.iter().any(|cell| cell.condition.rtt_us != first);
-    is_mixed.then(|| html!("<b>Not like with like:</b> rows were measured over different emulated round trips. Ratios between them compare the distance as much as the strategy."))
+    is_mixed.then(|| html!("<b>Mixed round trips:</b> rows were measured over different emulated round trips. Ratios between them compare the round trip as much as the strategy."))
 }
 
 fn several_drivers(view: &View) -> Option<Markup> {
@@ -248,7 +260,7 @@ fn several_drivers(view: &View) -> Option<Markup> {
     let groups: Markup =
         groups.enumerate().map(|(i, group)| if i == 0 { group } else { html!("; {}", group) }).collect();
     Some(html!(
-        "<b>Clients are driven in different ways:</b> {}. Part of a difference between these groups is what drives them, not the strategy.",
+        "<b>Mixed drivers:</b> {}. Part of any difference between these groups comes from the driver, not the strategy.",
         groups
     ))
 }
@@ -256,6 +268,6 @@ fn several_drivers(view: &View) -> Option<Markup> {
 fn shared_cpus(view: &View) -> Option<Markup> {
     (view.run.machine.get("placement") == Some("none")).then(|| {
         let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
-        html!("<b>CPUs were not assigned:</b> the server and up to {} of clients shared whatever CPUs there were. Speeds can change severalfold with where the system happened to put them.", most)
+        html!("<b>CPUs were not assigned:</b> the server and up to {} shared all CPUs. Speed can change severalfold with where the system places them.", most)
     })
 }

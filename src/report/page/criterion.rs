@@ -12,10 +12,14 @@ pub(super) fn estimates(estimates: &[Estimate]) -> Table {
     let heads = vec![
         head("bench id", "Criterion's name for it: strategy/threads.", false),
         head("of", "This run, or the baseline saved under that name.", false),
-        head("lost", "The lost part of the updates acknowledged in all of criterion's calls, warm-up included.", true),
+        head(
+            "lost",
+            "The lost share of the updates acknowledged in all of criterion's calls, including warm-up.",
+            true,
+        ),
         head("verdict", "The worst of all calls.", false),
         head("updates/s", "Acknowledged updates per second, from criterion's estimate of the mean.", true),
-        head("time", "Criterion's estimate of the mean time in which every thread makes one update.", true),
+        head("time", "Criterion's estimate of the mean time for one update by every thread.", true),
         head("interval", "Its confidence interval.", false),
         head("against this run", "This run's time as a multiple of the baseline's: below 1 is faster now.", true),
     ];

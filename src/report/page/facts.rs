@@ -41,7 +41,7 @@ pub(super) fn in_words(view: &View) -> String {
     let machine = &view.run.machine;
     let get = |fact: &str| machine.get(fact).filter(|value| !value.is_empty()).unwrap_or("unknown");
     let version = match (machine.get("server_version"), machine.get("server_redis_version")) {
-        (Some(own), Some(redis)) if own != redis => format!("{own} (speaks as Redis {redis})"),
+        (Some(own), Some(redis)) if own != redis => format!("{own} (compatible with Redis {redis})"),
         (own, _) => own.unwrap_or("of unknown version").to_owned(),
     };
     let whose = if machine.get("server_is_private") == Some("yes") {
@@ -60,25 +60,24 @@ pub(super) fn in_words(view: &View) -> String {
             None => format!("trials of about {ms} ms"),
         },
         (_, Some(updates)) => {
-            format!("trials of {updates} update{} a {}", if updates == "1" { "" } else { "s" }, view.racer())
+            format!("trials of {updates} update{} per {}", if updates == "1" { "" } else { "s" }, view.racer())
         }
         _ => "trials".to_owned(),
     };
     let pace = match words::offered(view.summary) {
-        None => "all clients in a closed loop: each waits for a reply before it asks again".to_owned(),
-        Some(offered) => format!(
-            "all clients in an open loop: together they were to send {} updates a second on a timetable that waits for nobody",
-            words::count(offered)
-        ),
+        None => "in a closed loop: each client waits for a reply before it sends the next request".to_owned(),
+        Some(offered) => {
+            format!("in an open loop: {} updates per second in total, on a fixed timetable", words::count(offered))
+        }
     };
     let until = match (machine.get("until"), machine.get("until_outcome")) {
-        (Some(until), Some(outcome)) => format!(" Rounds were to go on until {until}: {outcome}."),
-        (Some(until), None) => format!(" Rounds were to go on until {until}, and were interrupted."),
+        (Some(until), Some(outcome)) => format!(" Target precision {until}: {outcome}."),
+        (Some(until), None) => format!(" Target precision {until}: interrupted."),
         (None, _) => String::new(),
     };
     let distance = words::distance(machine).map_or_else(String::new, |said| format!(" {said}"));
     format!(
-        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {} of shuffled order, up to {most}, {pace}.{until}{distance}",
+        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {}, each in shuffled order, with up to {most}, {pace}.{until}{distance}",
         get("server"),
         view.transports().join(" and "),
         driven(view),
@@ -133,14 +132,14 @@ fn on_which(placement: &str) -> String {
 pub(super) fn overhead(machine: &Machine) -> Option<String> {
     let recording = machine.get("recording_ns_per_update")?;
     let clock =
-        machine.get("clock_ns_per_read").map_or_else(String::new, |ns| format!(", {ns} ns of them for the clock"));
+        machine.get("clock_ns_per_read").map_or_else(String::new, |ns| format!(", of which {ns} ns read the clock"));
     Some(format!("Measuring adds {recording} ns to every update{clock}."))
 }
 
 /// What drove the clients.
 fn driven(view: &View) -> &'static str {
     match view.has_mixed_drivers() {
-        true => "clients that are driven in different ways",
+        true => "clients of several drivers",
         false => view.summary.driver().info().about,
     }
 }
@@ -152,7 +151,7 @@ pub(super) fn recipe(machine: &Machine) -> Vec<(String, String)> {
         steps.push(("The same source".to_owned(), format!("git checkout {commit}")));
     }
     if let Some(command) = machine.get("command") {
-        steps.push(("What was typed".to_owned(), command.to_owned()));
+        steps.push(("The command".to_owned(), command.to_owned()));
         let (program, args) = command.split_at(command.find(' ').unwrap_or(command.len()));
         let args = without_option(args, "--out");
         let seed = machine.get("seed").filter(|_| !args.contains("--seed"));
@@ -169,7 +168,7 @@ pub(super) fn recipe(machine: &Machine) -> Vec<(String, String)> {
         steps.push(("The same races in the same order".to_owned(), line));
     }
     steps.push((
-        "This page again, from the CSV files beside it".to_owned(),
+        "This page, from the CSV files next to it".to_owned(),
         "cargo run --bin report -- render DIR".to_owned(),
     ));
     steps

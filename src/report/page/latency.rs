@@ -61,7 +61,7 @@ pub(super) fn percentiles(view: &View) -> Markup {
         let tick = |ns: f64| time_tick(ns);
         let chart = |scale: Scale| {
             let (lines, alternative) = (lines.clone(), alternative.clone());
-            let title = "part of updates that took no longer";
+            let title = "share of updates that took no longer";
             Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
         };
         out += html!(

@@ -221,10 +221,10 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
             format!("{}{} strategies", if losing.is_empty() { "all " } else { "" }, clean.len())
         };
         let bounds = clean.iter().flat_map(|m| view.curve(&m.name, at_keys)).map(|(_, c)| c.lost_interval.1);
-        let label = Some((only, format!("0 lost, at worst {}", words::at_most(bounds.fold(0.0, f64::max)))));
+        let label = Some((only, format!("0 lost, 95 % bound: {}", words::at_most(bounds.fold(0.0, f64::max)))));
         lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
     }
-    let mut alternative = format!("Line chart of the lost part of acknowledged updates over {}s.", view.racer());
+    let mut alternative = format!("Line chart of the lost share of acknowledged updates over {}s.", view.racer());
     for member in &losing {
         for (_, cell) in view.curve(&member.name, at_keys) {
             alternative +=
@@ -245,7 +245,7 @@ pub(super) fn losses_over_keys(view: &View) -> Markup {
     for &at_threads in &view.threads {
         let mut lines = Vec::new();
         let mut alternative =
-            format!("Line chart of the lost part over the number of keys at {}.", view.racers(at_threads));
+            format!("Line chart of the lost share over the number of keys at {}.", view.racers(at_threads));
         if let (true, Some(&last)) = (view.is_predictable() && at_threads > 1, view.keys.last()) {
             let at = |k: usize| predict_keys(at_threads, k);
             let dots =
@@ -284,7 +284,7 @@ pub(super) fn losses_over_keys(view: &View) -> Markup {
         let chart = if lines.iter().all(|line| line.class == "predicted") {
             Markup::ours("<p>No strategy lost anything here.</p>")
         } else {
-            let title = "keys the updates are spread over";
+            let title = "number of keys";
             Plot { height: 200.0, scale: &Scale::percent(), across: &ticks, across_title: title, lines, alternative }
                 .html()
         };

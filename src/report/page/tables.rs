@@ -4,6 +4,7 @@ use super::view::{View, interval, is_broken, name, scope, since_send};
 use crate::report::markup::{Markup, html};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
+use crate::verdict::Verdict;
 
 /// A table that can be sorted and copied.
 pub(super) struct Table {
@@ -59,22 +60,26 @@ pub(super) fn everything(view: &View) -> Table {
     }
     let offered = words::offered(view.summary).is_some();
     if offered {
-        heads.push(head("offered/s", "Updates per second that the clients were to send, together.", true));
+        heads.push(head("offered/s", "Updates per second that all clients together were to send.", true));
         heads.push(head(
-            "behind",
-            "Updates due but not yet sent when the timetable was over, in the worst trial.",
+            "backlog",
+            "Updates due but not yet sent at the end of the timetable, in the worst trial.",
             true,
         ));
-        heads.push(head("from the send", "Latency without the waiting for a turn.", false));
+        heads.push(head("service time", "Latency from sending to acknowledgement.", false));
     }
     heads.extend([
-        head("verdict", "What the counter showed, the worst of all trials.", false),
-        head("acked/s", "Updates per second that were reported applied, median of the trials.", true),
-        head("surviving/s", "The same without the lost ones, and the interval around the median.", true),
-        head("lost", "The lost part of the acknowledged updates.", true),
-        head("how sure", "Lost of acknowledged, with the exact 95 % bound.", true),
+        head("verdict", "The worst verdict of all trials: exact or ok, or what is wrong.", false),
+        head("acked/s", "Acknowledged updates per second, median of the trials.", true),
+        head("surviving/s", "Acknowledged minus lost, per second, with the interval of the median.", true),
+        head("lost", "The lost share of the acknowledged updates.", true),
+        head(
+            "95 % bound",
+            "Lost of acknowledged updates in all trials, and what that proves at 95 % confidence.",
+            true,
+        ),
         head("doubled", "Increments applied more than once.", true),
-        head("refused", "Updates given up, nothing changed.", true),
+        head("refused", "Updates that failed with nothing changed.", true),
         head("unknown", "Updates that ended in an error: they may or may not have happened.", true),
     ]);
     heads.extend(
@@ -82,9 +87,9 @@ pub(super) fn everything(view: &View) -> Table {
             .map(|p| head(p, &format!("{} % of updates took no longer, retries included.", &p[1..]), true)),
     );
     heads.extend([
-        head("overlap", "The part of the time in which every client was at it.", true),
+        head("overlap", "The share of the time in which all clients were running.", true),
         head("trials", "Trials with a verdict.", true),
-        head("note", "Skipped, failed, or why a fault could not show.", false),
+        head("note", "Why it was skipped or failed, or why a fault could not show.", false),
     ]);
     let rows = view.summary.cells.iter().map(|cell| {
         let classes = view.cast.iter().find(|m| m.name == cell.label).map_or_else(String::new, |m| m.class.clone());
@@ -129,12 +134,13 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
         cells.push(number(0.0, "0".to_owned()));
         return cells;
     };
-    let mark = match verdict.to_string().as_str() {
-        "exact" => "✓ ",
-        "unproven" => "? ",
+    let mark = match verdict {
+        Verdict::Exact => "✓ ",
+        Verdict::Unproven => "? ",
         _ => "✗ ",
     };
-    let mut cells = vec![word(&verdict.to_string(), html!("<b class=v-{}>{}{}</b>", verdict, mark, verdict))];
+    let shown = verdict.shown(cell.promise);
+    let mut cells = vec![word(&shown, html!("<b class=v-{}>{}{}</b>", verdict, mark, &shown))];
     cells.push(number(cell.acked_per_s.median, words::rate(cell.acked_per_s.median)));
     cells.push(number(
         cell.surviving_per_s.median,
@@ -161,21 +167,17 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
 pub(super) fn costs(view: &View) -> Table {
     let heads = vec![
         head("strategy", "One way to add one to a counter.", false),
-        head("lost", "The lost part of the acknowledged updates.", true),
-        head("tries", "Attempts for each update: 1 means no retry was ever needed.", true),
-        head(
-            "fairness",
-            "Jain's index: 100 % if all clients got equally much done, 1/clients if one did everything.",
-            true,
-        ),
-        head("slowest", "The slowest client's rate as a part of the fastest client's.", true),
-        head("server µs", "Microseconds of the server's CPU for each update that survived.", true),
-        head("commands", "Commands the server executed for each acknowledged update.", true),
-        head("bytes", "Bytes to and from the server for each acknowledged update.", true),
-        head("server CPUs", "CPUs' worth of work in the server; bold if it had no CPU time left.", true),
+        head("lost", "The lost share of the acknowledged updates.", true),
+        head("tries", "Attempts per update: 1 means that no retry was needed.", true),
+        head("fairness", "Jain's index: 100 % if all clients did equally much, 1/clients if one did everything.", true),
+        head("slowest", "The slowest client's rate as a share of the fastest client's.", true),
+        head("server µs", "Server CPU time per surviving update, in microseconds.", true),
+        head("commands", "Commands the server executed per acknowledged update.", true),
+        head("bytes", "Bytes to and from the server per acknowledged update.", true),
+        head("server CPUs", "CPUs kept busy by the server; bold if it was the limit.", true),
         head(
             "client CPUs",
-            "CPUs' worth of work in all client threads; bold if they had no CPU time left: the server could then do more.",
+            "CPUs kept busy by all client threads; bold if they were the limit: the server could do more.",
             true,
         ),
     ];

@@ -129,8 +129,8 @@ pub(super) fn since_send(cell: &CellSummary) -> Option<String> {
 pub(super) fn within(p50: Option<u64>, p99: Option<u64>) -> String {
     match (p50, p99) {
         (Some(p50), Some(p99)) => format!("median {}, 99 % within {}", words::time(p50), words::time(p99)),
-        (Some(p50), None) => format!("median {}, too few updates to tell more", words::time(p50)),
-        (None, _) => "too few updates to tell".to_owned(),
+        (Some(p50), None) => format!("median {}, too few updates for p99", words::time(p50)),
+        (None, _) => "too few updates".to_owned(),
     }
 }
 
@@ -159,14 +159,14 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
         load += &format!(", {}", keys(cell.condition.keys));
     }
     if view.has_mixed_drivers() {
-        load += &format!(", driven by {}", cell.condition.driver);
+        load += &format!(", driver {}", cell.condition.driver);
     }
     let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
     let [p50, _, p99, ..] = cell.latency_ns;
-    let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.to_string());
+    let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.shown(cell.promise));
     let mut time = within(p50, p99);
     if let Some(sent) = since_send(cell) {
-        time += &format!(" from the instant intended; from the send {sent}");
+        time += &format!(" response; service {sent}");
     }
     let mut acked = rate(&cell.acked_per_s);
     if let Some(offered) = cell.condition.offered_per_s {
