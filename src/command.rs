@@ -53,9 +53,7 @@ pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> E
     let words: Vec<OsString> = args.into_iter().collect();
     let texts: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     if secret::is_misplaced(&texts) {
-        say(
-            "report: a URL stands where none belongs (it may hold a password and is not repeated): give it with --redis-url",
-        );
+        say("report: a URL in the wrong place (not shown, as it may hold a password): use --redis-url");
         return ExitCode::from(FAILED);
     }
     let cli = match Cli::try_parse_from(&words) {
@@ -74,7 +72,7 @@ fn known<'a>(own: &[&'a dyn Strategy]) -> Result<Vec<&'a dyn Strategy>> {
     let known: Vec<&dyn Strategy> = own.iter().chain(ALL).copied().collect();
     let name = |at: usize| known[at].info().name;
     match (0..known.len()).find(|&at| (0..at).any(|earlier| name(earlier) == name(at))) {
-        Some(at) => Err(Error::usage(format!("strategy {}: there are two of this name; rename yours", name(at)))),
+        Some(at) => Err(Error::usage(format!("strategy {}: the name is already taken; rename yours", name(at)))),
         None => Ok(known),
     }
 }

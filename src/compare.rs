@@ -57,7 +57,7 @@ pub fn part(run: Run, baseline: Option<&str>) -> Result<Run> {
     names.dedup();
     if (baseline.is_some() || !names.is_empty()) && !names.contains(&wanted) {
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        return Err(Error::usage(format!("no baseline '{wanted}' in it; there is: {there}")));
+        return Err(Error::usage(format!("no baseline '{wanted}' in it; available: {there}")));
     }
     let estimates = run.estimates.iter().filter(|estimate| estimate.baseline == wanted).cloned().collect();
     let mut machine = run.machine;
@@ -322,9 +322,9 @@ impl Alarm {
         let word = |verdict: Option<Verdict>| verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
         let (before, after) = (word(self.before), word(self.after));
         match self.kind {
-            AlarmKind::Broken => format!("{at} promises exact and breaks it now: {after}, was {before}"),
-            AlarmKind::StillBroken => format!("{at} promises exact and breaks it in both runs: {after}, was {before}"),
-            AlarmKind::Vanished => format!("{at} has no verdict any more, was {before}"),
+            AlarmKind::Broken => format!("{at} broke its promise: {after}, was {before}"),
+            AlarmKind::StillBroken => format!("{at} broke its promise in both runs: {after}, was {before}"),
+            AlarmKind::Vanished => format!("{at} no longer has a verdict, was {before}"),
             AlarmKind::Mended => format!("{at} keeps its promise again: {after}, was {before}"),
             AlarmKind::Changed => format!("{at}: {after}, was {before}"),
         }

@@ -101,7 +101,7 @@ impl Machine {
         if busy {
             self.warn(
                 WarningKind::BusyMachine,
-                format!("the machine was busy before the run (load {load}): figures may be low and scattered"),
+                format!("the machine was busy before the run (load {load}): figures may be low and vary a lot"),
             );
         }
     }

@@ -63,7 +63,7 @@ impl Timetable {
     /// A usage error: the rate is out of range, or there would be no update, or they would take over ten minutes.
     pub fn of_updates(per_s: u64, updates: u64, clients: usize) -> Result<Self> {
         if per_s == 0 || per_s > MAX_RATE {
-            return Err(Error::usage(format!("rate: from 1 to {MAX_RATE} updates per second over all threads")));
+            return Err(Error::usage(format!("rate: expected 1 to {MAX_RATE} updates per second in total")));
         }
         let table = Self { per_s, updates, clients: clients as u64 };
         if updates == 0 {

@@ -57,7 +57,7 @@ impl CpuSet {
                 .map_err(|e| Error::usage(format!("cannot run on CPU {self}: {e}; choose among {}", Self::allowed())))
         }
         #[cfg(not(target_os = "linux"))]
-        Err(Error::usage(format!("this system cannot keep a thread on CPU {self}: use --pin none")))
+        Err(Error::usage(format!("this system cannot pin a thread to CPU {self}: use --pin none")))
     }
 
     /// Runs `act` with this thread on `cpus`, so that a process it starts inherits them.
@@ -99,7 +99,7 @@ impl FromStr for CpuSet {
 
     fn from_str(text: &str) -> Result<Self> {
         let cpus: Option<Vec<usize>> = text.split('+').map(|cpu| cpu.parse().ok().filter(|&cpu| cpu < 1024)).collect();
-        cpus.map(Self).ok_or_else(|| Error::usage(format!("CPUs '{text}': say 0, or 0+1+2 for several")))
+        cpus.map(Self).ok_or_else(|| Error::usage(format!("CPUs '{text}': expected 0, or 0+1+2 for several")))
     }
 }
 
@@ -107,7 +107,8 @@ impl FromStr for Placement {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let usage = || Error::usage(format!("pin '{text}': say auto, none, or server=0,client=1 (several: 1+2+3)"));
+        let usage =
+            || Error::usage(format!("pin '{text}': expected auto, none, or server=0,client=1 (several: 1+2+3)"));
         match text {
             "auto" => Ok(Self::Auto),
             "none" => Ok(Self::Free),

@@ -36,7 +36,7 @@ pub fn write_page(path: &Path, page: &str) -> Result<()> {
         Ok(bytes) => {
             let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(4_096)]);
             if !MARKS.iter().any(|mark| beginning.contains(mark)) {
-                return Err(Error::file(path, "is no page that report has written: move it away or name another file"));
+                return Err(Error::file(path, "is not a page written by report: move it away or choose another file"));
             }
         }
     }

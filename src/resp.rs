@@ -85,7 +85,7 @@ impl<'a> Reply<'a> {
     /// These are no reply, or one that is too long or too deep to be one of ours.
     pub fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, BoxError> {
         if is_too_deep(bytes) {
-            return Err(format!("invalid reply: lists within lists, more than {DEEPEST} deep").into());
+            return Err(format!("invalid reply: arrays nested more than {DEEPEST} deep").into());
         }
         let frame = decode_range(bytes).map_err(|e| format!("invalid reply: {e}"))?;
         if frame.is_none() && bytes.len() > LONGEST {

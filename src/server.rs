@@ -298,7 +298,8 @@ impl Server {
     /// # Errors
     /// This one is not private, or the second does not start.
     pub(crate) fn second(&self, extra: &[&str]) -> Result<Private> {
-        let child = self.child().ok_or_else(|| Error::server("no private server to start a second one beside"))?;
+        let child =
+            self.child().ok_or_else(|| Error::server("a second server needs a private server, and this one is not"))?;
         child.beside(extra, self.server_cpus.as_ref())
     }
 

@@ -121,12 +121,11 @@ impl Goal {
         let Precision { rounds, worst } = precision;
         let within = percent(self.within);
         let Some(worst) = worst else {
-            let why = format!("not reached: after {} no exact strategy has a figure", counted(*rounds));
+            let why = format!("not reached: after {} no exact strategy has a result", counted(*rounds));
             return if *rounds < FEWEST { Decision::GoOn } else { Decision::NotReached(why) };
         };
         if *rounds >= FEWEST && worst.error <= self.within {
-            let said =
-                format!("reached after {rounds} rounds: every exact strategy is known within ±{within} at each load");
+            let said = format!("reached after {rounds} rounds: every exact strategy is within ±{within} at every load");
             return Decision::Reached(said);
         }
         let next = elapsed + elapsed / (*rounds).max(1);
@@ -209,7 +208,7 @@ mod tests {
         assert!(matches!(GOAL.decide(&Precision::of(&records), Duration::ZERO), Decision::Reached(_)));
         let failed: Vec<Record> = (1..=5).map(|round| Record { round, ..failed.clone() }).collect();
         let decision = GOAL.decide(&Precision::of(&failed), Duration::ZERO);
-        assert!(matches!(&decision, Decision::NotReached(o) if o.contains("no exact strategy has a figure")));
+        assert!(matches!(&decision, Decision::NotReached(o) if o.contains("no exact strategy has a result")));
         assert_eq!(GOAL.decide(&Precision::of(&failed[..1]), Duration::ZERO), Decision::GoOn);
     }
 

@@ -206,7 +206,9 @@ impl FromStr for Skew {
             .and_then(|s| s.parse::<f64>().ok())
             .filter(|s| s.is_finite() && *s > 0.0)
             .map(Self::Zipf)
-            .ok_or_else(|| Error::usage(format!("skew '{text}': say even, or zipf:S with S above 0, such as zipf:1.0")))
+            .ok_or_else(|| {
+                Error::usage(format!("skew '{text}': expected even, or zipf:S with S above 0, such as zipf:1.0"))
+            })
     }
 }
 
@@ -345,13 +347,13 @@ impl Plan {
         let DriverInfo { most_clients: most, is_one_thread, refuses_rate, .. } = *self.driver.info();
         if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > most) {
             let more = if is_one_thread { "" } else { ", or up to 20000 with --driver events or tasks" };
-            return Err(Error::usage(format!("threads: give one or more numbers from 1 to {most}{more}")));
+            return Err(Error::usage(format!("threads: expected one or more numbers from 1 to {most}{more}")));
         }
         if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
-            return Err(Error::usage(format!("keys: give one or more numbers from 1 to {}", Event::MAX_KEYS)));
+            return Err(Error::usage(format!("keys: expected one or more numbers from 1 to {}", Event::MAX_KEYS)));
         }
         if self.rounds == 0 {
-            return Err(Error::usage("rounds: at least 1"));
+            return Err(Error::usage("rounds: expected at least 1"));
         }
         if let Some(why) = refuses_rate.filter(|_| self.pace != Pace::Closed) {
             return Err(Error::usage(format!("driver {}: {why}", self.driver)));
@@ -361,10 +363,10 @@ impl Plan {
         }
         match self.size {
             Size::Updates(n) if n == 0 || n > 100_000_000 => {
-                Err(Error::usage("updates: from 1 to 100000000 for each thread"))
+                Err(Error::usage("updates: expected 1 to 100000000 per thread"))
             }
             Size::Duration(d) if d < Duration::from_millis(1) || d > Duration::from_secs(600) => {
-                Err(Error::usage("duration: from 1ms to 600s"))
+                Err(Error::usage("duration: expected 1ms to 600s"))
             }
             _ => Ok(()),
         }

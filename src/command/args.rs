@@ -20,20 +20,20 @@ use super::signals::{InOrder, STOP};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 ///
-/// Without a command: races the strategies over a range of thread counts on a real server (yours, one found on PATH,
-/// or one fetched once), counts what was lost, and writes CSV files and one HTML page into a folder under results/.
+/// Without a command: races the strategies at several thread counts on a real server (yours, one found on PATH, or one
+/// fetched once), counts the lost updates, and writes CSV files and an HTML page into a folder under results/.
 ///
 /// Exit codes: 0 every exact strategy kept its promise; 1 one broke it, whatever else happened; 2 bad usage, no server, the
-/// run could not finish, or a trial could not be judged (an error, or not one update acknowledged). Each cause is named.
+/// run could not finish, or a trial could not be judged (an error, or no update acknowledged). Each cause is named.
 #[derive(Parser)]
 #[command(name = "report", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
 #[command(after_help = "Examples:
   report                                     the default plan, at most a minute
   report --quick                             the same in ten seconds
   report --strategies get-set,incr --threads 1,8,64 --duration 1s
-  report --strategies incr --threads 16 --rate 20000   an open loop: latency under a load that does not wait
+  report --strategies incr --threads 16 --rate 20000   an open loop: latency under a fixed load
   report --redis-url redis://127.0.0.1:6379  your own server; only keys under a random prefix are touched
-  report render results/example              the page again, from the CSV files alone
+  report render results/example              the page again, from its CSV files
   report compare results/before results/after  what became wrong, slower or faster between two runs")]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -53,18 +53,18 @@ pub(super) enum Command {
         /// The folder that holds trials.csv
         dir: PathBuf,
     },
-    /// Compare two runs: what became wrong, what faster or slower beyond the noise
+    /// Compare two runs: what became wrong, and what is faster or slower beyond the noise
     ///
     /// A run is a result folder, a bench folder, or FOLDER@BASELINE for a baseline that criterion has saved. Exit code 0;
     /// 1 only with --fail-if-slower; 2 if a run cannot be read.
     Compare(CompareArgs),
     /// Judge anyone's history of a counter: exit code 0 valid, 1 not, 2 cannot say, 3 not a history
     Check(CheckArgs),
-    /// Print every strategy with its promise, its cost and its sentence
+    /// Print every strategy with its promise, cost and description
     List,
-    /// Show an update being lost, command by command in the server's own order
+    /// Show an update being lost, command by command, in the order the server executed them
     Explain {
-        /// The strategy that loses it
+        /// The strategy that loses the update
         #[arg(long, value_name = "NAME", default_value = "get-set")]
         strategy: String,
         /// Clients racing at once
@@ -90,10 +90,10 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
         updates: u64,
     },
-    /// Remove what runs left on a server that were killed or cut off, and put back settings they changed
+    /// Remove what killed or interrupted runs left on a server, and restore settings they changed
     ///
-    /// Only keys that begin with lost-updates: and a run's own number are touched, in the database that --redis-url names, and
-    /// none of a run that is still going.
+    /// Touches only keys that begin with lost-updates: and a run's number, in the database that --redis-url names. Runs that
+    /// are still going are left alone.
     Clean,
     /// What your client library does when a reply is lost: does an INCR count twice, by default and with safe settings?
     ///
@@ -101,12 +101,12 @@ pub(super) enum Command {
     LostReply(LostReplyArgs),
     /// Print a completion script: report completions bash > /etc/bash_completion.d/report
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the man page: report man > report.1
     Man,
-    /// The second process of mutex-two-processes: counters' names in, values out
+    /// Internal: the second process of mutex-two-processes
     #[command(hide = true)]
     SecondProcess,
     /// A worker of a built-in library, by the protocol of docs/libraries.md
@@ -169,24 +169,24 @@ pub(super) struct CompareArgs {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
-    /// Write a self-contained HTML page too
+    /// Also write a self-contained HTML page
     #[arg(long, value_name = "FILE")]
     pub(super) page: Option<PathBuf>,
-    /// Exit with 1 if anything is slower with its whole interval beyond this, or if an exact strategy lost anything
+    /// Exit with 1 if anything is slower by more than this with its whole interval, or if an exact strategy lost an update
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(super) fail_if_slower: Option<f64>,
-    /// Take what all strategies have in common for real, and not for the machine's doing
+    /// Count a change common to all strategies as a real effect, not as the machine's
     #[arg(long)]
     pub(super) trust_shift: bool,
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "What is measured")]
+#[command(next_help_heading = "Measurement")]
 pub(super) struct PlanArgs {
-    /// Strategies to race: names, or all, exact, lossy [default: a dozen that tell the story; report list prints all]
+    /// Strategies to race: names, or all, exact, lossy [default: a selection of a dozen; report list prints all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     strategies: Vec<String>,
-    /// Race every strategy there is, in as long as that takes at the default trial time
+    /// Race every strategy at the default trial time, however long that takes
     #[arg(long, conflicts_with_all = ["strategies", "quick"])]
     full: bool,
     /// Thread counts, which are client counts with the other drivers [default: 1,2,4,8,16]
@@ -196,64 +196,64 @@ pub(super) struct PlanArgs {
     /// (one async runtime for all, through the redis crate's multiplexed connections)
     #[arg(long, value_name = "threads|events|tasks", default_value = "threads")]
     driver: DriverKind,
-    /// Key counts: how many counters the updates are spread over
+    /// Numbers of counters that the updates are spread over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
     /// How updates choose among keys: even, or zipf:S
     #[arg(long, value_name = "even|zipf:S", default_value = "even")]
     skew: Skew,
-    /// Updates by every thread in every trial, instead of a duration
+    /// Updates per thread and trial, instead of a duration
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     updates: Option<u64>,
-    /// Time of every trial, such as 300ms or 2s [default: what makes the run last under a minute,
-    /// with three times as much for the highest thread count]
+    /// Duration of a trial, such as 300ms or 2s [default: chosen so that the run takes less than a minute,
+    /// three times as long at the highest thread count]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
-    /// Open loop: this many updates per second on a timetable, over all threads [default: closed loop, each client sends
-    /// its next update when the last one is acknowledged]
+    /// Open loop: this many updates per second in total, on a timetable [default: closed loop, each client sends its
+    /// next update when the last one is acknowledged]
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
-    /// Emulate a round trip of this time between the clients and the server, such as 0.5ms: they race through a proxy in
-    /// this process that delays each way
+    /// Emulate a round trip of this time between clients and server, such as 0.5ms, by a proxy in this process that
+    /// delays each direction
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) rtt: Option<Duration>,
-    /// Passes over all cells, each in a shuffled order of its own [default: 5; with --until at most 100]
+    /// Passes over all cells, each in a new shuffled order [default: 5; with --until at most 100]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
-    /// Rounds until the 95 % interval of surviving updates per second is within this of every exact strategy at every
-    /// load, such as 2%; at most --rounds, and ten minutes
+    /// Add rounds until the 95 % interval of surviving updates per second is within this for every exact strategy at every
+    /// load, such as 2%; stops at --rounds or after ten minutes
     #[arg(long, value_name = "PERCENT", value_parser = precision)]
     pub(super) until: Option<f64>,
     /// Seed of the shuffles [default: random, and recorded]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// A smaller plan in at most ten seconds: threads 1,2,4,8 and 2 rounds
+    /// A smaller plan that takes at most ten seconds: threads 1,2,4,8 and 2 rounds
     #[arg(long)]
     quick: bool,
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "What comes out")]
+#[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// Folder to write into [default: results/<UTC date-time>-<host>]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Print the summary as one JSON document on stdout and nothing else there
+    /// Print only the summary on stdout, as one JSON document
     #[arg(long)]
     pub(super) json: bool,
-    /// Print the summary as CSV on stdout, a row for every cell, and nothing else there
+    /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
-    /// No table and no progress bar: only warnings and where the page is
+    /// No table and no progress bar: only warnings and the path of the page
     #[arg(long, short)]
     pub(super) quiet: bool,
-    /// Every trial on stderr as it ends
+    /// Print every trial on stderr when it ends
     #[arg(long, short, conflicts_with = "quiet")]
     pub(super) verbose: bool,
-    /// Throughput and loss of every strategy as they come, if stderr is a terminal
+    /// Show throughput and loss of every strategy live, if stderr is a terminal
     #[arg(long, conflicts_with_all = ["quiet", "no_progress"])]
     pub(super) watch: bool,
-    /// Write every trial's history too, for report check: some 35 bytes an update, so mind the disk
+    /// Also write the history of every trial, for report check: about 35 bytes per update
     #[arg(long)]
     pub(super) history: bool,
     /// No progress bar
@@ -262,16 +262,16 @@ pub(super) struct OutputArgs {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "The server")]
+#[command(next_help_heading = "Server")]
 pub(super) struct ServerArgs {
     /// A running server: redis://[user:password@]host:port[/db] or unix:///path.sock; redis-cluster://host:port,host:port;
     /// redis-sentinel://host:port,host:port/db?sentinelMasterId=NAME; each with rediss for TLS
     #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
-    /// A server binary to run as a private child
+    /// A server binary to run as a private child process
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "redis_url")]
     server_bin: Option<PathBuf>,
-    /// A server that Docker Compose brings up and takes down again: redis or valkey
+    /// A server that Docker Compose starts and removes again: redis or valkey
     #[arg(long, global = true, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "redis", conflicts_with_all = ["redis_url", "server_bin"])]
     docker: Option<Service>,
     /// How to reach a private server
@@ -301,10 +301,10 @@ pub(super) struct ServerArgs {
     /// Never fetch anything: no server, no client library
     #[arg(long, global = true)]
     offline: bool,
-    /// Let strategies change a running server's settings for a while (they put them back)
+    /// Let strategies change settings of a running server for a while (they restore them)
     #[arg(long, global = true)]
     allow_config: bool,
-    /// Which CPUs: auto, none, or server=0,client=1 (several: 1+2+3)
+    /// CPUs of server and clients: auto, none, or server=0,client=1 (several: 1+2+3)
     #[arg(long, global = true, value_name = "PLACEMENT", default_value = "auto")]
     pin: Placement,
 }
@@ -419,7 +419,7 @@ impl PlanArgs {
             plan.rounds = self.rounds.unwrap_or(UNTIL_ROUNDS);
             if plan.rounds < FEWEST {
                 return Err(Error::usage(format!(
-                    "rounds: --until needs {FEWEST} at least, to tell how precise it is"
+                    "rounds: --until needs at least {FEWEST}, to estimate its precision"
                 )));
             }
         }
@@ -466,17 +466,19 @@ const FULL_TRIAL: Duration = Duration::from_millis(150);
 
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
-    number.filter(|p| (0.0..100.0).contains(p)).ok_or_else(|| "say 5% or 7.5%, below 100%".to_owned())
+    number
+        .filter(|p| (0.0..100.0).contains(p))
+        .ok_or_else(|| "expected a percentage below 100, such as 5% or 7.5%".to_owned())
 }
 
 fn precision(text: &str) -> Result<f64, String> {
     let part = percent(text)? / 100.0;
-    if part > 0.0 { Ok(part) } else { Err("say 2% or 0.5%, above 0%".to_owned()) }
+    if part > 0.0 { Ok(part) } else { Err("expected a percentage above 0, such as 2% or 0.5%".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "say 300ms, 2s or 1m".to_owned())?;
-    Duration::try_from(span).map_err(|_| "a time above zero, such as 300ms".to_owned())
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "expected a time such as 300ms, 2s or 1m".to_owned())?;
+    Duration::try_from(span).map_err(|_| "expected a time above zero, such as 300ms".to_owned())
 }
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use super::signals::{InOrder, STOP};
 
 pub(super) fn clean(cli: &Cli) -> Result<()> {
     if !cli.server.is_running() {
-        return Err(Error::usage("clean: say which server with --redis-url (a private one leaves nothing behind)"));
+        return Err(Error::usage("clean: name the server with --redis-url (a private one leaves nothing behind)"));
     }
     let server = cli.server.resolve(&mut |_| ())?;
     let _looking = InOrder::begin();
@@ -26,7 +26,7 @@ fn said(address: &str, cleaned: &Cleaned) -> String {
     if cleaned.libraries > 0 {
         done.push(format!("removed {}", plural(cleaned.libraries, "function library", "function libraries")));
     }
-    done.extend(cleaned.settings.iter().map(|setting| format!("put back {setting}")));
+    done.extend(cleaned.settings.iter().map(|setting| format!("restored {setting}")));
     let done = if done.is_empty() { "nothing of ours to remove".to_owned() } else { done.join(", ") };
     let going = cleaned.going.iter().map(|(run, left)| {
         format!(

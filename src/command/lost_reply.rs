@@ -63,7 +63,8 @@ pub(super) fn lost_reply(cli: &Cli, args: &LostReplyArgs) -> Result<ExitCode> {
 
 /// The libraries asked for, installed where they can be.
 fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
-    let report = std::env::current_exe().map_err(|e| Error::broken(format!("where is this program? {e}")))?;
+    let report =
+        std::env::current_exe().map_err(|e| Error::broken(format!("cannot find this program's own path: {e}")))?;
     let names = if args.libraries.is_empty() {
         Manifest::names()?.into_iter().filter(|name| name != "no-op").collect()
     } else {

@@ -29,7 +29,7 @@ pub(super) fn measure(
     let plan = cli.plan.plan(strategies.len(), known)?;
     let goal = cli.plan.goal(&plan);
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
-        return Err(Error::usage("--until waits for exact strategies, and --strategies names none"));
+        return Err(Error::usage("--until needs an exact strategy, and --strategies names none"));
     }
     let mut said = Said::new(cli.output.quiet);
     let server = cli.server.resolve(&mut |line| said.note(line))?;
@@ -64,7 +64,7 @@ pub(super) fn measure(
     let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
     progress.finish();
     if let Some(left) = progress.left() {
-        said.warn(&format!("warning: not all keys of ours could be removed: {left}"));
+        said.warn(&format!("warning: some keys of this run could not be removed: {left}"));
     }
     if let Some(decision) = progress.decision() {
         match decision {
@@ -77,7 +77,7 @@ pub(super) fn measure(
     if measured.is_ok()
         && let Err(error) = explain::record_losses(&out, &server, &strategies, &STOP)
     {
-        said.warn(&format!("not every loss has a witness: {error}"));
+        said.warn(&format!("no witness for some losses: {error}"));
     }
     drop(looking);
     drop(server);

@@ -39,6 +39,6 @@ pub(super) fn install() {
         }
     });
     if let Err(error) = installed {
-        say(&format!("report: Ctrl-C will not end the run in order: {error}"));
+        say(&format!("report: cannot handle Ctrl-C, which will end the run without clean-up: {error}"));
     }
 }

@@ -108,7 +108,7 @@ impl TaskLoop {
     /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         if self.clients.len() < self.opened {
-            return Err(Error::broken("a client of this crew has panicked before: open another"));
+            return Err(Error::broken("a client of this crew has panicked before: open a new crew"));
         }
         assert_eq!(work.len(), self.clients.len(), "work for every client");
         let recorder = work.iter().zip(&self.clients);

@@ -31,7 +31,7 @@ impl Address {
         let found = (host, port).to_socket_addrs().map(|mut all| all.next());
         match found {
             Ok(Some(address)) => Ok(Self::Tcp(address)),
-            Ok(None) => Err(crate::error::Error::server(format!("{host}:{port}: this name has no address"))),
+            Ok(None) => Err(crate::error::Error::server(format!("{host}:{port}: the host name has no address"))),
             Err(error) => Err(crate::error::Error::server(format!("{host}:{port}: {error}"))),
         }
     }

@@ -52,11 +52,12 @@ impl Folder {
     /// not written.
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
         std::fs::create_dir_all(path)
-            .map_err(|e| Error::file(path, format!("cannot make this folder for the results: {e}")))?;
+            .map_err(|e| Error::file(path, format!("cannot create the results folder: {e}")))?;
         for name in WRITTEN {
             // Even a link that leads nowhere is somebody's.
             if path.join(name).symlink_metadata().is_ok() {
-                let why = format!("holds {name} already, which this run did not write: give another folder with --out");
+                let why =
+                    format!("already contains {name}, which this run did not write: choose another folder with --out");
                 return Err(Error::file(path, why));
             }
         }

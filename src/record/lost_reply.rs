@@ -192,9 +192,9 @@ impl Row for LostReply {
 /// The folder cannot be written, or holds such rows already.
 pub fn write(folder: &Path, rows: &[LostReply], machine: &Machine) -> Result<()> {
     std::fs::create_dir_all(folder)
-        .map_err(|e| Error::file(folder, format!("cannot make this folder for the results: {e}")))?;
+        .map_err(|e| Error::file(folder, format!("cannot create the results folder: {e}")))?;
     if folder.join(LOST_REPLY).exists() {
-        return Err(Error::file(folder, "holds a run already: give another folder with --out"));
+        return Err(Error::file(folder, "already contains a run: choose another folder with --out"));
     }
     machine.write(folder)?;
     write_whole(&folder.join(LOST_REPLY), &csv_bytes(rows)?)

@@ -66,7 +66,7 @@ fn answer(comparison: &Comparison) -> Vec<String> {
         let whole: Vec<String> =
             comparison.strategies.iter().filter(|s| s.surviving.outcome == outcome).map(named).collect();
         if !whole.is_empty() {
-            said.push(format!("{word} as a whole: {}.", whole.join(", ")));
+            said.push(format!("{word} overall: {}.", whole.join(", ")));
         }
     }
     said.push(format!(
@@ -101,9 +101,9 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
         .collect();
     said.extend(across(comparison));
     if let Some(shift) = comparison.shift.filter(|shift| (shift.ratio.ln()).abs() > FLOOR.ln_1p()) {
-        let moved = format!("all strategies together moved to {} of what they were", ratio(shift.ratio));
+        let moved = format!("all strategies together changed to {} of the first run", ratio(shift.ratio));
         said.push(if shift.trusted {
-            format!("{moved}, which was taken for real, as asked")
+            format!("{moved}, which counts as a real effect, as requested")
         } else {
             format!(
                 "{moved}: more likely the machine than the code, so that intervals reach from the ratio to the ratio \

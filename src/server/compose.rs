@@ -121,7 +121,7 @@ impl FromStr for Service {
         Self::ALL
             .into_iter()
             .find(|service| service.name() == name)
-            .ok_or_else(|| Error::usage(format!("no service `{name}` to run in Docker: say redis or valkey")))
+            .ok_or_else(|| Error::usage(format!("no service `{name}` to run in Docker: expected redis or valkey")))
     }
 }
 
@@ -315,7 +315,9 @@ impl Compose {
                 )));
             }
             if let Some(Ok(Some(status))) = self.keeper.as_mut().map(Child::try_wait) {
-                return Err(Error::server(format!("the shell that keeps Docker Compose ended by itself: {status}")));
+                return Err(Error::server(format!(
+                    "the shell that supervises Docker Compose exited unexpectedly: {status}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -362,7 +364,7 @@ impl Compose {
             let words = self.ask(&["logs", "--no-color", "--no-log-prefix", "--tail=5", service.name()]);
             let words = words.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
             let image = service.image();
-            Error::server(format!("{service} ({image}) ended as soon as it was started: {}", telling(&words)))
+            Error::server(format!("{service} ({image}) exited right after it was started: {}", telling(&words)))
         })
     }
 
@@ -423,7 +425,7 @@ impl Compose {
             Ok(Some(_)) => Err(left(&telling(&self.said("down")))),
             Ok(None) => {
                 kill(&mut keeper);
-                Err(left(&format!("no end after {} s", FAREWELL.as_secs())))
+                Err(left(&format!("not finished after {} s", FAREWELL.as_secs())))
             }
             Err(e) => Err(left(&e.to_string())),
         }
@@ -438,7 +440,9 @@ impl Drop for Compose {
 }
 
 fn taken(port: u16) -> Error {
-    Error::server(format!("port {port} on 127.0.0.1 is taken: stop what uses it, or name no port to get a free one"))
+    Error::server(format!(
+        "port {port} on 127.0.0.1 is in use: stop what uses it, or leave out the port to get a free one"
+    ))
 }
 
 /// What makes a command speak of our project alone. The profile is named even though naming the service would do for

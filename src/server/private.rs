@@ -53,7 +53,7 @@ impl Secret {
     fn random() -> Result<Self> {
         let mut bytes = [0; 24];
         getrandom::fill(&mut bytes)
-            .map_err(|e| Error::server(format!("no random password for a private server: {e}")))?;
+            .map_err(|e| Error::server(format!("cannot generate a password for a private server: {e}")))?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 }

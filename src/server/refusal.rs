@@ -53,7 +53,7 @@ fn meaning(error: &RedisError) -> String {
     } else if matches!(error.kind(), ErrorKind::Parse) || text.contains("Parse error") {
         "what answers there does not speak Redis's protocol: is the port right?".to_owned()
     } else if error.is_connection_dropped() {
-        format!("it hung up ({text}): it went away, has no room for another client, or is no Redis")
+        format!("it closed the connection ({text}): it stopped, accepts no more clients, or is not a Redis server")
     } else if error.is_io_error() {
         format!("{text} (is a server running there?)")
     } else {

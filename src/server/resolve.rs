@@ -97,7 +97,7 @@ impl Wanted {
         if let Some(binary) = &self.binary {
             return match is_executable(binary) {
                 true => Ok(binary.clone()),
-                false => Err(Error::server(format!("{}: no program to run as a server is there", binary.display()))),
+                false => Err(Error::server(format!("{}: not an executable server", binary.display()))),
             };
         }
         if let Some(binary) = on_path("valkey-server").or_else(|| on_path("redis-server")) {

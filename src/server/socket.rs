@@ -211,7 +211,7 @@ fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket
                 }
                 let left = RESPONSE_TIMEOUT.saturating_sub(since.elapsed());
                 if left.is_zero() {
-                    return Err(format!("no whole reply within {} s", RESPONSE_TIMEOUT.as_secs()).into());
+                    return Err(format!("no complete reply within {} s", RESPONSE_TIMEOUT.as_secs()).into());
                 }
                 stream.wait_at_most(left)?;
             }

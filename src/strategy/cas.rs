@@ -61,8 +61,8 @@ fn no_set_ifeq(server: &Server) -> Result<Option<String>> {
     Cmd::del(&probe).exec(&mut db).map_err(|e| server.refuses(&e))?;
     Ok(match answer {
         Ok(None) => None,
-        Ok(Some(answer)) => Some(format!("its SET IFEQ answers {answer} where there is nothing to compare with")),
-        Err(error) => Some(format!("it has no SET IFEQ (Valkey from 8.1 and Redis from 8.4 do): {error}")),
+        Ok(Some(answer)) => Some(format!("its SET IFEQ returned {answer} for a missing key")),
+        Err(error) => Some(format!("it has no SET IFEQ (needs Valkey 8.1 or Redis 8.4): {error}")),
     })
 }
 

@@ -67,7 +67,7 @@ fn no_functions(server: &Server) -> Result<Option<String>> {
     Ok(match redis::cmd("FUNCTION").arg("STATS").exec(&mut server.connect()?) {
         Ok(()) => None,
         Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
-        Err(error) => Some(format!("it has no functions, or we may not use them: {error}")),
+        Err(error) => Some(format!("it has no functions, or does not permit them: {error}")),
     })
 }
 

@@ -47,12 +47,12 @@ pub(super) struct TwoProcesses;
 /// No URL, no server, or `output` is closed.
 pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()> {
     let mut lines = input.lines().map_while(|line| line.ok());
-    let url = lines.next().ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is not for people")))?;
+    let url = lines.next().ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is an internal command")))?;
     let server = Server::at(&url)?;
     let mut db = server.connect()?;
     let mut say = |line: &str| {
         let said = output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
-        said.map_err(|e| Error::broken(format!("{SUBCOMMAND}: the first process is gone: {e}")))
+        said.map_err(|e| Error::broken(format!("{SUBCOMMAND}: the first process has exited: {e}")))
     };
     say(READY)?;
     for key in lines {
@@ -123,7 +123,7 @@ impl Second {
         self.listen()?;
         match self.line.trim_end().parse() {
             Ok(value) => Ok(Update::told(value)),
-            Err(_) => Err(format!("the second process says {:?}", self.line.trim_end()).into()),
+            Err(_) => Err(format!("unexpected output of the second process: {:?}", self.line.trim_end()).into()),
         }
     }
 }

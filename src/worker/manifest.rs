@@ -101,7 +101,7 @@ impl Manifest {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let size = std::fs::metadata(&path).map_err(|e| Error::file(&path, e))?;
         if !size.is_file() || size.len() > LARGEST {
-            return Err(Error::file(&path, format!("is no {FILE}: a text file of up to {LARGEST} bytes")));
+            return Err(Error::file(&path, format!("is not a {FILE}: expected a text file of up to {LARGEST} bytes")));
         }
         let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
         let mut manifest: Self = toml::from_str(&text).map_err(|e| Error::file(&path, one_line(&e)))?;
@@ -128,7 +128,7 @@ impl Manifest {
             likeness(a).total_cmp(&likeness(b))
         });
         let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        Err(Error::usage(format!("no library '{name}': there are {}{near}", known.join(", "))))
+        Err(Error::usage(format!("no library '{name}': available are {}{near}", known.join(", "))))
     }
 
     /// The names of our own libraries, in order.

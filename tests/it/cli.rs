@@ -425,7 +425,7 @@ fn nothing_is_written_over_that_the_run_did_not_write() {
     for args in [&["render", &place][..], &compare] {
         let output = report(args);
         assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains("is no page that report has written"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("is not a page written by report"), "{}", text(&output.stderr));
     }
     assert_eq!(std::fs::read_to_string(&page).unwrap(), "<title>My own page</title>");
 }

@@ -235,7 +235,7 @@ fn every_rendering_fits_and_nothing_in_a_file_becomes_markup() {
     let comparison = Comparison::of(("a|<b>", &before), ("c", &after), Options::default());
     let text = terminal(&comparison, false);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    assert!(text.contains("Slower as a whole: lua 0.3") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("Slower overall: lua 0.3") && !text.contains('\u{1b}'), "{text}");
     assert!(terminal(&comparison, true).contains("\u{1b}[31mslower"));
     let md = markdown(&comparison);
     assert!(md.starts_with("### c against a\\|&lt;b>\n") && md.contains("| **slower** |"), "{md}");
@@ -334,7 +334,7 @@ fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_m
     assert_eq!(code(&[&good, "/nonexistent"]), Some(2));
     assert_eq!(code(&[&good, &again, "--fail-if-slower", "fast"]), Some(2));
     let said = text(&report(&["compare", &good, &format!("{again}@main")]).stderr);
-    assert!(said.contains("no baseline 'main' in it; there is: none"), "{said}");
+    assert!(said.contains("no baseline 'main' in it; available: none"), "{said}");
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn each_form_is_alone_on_stdout() {
     assert!(text(&md.stdout).starts_with("### ") && md.stderr.is_empty());
     let html = dir.path().join("compare.html");
     let table = report(&["compare", &a, &b, "--page", &html.display().to_string()]);
-    assert!(table.status.success() && text(&table.stdout).contains("Slower as a whole: lua"));
+    assert!(table.status.success() && text(&table.stdout).contains("Slower overall: lua"));
     assert!(std::fs::read_to_string(html).unwrap().starts_with("<!doctype html>"));
     assert_eq!(report(&["compare", &a, &b, "--json", "--markdown"]).status.code(), Some(2));
 }

@@ -228,7 +228,7 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
     let port = taken.local_addr().unwrap().port();
     let fake = Fake::new().tool("docker", "");
     let message = one_line(Wish::new(Service::Redis).path(fake.path()).port(port).up(&NEVER));
-    assert!(message.contains(&format!("port {port} on 127.0.0.1 is taken")), "{message}");
+    assert!(message.contains(&format!("port {port} on 127.0.0.1 is in use")), "{message}");
     assert_eq!(fake.log(), [""; 0]);
 }
 

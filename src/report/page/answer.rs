@@ -102,7 +102,7 @@ fn sure_of(cell: &CellSummary) -> String {
     let rate = &cell.surviving_per_s;
     let trials = words::counted(rate.n, "trial");
     let range = if rate.n < 2 {
-        format!("One trial only, so without an interval.")
+        "One trial only, so without an interval.".to_owned()
     } else {
         format!(
             "Between {} per second ({:.0} % confidence, {trials}).",

@@ -74,6 +74,6 @@ pub(crate) fn read_successor(reply: Reply<'_>) -> Result<Option<i64>, BoxError> 
         Reply::Text(digits) => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i64>().ok()),
         _ => None,
     };
-    let value = value.ok_or_else(|| format!("a number was to be read, and not {reply:?}"))?;
+    let value = value.ok_or_else(|| format!("expected a number, got {reply:?}"))?;
     Ok(value.checked_add(1))
 }

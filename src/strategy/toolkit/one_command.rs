@@ -42,7 +42,7 @@ impl<Ask: Fn(&str, &mut Requests) + Send> ClientMachine for OneCommand<Ask> {
         };
         match told {
             Ok(update) => done.push(update),
-            Err(reply) => return Turn::Failed(format!("a number was to come, and not {reply:?}").into()),
+            Err(reply) => return Turn::Failed(format!("expected a number, got {reply:?}").into()),
         }
         self.left -= 1;
         if self.left == 0 { Turn::Done } else { Turn::Reply }
