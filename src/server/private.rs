@@ -147,6 +147,12 @@ impl Private {
             match Self::attempt(binary, extra, cpus, &password, hardened)? {
                 Ok(private) => return Ok(private),
                 // It names the setting that it does not know.
+                Err(log) if extra.tls && (log.contains("TLS support") || log.contains("'tls-")) => {
+                    return Err(Error::server(format!(
+                        "{} was built without TLS: name one that has it with --server-bin (Debian's redis-server has)",
+                        binary.display()
+                    )));
+                }
                 Err(log) if log.contains("enable-") => (last, hardened) = (last_line(&log), ""),
                 Err(log) => last = last_line(&log),
             }
