@@ -71,6 +71,6 @@ mod tests {
             "invalid value 'tpc' for '--transport <TRANSPORT>' [possible values: tcp, unix]"
         );
         assert_eq!(said(&["--full", "--quick"]), "the argument '--full' cannot be used with '--quick'");
-        assert_eq!(said(&["check"]), "the following required arguments were not provided: <FILE>");
+        assert_eq!(said(&["check"]), "the following required arguments were not provided: <FILES>...");
     }
 }
