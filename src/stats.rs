@@ -85,7 +85,8 @@ pub fn quantile(buckets: &[(u64, u64)], q: f64) -> Option<u64> {
     let mut seen = 0;
     buckets.iter().find_map(|&(up_to, count)| {
         seen = u64::saturating_add(seen, count);
-        (seen >= rank && total > 0).then_some(up_to)
+        // A rank is at least one, so that nothing is found where nothing was counted.
+        (seen >= rank).then_some(up_to)
     })
 }
 
@@ -130,11 +131,21 @@ mod tests {
     }
 
     #[test]
+    fn few_values_say_how_little_they_tell() {
+        let [one, two] = [&[7.0][..], &[7.0, 9.0]].map(|values| Spread::of(values).unwrap());
+        assert_eq!(one, Spread { median: 7.0, low: 7.0, high: 7.0, n: 1, confidence: 0.0 });
+        assert_eq!(two, Spread { median: 8.0, low: 7.0, high: 9.0, n: 2, confidence: 0.5 });
+        assert_eq!(two.relative(), 0.125);
+        assert_eq!(Spread { median: 0.0, ..two }.relative(), 0.0);
+    }
+
+    #[test]
     fn quantiles_walk_the_buckets() {
         let buckets = [(10, 50), (20, 49), (1_000, 1)];
         assert_eq!(quantile(&buckets, 0.5), Some(10));
         assert_eq!(quantile(&buckets, 0.99), Some(20));
         assert_eq!(quantile(&buckets, 0.9999), Some(1_000));
         assert_eq!(quantile(&[], 0.5), None);
+        assert_eq!(quantile(&[(10, 0), (20, 0)], 0.5), None, "nothing was counted");
     }
 }

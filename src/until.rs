@@ -213,6 +213,30 @@ mod tests {
     }
 
     #[test]
+    fn warm_ups_and_rounds_that_nothing_survived_are_no_figures() {
+        let quiet: Vec<Record> = (1..=5).map(|round| record(round, "incr", Promise::Exact, 50_000.0)).collect();
+        let nothing = Record { acked: Some(9), lost: Some(9), ..record(6, "incr", Promise::Exact, 1.0) };
+        for other in [record(0, "incr", Promise::Exact, 5.0), nothing] {
+            let worst = Precision::of(&[&quiet[..], &[other]].concat()).worst.unwrap();
+            assert_eq!(worst.error, 0.0, "{worst}");
+        }
+    }
+
+    #[test]
+    fn a_cell_and_its_error_are_said_in_words() {
+        let said = |threads, keys, error| Worst { condition: Condition::of("incr", threads, keys), error }.to_string();
+        assert_eq!(said(1, 1, 0.041), "incr at 1 client is at ±4.1 %");
+        assert_eq!(said(2, 16, 0.0025), "incr at 2 clients on 16 keys is at ±0.25 %");
+        assert_eq!(said(2, 1, 1.0), "incr at 2 clients is at ±100 %");
+        assert_eq!(said(2, 1, 1.5), "incr at 2 clients is at over ±100 %");
+        assert_eq!(said(2, 1, f64::INFINITY), "incr at 2 clients has too few rounds to tell");
+        assert_eq!(percent(0.041_2), "4.1 %");
+        assert_eq!(Decision::GoOn.to_string(), "not reached yet");
+        assert_eq!(Decision::Reached("so".to_owned()).to_string(), "so");
+        assert_eq!(Decision::NotReached("not so".to_owned()).to_string(), "not so");
+    }
+
+    #[test]
     fn no_run_ends_before_an_error_can_be_told() {
         let one = [record(1, "incr", Promise::Exact, 50_000.0)];
         assert_eq!(GOAL.decide(&Precision::of(&one), Duration::ZERO), Decision::GoOn);

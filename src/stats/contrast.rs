@@ -221,6 +221,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_mean_has_the_variance_and_freedom_of_so_many_independent_values() {
+        let logs = [1.0, 2.0, 3.0];
+        let near = |found: f64, right: f64| assert!((found - right).abs() < 1e-12, "{found}, not {right}");
+        let independent = MeanLog::of(&logs, 0.0).unwrap();
+        near(independent.variance, 1.0 / 3.0);
+        // f is 1 + 2 (2/3 x 0.2 + 1/3 x 0.04), worked out by hand.
+        let f = 97.0 / 75.0;
+        let correlated = MeanLog::of(&logs, 0.2).unwrap();
+        near(correlated.variance, 2.0 / (3.0 - f) * f / 3.0);
+        near(correlated.freedom, 3.0 / f - 1.0);
+        assert_eq!(MeanLog::of(&logs, 0.9).unwrap().freedom, 1.0, "never less than one");
+        assert_eq!((MeanLog::of(&[], 0.0), MeanLog::of(&[1.0], 0.0)), (None, None));
+        near(MeanLog::of(&logs[..2], 0.0).unwrap().variance, 0.25);
+    }
+
+    #[test]
     fn students_t_is_found_for_any_degrees_of_freedom() {
         // SciPy 1.17.
         let table = [
