@@ -65,7 +65,7 @@ pub(super) fn nodelay(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 impl Server {
-    /// The target at `url`, with the files that TLS needs: see the [forms of URLs](Address).
+    /// The target at `url`, with the files that TLS needs: see the forms of URLs that `docs/topologies.md` lists.
     ///
     /// # Errors
     /// The URL is none that is known; or what is there does not answer, or is of another kind than the URL says: a node of
