@@ -1,6 +1,8 @@
 //! A [`Run`](crate::record::Run) made readable: a page, a terminal table, JSON. Pure: the same rows give the same bytes.
 
 pub mod comparison;
+mod document;
+mod headline;
 pub mod lost_reply;
 mod markup;
 mod page;
@@ -16,9 +18,11 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::record::write_whole;
 
+pub use document::{Document, SCHEMA};
+pub use headline::headline;
 pub use page::render;
 pub use sheet::sheet;
-pub use terminal::table;
+pub use terminal::{screen, table};
 pub use witness::witness;
 
 /// What every page of ours has near its beginning; and what those of earlier versions had.

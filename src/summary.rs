@@ -2,7 +2,9 @@
 //!
 //! Everything here is derived from a [`Run`] as it was read; nothing is measured, and no clock is asked.
 
+mod answer;
 mod limit;
+mod named;
 mod outcome;
 
 use std::cell::Cell;
@@ -16,6 +18,7 @@ use crate::stats::{Spread, proportion_interval, quantile};
 use crate::verdict::{Promise, Verdict};
 use crate::workload::DriverKind;
 
+pub use answer::{Answer, is_batching};
 use limit::Cpus;
 pub use limit::Limit;
 pub use outcome::{Cause, Outcome, What};
@@ -56,16 +59,20 @@ pub struct CellSummary {
     pub lost_fraction: f64,
     /// Its exact 95 % interval; for no loss, the upper end is the bound below which it lies. It takes updates for
     /// independent, which losses that come in bursts are not; the spread between trials is in `lost_spread`.
+    #[serde(serialize_with = "named::interval")]
     pub lost_interval: (f64, f64),
     /// The lost part, trial by trial.
     pub lost_spread: Spread,
     /// Since when latencies are taken: in an open loop from the intended instant.
     pub latency_clock: Clock,
     /// Latency percentiles in nanoseconds: p50, p90, p99, p99.9, p99.99; `None` where fewer than ten updates lie beyond.
+    #[serde(serialize_with = "named::percentiles")]
     pub latency_ns: [Option<u64>; 5],
     /// The same from the send, in an open loop: what the server and the strategy took, without the waiting for a turn.
+    #[serde(serialize_with = "named::percentiles_if_any")]
     pub service_ns: Option<[Option<u64>; 5]>,
     /// The same percentiles in nanoseconds, trial by trial.
+    #[serde(serialize_with = "named::spreads")]
     pub latency_spread: [Spread; 5],
     /// The latency buckets of all trials: (upper bound in ns, count).
     #[serde(skip)]
@@ -91,12 +98,14 @@ pub struct CellSummary {
     /// Server commands per acknowledged update.
     pub calls_per_update: f64,
     /// Bytes the server received and sent per acknowledged update.
+    #[serde(serialize_with = "named::traffic")]
     pub bytes_per_update: (f64, f64),
     /// The worst verdict of all trials.
     pub verdict: Option<Verdict>,
     /// Trials in which the server's own count does not agree with the clients' ledger.
     pub disagreements: usize,
     /// The two modes (acked/s), if the trials fall into two that are far apart.
+    #[serde(serialize_with = "named::interval_if_any")]
     pub modes: Option<(f64, f64)>,
     /// Why there is no verdict, or why a fault could not show.
     pub note: Option<String>,

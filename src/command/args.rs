@@ -244,7 +244,14 @@ pub(super) struct OutputArgs {
     /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
+<<<<<<< HEAD
     /// No table and no progress bar: only warnings and the path of the page
+=======
+    /// The table of every load, and not only of the one that the headline is of
+    #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
+    pub(super) table: bool,
+    /// No table and no progress bar: only warnings and where the page is
+>>>>>>> c5bec66 (report: end a run with its answer on one screen)
     #[arg(long, short)]
     pub(super) quiet: bool,
     /// Print every trial on stderr when it ends

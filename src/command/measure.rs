@@ -89,31 +89,42 @@ pub(super) fn measure(
             plan.trials(names.len())
         ));
     }
-    let summary = show(&out, &cli.output)?;
+    let (summary, run) = read(&out)?;
+    let known: Vec<&str> = own.iter().map(|own| own.info().name).chain(strategy::DEFAULT.iter().copied()).collect();
+    show(&out, &summary, &run, &known, &cli.output)?;
     let code = verdict(&summary, measured.is_ok(), &mut said);
-    let text = format!("{}\n{}index.html\n", report::table(&summary, false), said.text());
+    let headline = report::headline(&summary, &run.machine, &known);
+    let text = format!("{headline}\n{}\n{}index.html\n", report::table(&summary, false), said.text());
     write_whole(&out.join(SUMMARY), text.as_bytes())?;
     Ok(code)
 }
 
-/// Reads the folder back, as `report render` does, and shows what is in it.
-fn show(dir: &Path, output: &OutputArgs) -> Result<Summary> {
+/// Reads the folder back, as `report render` does.
+fn read(dir: &Path) -> Result<(Summary, Run)> {
     let run = Run::read(dir)?;
-    let summary = Summary::of(&run);
+    Ok((Summary::of(&run), run))
+}
+
+/// Shows what is in the folder: the headline, and the tables that were asked for.
+fn show(dir: &Path, summary: &Summary, run: &Run, known: &[&str], output: &OutputArgs) -> Result<()> {
     let page = dir.join(PAGE);
     // A page that cannot be written must not cost the table too.
-    let written = report::write_page(&page, &report::render(&summary, &run));
+    let written = report::write_page(&page, &report::render(summary, run));
     if output.json {
-        print(&json(&summary)?)?;
+        print(&json(&report::Document::of(summary, &run.machine))?)?;
     } else if output.csv {
-        print(&String::from_utf8_lossy(&report::sheet(&summary)?))?;
+        print(&String::from_utf8_lossy(&report::sheet(summary)?))?;
+    } else if output.table {
+        // The answer last, where the screen ends.
+        let headline = report::headline(summary, &run.machine, known);
+        print(&format!("{}\n{headline}", report::table(summary, coloured())))?;
     } else if !output.quiet {
-        print(&format!("{}\n", report::table(&summary, coloured())))?;
+        print(&report::screen(summary, &run.machine, known, coloured()))?;
     }
     if written.is_ok() && !output.json && !output.csv {
         print(&format!("{}\n", page.display()))?;
     }
-    written.map(|()| summary)
+    written
 }
 
 /// Names each cause. What is broken is broken, however the run ended.

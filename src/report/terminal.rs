@@ -1,41 +1,131 @@
-//! The result table for a terminal: 80 columns, colours only where they are wanted.
+//! The result tables for a terminal: 80 columns, colours only where they are wanted; all loads, or one screen.
 
 use std::collections::BTreeSet;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 
+use crate::plain;
+use crate::record::Machine;
+use crate::report::headline::{headline, load, place};
 use crate::report::words;
 use crate::report::words::{WIDTH, wrap};
 use crate::summary::{CellSummary, Limit, Summary};
 use crate::verdict::{Promise, Verdict};
 use crate::workload::DriverKind;
 
-/// The table of every cell: strategy by threads, throughput never without its verdict.
+/// The lines of a [`screen`]: below them a terminal of 24 has the path of the page and the prompt.
+const LINES: usize = 22;
+
+/// However much there is to say, so many rows stay.
+const FEWEST_ROWS: usize = 6;
+
+/// Of these, what lossy strategies may take from exact ones.
+const LOSSY_ROWS: usize = 4;
+
+/// How a run ends on a terminal of 80 by 24: the headline, and the table of the load that it is of.
+/// [`headline`] says what `known` is.
+pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bool) -> String {
+    let mut text = headline(summary, machine, known);
+    let Some(at) = load(summary) else {
+        return text + "\n" + &table(summary, coloured);
+    };
+    let ranked = ranked(summary, at);
+    let after = [drivers(summary), distance(summary), unmeasured(&ranked), cautions_in_brief(&ranked)].concat();
+    // A blank line, a heading and the header stand between.
+    let said = text.lines().count() + 3 + after.lines().count();
+    let shown = shortened(&ranked, LINES.saturating_sub(said).max(FEWEST_ROWS));
+    let loads = loads(summary).len();
+    let more = match (loads - 1, ranked.len() - shown.len()) {
+        (0, 0) => String::new(),
+        (0, strategies) => format!("; {strategies} more strategies with --table"),
+        (_, 0) => "; all loads with --table".to_owned(),
+        (_, strategies) => format!("; {strategies} more strategies and all loads with --table"),
+    };
+    let pace = if words::offered(summary).is_some() { "Open loop" } else { "Closed loop" };
+    text += &format!("\n{pace}, {}{more}\n", place(summary, at.0, at.1));
+    text += &tables(summary, &[(None, shown)], coloured);
+    text + &after
+}
+
+/// The tables of every load: throughput never without its verdict.
 pub fn table(summary: &Summary, coloured: bool) -> String {
+    let loads = loads(summary);
+    let of = |&at: &(usize, usize)| (Some(place(summary, at.0, at.1)), ranked(summary, at));
+    let mut text = tables(summary, &loads.iter().map(of).collect::<Vec<_>>(), coloured);
+    text += &pace(summary);
+    text += &drivers(summary);
+    text += &distance(summary);
+    text += &unmeasured(&summary.cells.iter().collect::<Vec<_>>());
+    text += &cautions(summary);
+    if summary.cells.iter().any(limited) {
+        text += "* Limited by the clients' CPUs: with more of them, this could be faster.\n";
+    }
+    text
+}
+
+/// Every load, thread counts within key counts.
+fn loads(summary: &Summary) -> Vec<(usize, usize)> {
+    let (keys, threads) = (summary.keys(), summary.threads());
+    let has_cells = |&(threads, keys): &(usize, usize)| !at(summary, (threads, keys)).is_empty();
+    keys.iter().flat_map(|&keys| threads.iter().map(move |&threads| (threads, keys))).filter(has_cells).collect()
+}
+
+fn at(summary: &Summary, (threads, keys): (usize, usize)) -> Vec<&CellSummary> {
+    let is_there = |cell: &&CellSummary| (cell.condition.threads, cell.condition.keys) == (threads, keys);
+    summary.cells.iter().filter(is_there).collect()
+}
+
+/// The cells of a load as a reader wants them: broken promises, exact ones by what survived, lossy ones likewise, and what
+/// was not judged.
+fn ranked(summary: &Summary, load: (usize, usize)) -> Vec<&CellSummary> {
+    let mut cells = at(summary, load);
+    cells.sort_by(|a, b| {
+        let rates = b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median);
+        group(a).cmp(&group(b)).then(rates)
+    });
+    cells
+}
+
+fn group(cell: &CellSummary) -> u8 {
+    match (cell.verdict, cell.promise) {
+        (None, _) => 3,
+        (Some(verdict), Promise::Exact) => u8::from(!verdict.breaks_exactness()),
+        (Some(_), Promise::Lossy) => 2,
+    }
+}
+
+/// Of more cells than a screen has rows for: the first of each group. What was not judged goes first: it is said in words.
+fn shortened<'a>(ranked: &[&'a CellSummary], rows: usize) -> Vec<&'a CellSummary> {
+    if ranked.len() <= rows {
+        return ranked.to_vec();
+    }
+    let of = |groups: std::ops::Range<u8>| ranked.iter().copied().filter(move |cell| groups.contains(&group(cell)));
+    let (exact, lossy) = (of(0..2).count(), of(2..3).count());
+    let lossy_rows = lossy.min(LOSSY_ROWS.min(rows / 3).max(rows.saturating_sub(exact)));
+    let exact_rows = exact.min(rows - lossy_rows);
+    let rest = rows - lossy_rows - exact_rows;
+    of(0..2).take(exact_rows).chain(of(2..3).take(lossy_rows)).chain(of(3..4).take(rest)).collect()
+}
+
+/// Cells under one header, with a heading above those of each load.
+fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let several_keys = summary.keys().len() > 1;
     // In an open loop the median says the least: the latency from the send takes its place.
-    let racers = if summary.driver().info().racer == "thread" { "thr" } else { "clients" };
-    let mut header = match words::offered(summary) {
-        None => vec!["strategy", racers, "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
-        Some(_) => vec!["strategy", racers, "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
-    };
-    if several_keys {
-        header.insert(2, "keys");
-    }
-    table.set_header(header);
-    let marks = summary.cells.iter().any(limited);
-    for (i, cell) in summary.cells.iter().enumerate() {
-        let is_first = i == 0 || summary.cells[i - 1].label != cell.label;
+    table.set_header(match words::offered(summary) {
+        None => ["strategy", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
+        Some(_) => ["strategy", "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
+    });
+    let marks = groups.iter().flat_map(|(_, cells)| cells).any(|cell| limited(cell));
+    for cell in groups.iter().flat_map(|(_, cells)| cells) {
         let mark = match (marks, limited(cell)) {
             (true, true) => "*",
             (true, false) => " ",
             (false, _) => "",
         };
-        table.add_row(row(cell, is_first, several_keys, mark, coloured));
+        table.add_row(row(cell, mark, coloured));
     }
-    for column in 1..=6 + usize::from(several_keys) {
+    for column in 1..=5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -45,13 +135,11 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     }
     let text =
         if coloured { table.force_no_tty().enforce_styling().to_string() } else { table.force_no_tty().to_string() };
-    let mut text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    text += &pace(summary);
-    text += &drivers(summary);
-    text += &distance(summary);
-    text += &cautions(summary);
-    if marks {
-        text += "* Limited by the clients' CPUs: with more of them, this could be faster.\n";
+    let mut lines = text.lines().map(|line| format!("{}\n", line.trim_end()));
+    let mut text = lines.next().unwrap_or_default();
+    for (heading, cells) in groups {
+        text.extend(heading.iter().map(|heading| format!("\n{heading}\n")));
+        text.extend(lines.by_ref().take(cells.len()));
     }
     text
 }
@@ -110,19 +198,7 @@ fn cautions(summary: &Summary) -> String {
         if cells.is_empty() { String::new() } else { lines.into_iter().map(|line| line + "\n").collect() }
     };
     let percent = |part: f64| format!("{:.0} %", part * 100.0);
-    let mut unmeasured: Vec<(&str, Vec<&str>)> = Vec::new();
-    for cell in summary.cells.iter().filter(|cell| cell.trials == 0) {
-        let why = cell.error.as_deref().or(cell.note.as_deref()).unwrap_or("no trial");
-        match unmeasured.iter_mut().find(|(known, _)| *known == why) {
-            Some((_, names)) if names.contains(&cell.label.as_str()) => {}
-            Some((_, names)) => names.push(&cell.label),
-            None => unmeasured.push((why, vec![&cell.label])),
-        }
-    }
-    let unmeasured = unmeasured.iter().flat_map(|(why, names)| wrap(&format!("{}: {why}", names.join(", ")), WIDTH));
-    let unmeasured: String = unmeasured.map(|line| line + "\n").collect();
     [
-        unmeasured,
         list("Sums capped at 64 bits", &|c| c.capped, &|c| format!("{} acked", words::count(c.acked))),
         list("Refused, nothing changed", &CellSummary::is_refusing, &words::refused),
         list("Low overlap of the clients", &CellSummary::is_hardly_a_race, &|c| percent(c.overlap)),
@@ -131,17 +207,46 @@ fn cautions(summary: &Summary) -> String {
     .concat()
 }
 
+/// Why cells have no verdict, each reason once with the strategies that have it.
+fn unmeasured(cells: &[&CellSummary]) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for cell in cells.iter().filter(|cell| cell.trials == 0) {
+        let why = cell.error.as_deref().or(cell.note.as_deref()).unwrap_or("no trial");
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) if names.contains(&cell.label.as_str()) => {}
+            Some((_, names)) => names.push(&cell.label),
+            None => reasons.push((why, vec![&cell.label])),
+        }
+    }
+    let said = reasons.iter().flat_map(|(why, names)| wrap(&format!("{}: {why}", names.join(", ")), WIDTH));
+    said.map(|line| line + "\n").collect()
+}
+
+/// The same as [`cautions`] in a sentence: how many, and not which.
+fn cautions_in_brief(cells: &[&CellSummary]) -> String {
+    let count = |is: &dyn Fn(&CellSummary) -> bool| cells.iter().filter(|cell| is(cell)).count();
+    let parts = [
+        (count(&|cell| cell.capped), "with sums beyond 64 bits"),
+        (count(&CellSummary::is_refusing), "with refused updates"),
+        (count(&CellSummary::is_hardly_a_race), "with low overlap"),
+        (count(&CellSummary::is_scattered), "with wide intervals"),
+        (count(&limited), "limited by the clients' CPUs (*)"),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if parts.is_empty() {
+        return String::new();
+    }
+    wrap(&format!("Read with care: {}.", parts.join(", ")), WIDTH).into_iter().map(|line| line + "\n").collect()
+}
+
 /// Whether a cell's rate is to be read as a lower bound.
 fn limited(cell: &CellSummary) -> bool {
     cell.trials > 0 && cell.limit.is_some_and(Limit::is_of_clients)
 }
 
-fn row(cell: &CellSummary, is_first: bool, several_keys: bool, mark: &str, coloured: bool) -> Vec<Cell> {
-    let name = if is_first { cell.label.clone() } else { String::new() };
-    let mut row = vec![Cell::new(name), Cell::new(cell.condition.threads)];
-    if several_keys {
-        row.push(Cell::new(cell.condition.keys));
-    }
+fn row(cell: &CellSummary, mark: &str, coloured: bool) -> Vec<Cell> {
+    // A name out of somebody's file must not take two lines.
+    let mut row = vec![Cell::new(plain::on_one_line(&cell.label))];
     let Some(verdict) = cell.verdict else {
         row.extend(["", "", "", "", ""].map(Cell::new));
         row.push(Cell::new(if cell.note.is_some() { "skipped" } else { "failed" }));
@@ -171,4 +276,65 @@ fn row(cell: &CellSummary, is_first: bool, several_keys: bool, mark: &str, colou
     }
     row.push(word);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Condition;
+    use crate::record::{Record, Run};
+
+    fn run(exact: usize, lossy: usize, failed: usize) -> Run {
+        let row = |name: String, promise, lost, threads| Record {
+            round: 1,
+            acked: Some(1_000),
+            lost: Some(lost),
+            span_ns: Some(1_000_000_000),
+            verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
+            ..Record::blank(Condition::of(&name, threads, 1), promise)
+        };
+        let mut records = Vec::new();
+        for threads in [1, 16] {
+            records.extend((0..exact).map(|i| row(format!("exact-{i}"), Promise::Exact, 0, threads)));
+            records.extend((0..lossy).map(|i| row(format!("lossy-{i}"), Promise::Lossy, 500, threads)));
+            let blank = |i| Record::blank(Condition::of(&format!("failed-{i}"), threads, 1), Promise::Exact);
+            records.extend((0..failed).map(|i| Record { error: Some("down".to_owned()), ..blank(i) }));
+        }
+        Run { records, ..Run::default() }
+    }
+
+    #[test]
+    fn a_run_ends_on_one_screen_however_many_strategies_it_has() {
+        for (exact, lossy, failed) in
+            [(1, 0, 0), (10, 2, 0), (23, 16, 1), (40, 40, 40), (0, 30, 0), (0, 0, 3), (30, 0, 0)]
+        {
+            let run = run(exact, lossy, failed);
+            let summary = Summary::of(&run);
+            let screen = screen(&summary, &run.machine, &[], false);
+            assert!(screen.lines().count() <= LINES, "{screen}");
+            assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+            let rows = |kind: &str| screen.lines().filter(|line| line.starts_with(kind) && line.contains(" %")).count();
+            if exact + lossy <= 12 {
+                assert_eq!((rows("exact-"), rows("lossy-")), (exact, lossy), "{screen}");
+            }
+            assert_eq!((rows("exact-") > 0, rows("lossy-") > 0), (exact > 0, lossy > 0), "{screen}");
+            let everything = table(&summary, false);
+            let all = everything.lines().filter(|line| line.contains("-") && line.contains(" %")).count();
+            assert_eq!(all, 2 * (exact + lossy), "{everything}");
+        }
+    }
+
+    #[test]
+    fn broken_promises_stand_first_and_the_reason_of_failures_once() {
+        let mut run = run(3, 1, 3);
+        run.records[1].condition.threads = 16;
+        run.records[1].verdict = Some(Verdict::Lost);
+        run.records[1].lost = Some(3);
+        let summary = Summary::of(&run);
+        let screen = screen(&summary, &run.machine, &[], false);
+        assert!(screen.starts_with("BROKEN PROMISE: exact-1 lost 0.3 % in 1 of 2 trials."), "{screen}");
+        let row = screen.lines().skip_while(|line| !line.starts_with("strategy ")).nth(1).unwrap();
+        assert!(row.starts_with("exact-1 "), "{screen}");
+        assert_eq!(screen.matches("failed-0, failed-1, failed-2: down").count(), 1, "{screen}");
+    }
 }

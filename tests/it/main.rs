@@ -29,6 +29,7 @@ mod readme;
 mod record;
 mod refusal;
 mod sample;
+mod schema;
 mod scripted;
 mod server;
 mod strategies;

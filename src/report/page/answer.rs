@@ -1,12 +1,12 @@
-//! The answer: one sentence made from the data, and how sure it is.
+//! The answer in words: one sentence, and how sure it is. What it is, [`summary`](crate::summary) decides.
 
 use super::view::{View, fate, interval, keys, name, scope, since_send, within};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::CellSummary;
-use crate::verdict::{Promise, Role, Verdict};
+use crate::verdict::Promise;
 
-/// The answer at one load.
+/// The answer at one load, in words.
 pub(super) struct Answer {
     /// Classes that show it while its load is selected.
     pub(super) scope: String,
@@ -22,12 +22,8 @@ pub(super) fn answers(view: &View) -> Vec<Answer> {
 }
 
 fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
-    let lossy = worst(view, at_threads, at_keys);
-    let exact: Vec<&CellSummary> = view.summary.ranking(at_threads, at_keys);
-    let best = view.fastest(at_threads, at_keys);
-    if lossy.is_none() && best.is_none() {
-        return None;
-    }
+    let found = view.summary.answer(&view.run.machine, at_threads, at_keys)?;
+    let (lossy, best) = (found.lossy, found.best);
     let mut load = format!("At {}", view.racers(at_threads));
     if view.keys.len() > 1 {
         load += &format!(" on {}", keys(at_keys));
@@ -78,8 +74,13 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
             let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
             support.push(html!("That is {} the surviving rate of {}.", words::times(ratio), name(&lossy.label)));
         }
-        support.extend(rivals(view, cell, &exact));
-        support.extend(batchers(view, cell, &exact));
+        if !found.rivals.is_empty() {
+            support.push(html!("Not distinguishable from it: {}.", list(&named(&found.rivals))));
+        }
+        if !found.batchers.is_empty() {
+            let batchers = list(&named(&found.batchers));
+            support.push(html!("Faster if a client can submit many updates at once: {}.", batchers));
+        }
     } else {
         sentence += Markup::ours(if view.cast.iter().any(|member| member.promise == Promise::Exact) {
             "; no strategy that promises exactness was seen to keep it here"
@@ -88,14 +89,6 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         });
     }
     Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + Markup::ours("."), support })
-}
-
-/// The race itself if it was measured, or else the lossy strategy that lost most.
-fn worst<'a>(view: &View<'a>, at_threads: usize, at_keys: usize) -> Option<&'a CellSummary> {
-    let lossy = || view.at(at_threads, at_keys).filter(|(_, cell, _)| cell.promise == Promise::Lossy);
-    let race = lossy().find(|(.., member)| member.role == Role::Race);
-    race.or_else(|| lossy().max_by(|(_, a, _), (_, b, _)| a.lost_part().total_cmp(&b.lost_part())))
-        .map(|(_, cell, _)| cell)
 }
 
 fn sure_of(cell: &CellSummary) -> String {
@@ -122,31 +115,10 @@ fn waited(cell: &CellSummary) -> Option<String> {
     Some(format!("Response time: {}; service time: {sent}.{behind}", within(p50, p99)))
 }
 
-/// The exact strategies that the intervals cannot tell from the fastest.
-fn rivals(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Markup> {
-    let overlaps = |cell: &&&CellSummary| {
-        cell.label != best.label
-            && !view.is_batching(cell)
-            && cell.surviving_per_s.high >= best.surviving_per_s.low
-            && cell.verdict == Some(Verdict::Exact)
-    };
-    let close = named(exact.iter().filter(overlaps));
-    (!close.is_empty()).then(|| html!("Not distinguishable from it: {}.", list(&close)))
-}
-
-/// The exact strategies that are faster, by handing over many updates at once.
-fn batchers(view: &View, best: &CellSummary, exact: &[&CellSummary]) -> Option<Markup> {
-    let is_faster = |cell: &&&CellSummary| {
-        view.is_batching(cell) && !view.is_batching(best) && cell.surviving_per_s.median > best.surviving_per_s.median
-    };
-    let faster = named(exact.iter().filter(is_faster));
-    (!faster.is_empty()).then(|| html!("Faster if a client can submit many updates at once: {}.", list(&faster)))
-}
-
 /// Strategies with their rates and fates.
-fn named<'a>(cells: impl Iterator<Item = &'a &'a CellSummary>) -> Vec<Markup> {
+fn named(cells: &[&CellSummary]) -> Vec<Markup> {
     let one = |cell: &&CellSummary| {
         html!("{} ({}/s, {})", name(&cell.label), words::rate(cell.surviving_per_s.median), fate(cell))
     };
-    cells.map(one).collect()
+    cells.iter().map(one).collect()
 }

@@ -47,17 +47,9 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The fastest exact strategy at a load, of those that take one update at a time if any was measured: what others are
-    /// held against.
+    /// The fastest exact strategy at a load, which others are held against.
     pub(super) fn fastest(&self, threads: usize, keys: usize) -> Option<&'a CellSummary> {
-        let exact =
-            || self.summary.ranking(threads, keys).into_iter().filter(|cell| cell.verdict == Some(Verdict::Exact));
-        exact().find(|cell| !self.is_batching(cell)).or_else(|| exact().next())
-    }
-
-    /// Whether a cell's strategy needs many updates at hand.
-    pub(super) fn is_batching(&self, cell: &CellSummary) -> bool {
-        self.cast.iter().any(|member| member.name == cell.label && member.is_batching())
+        self.summary.fastest(&self.run.machine, threads, keys)
     }
 
     /// Every load: thread counts within key counts.

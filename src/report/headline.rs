@@ -1,0 +1,218 @@
+//! The answer of a run in a few lines for a terminal: the winner with its interval, what is as good within the noise, how
+//! many times as fast it is as the others that people choose among, and what the race lost.
+
+use crate::record::Machine;
+use crate::report::words::{self, WIDTH, wrap};
+use crate::stats::Spread;
+use crate::summary::{Answer, CellSummary, Summary, What};
+use crate::verdict::{Promise, Verdict};
+
+/// The load that a run's headline is of: the highest that was judged, on the fewest keys.
+pub(super) fn load(summary: &Summary) -> Option<(usize, usize)> {
+    let judged = summary.cells.iter().filter(|cell| cell.trials > 0).map(|cell| &cell.condition);
+    let keys = judged.clone().map(|condition| condition.keys).min()?;
+    judged.filter(|condition| condition.keys == keys).map(|condition| (condition.threads, keys)).max()
+}
+
+/// The lines, each of at most 80 columns. Of the slower strategies those of `known` names come first, and so many more that
+/// they fit into a line or two.
+pub fn headline(summary: &Summary, machine: &Machine, known: &[&str]) -> String {
+    let mut said = broken(summary);
+    let answer = load(summary).and_then(|(threads, keys)| summary.answer(machine, threads, keys));
+    match answer {
+        Some(answer) if !answer.prompt.is_empty() || !answer.behind.is_empty() => {
+            said.extend(offered(summary, &answer))
+        }
+        Some(answer) => {
+            said.push(winner(summary, &answer));
+            said.extend(ratios(&answer, known));
+            said.push(race(&answer));
+        }
+        None => said.push(nothing(summary)),
+    }
+    said.extend(over_keys(summary, machine));
+    let lines = said.iter().filter(|said| !said.is_empty()).flat_map(|said| wrap(said, WIDTH));
+    lines.map(|line| line + "\n").collect()
+}
+
+/// Where: `At 16 threads`, `At 16 threads on 4 keys`.
+pub(super) fn place(summary: &Summary, threads: usize, keys: usize) -> String {
+    let racers = summary.driver().racers(threads);
+    if summary.keys().len() > 1 { format!("{racers} on {}", words::counted(keys, "key")) } else { racers }
+}
+
+/// A broken promise comes before everything else.
+fn broken(summary: &Summary) -> Vec<String> {
+    let broken = summary.causes.iter().filter(|cause| matches!(cause.what, What::Broken(_)));
+    broken
+        .map(|cause| {
+            let part = if cause.acked == 0 { 0.0 } else { cause.lost as f64 / cause.acked as f64 };
+            let doubled =
+                if cause.doubled > 0 { format!(", {} doubled", words::count(cause.doubled)) } else { String::new() };
+            format!(
+                "BROKEN PROMISE: {} lost {}{doubled} in {} of {}.",
+                cause.strategy,
+                words::percent(part),
+                cause.trials,
+                words::counted(cause.of, "trial")
+            )
+        })
+        .collect()
+}
+
+fn winner(summary: &Summary, answer: &Answer) -> String {
+    let place = place(summary, answer.threads, answer.keys);
+    let Some(best) = answer.best else {
+        let exact = summary.cells.iter().any(|cell| cell.promise == Promise::Exact);
+        let what =
+            if exact { "was seen to keep its promise to lose none" } else { "that promises to lose none was measured" };
+        return format!("At {place} no strategy {what}.");
+    };
+    let rate = &best.surviving_per_s;
+    let mut said = format!(
+        "{} wins at {place}: {} surviving/s {}, {}",
+        best.label,
+        words::rate(rate.median),
+        sure(rate),
+        lost(best)
+    );
+    let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();
+    said += &match (rate.n, &rivals[..]) {
+        (..2, _) => "; from one trial noise cannot be told.".to_owned(),
+        (_, []) => "; no other is within the noise of it.".to_owned(),
+        (_, rivals) if rivals.len() > NAMED => format!("; {} others are within the noise of it.", rivals.len()),
+        (_, rivals) => format!("; within the noise of it: {}.", rivals.join(", ")),
+    };
+    said
+}
+
+/// How many strategies are named in a list; of more, none is (what is within the noise), or the rest is counted.
+const NAMED: usize = 8;
+
+/// `(99,100 to 104,000, 94 % sure)`
+fn sure(spread: &Spread) -> String {
+    if spread.n < 2 {
+        return "(one trial)".to_owned();
+    }
+    format!("({} to {}, {:.0} % sure)", words::rate(spread.low), words::rate(spread.high), spread.confidence * 100.0)
+}
+
+fn lost(cell: &CellSummary) -> String {
+    match (cell.lost, cell.verdict) {
+        (0, Some(Verdict::Exact | Verdict::Lost)) => format!("0 of {} lost", words::count(cell.acked)),
+        (0, verdict) => format!("0 lost, {}", verdict.unwrap_or(Verdict::Unproven)),
+        _ => format!("{} lost", words::lost(cell)),
+    }
+}
+
+/// How many times as fast the best one is as the others, and which are faster with many updates at hand.
+fn ratios(answer: &Answer, known: &[&str]) -> Option<String> {
+    let best = answer.best?.surviving_per_s.median;
+    let is_known = |cell: &&&CellSummary| known.contains(&cell.condition.strategy.as_str());
+    let chosen = answer.slower.iter().filter(is_known).chain(answer.slower.iter().filter(|cell| !is_known(cell)));
+    let mut named: Vec<&&CellSummary> = chosen.filter(|cell| cell.surviving_per_s.median > 0.0).take(NAMED).collect();
+    named.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
+    let named: Vec<String> = named
+        .iter()
+        .map(|cell| format!("{} {}", words::times(best / cell.surviving_per_s.median), cell.label))
+        .collect();
+    let more = match answer.slower.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let batchers: Vec<&str> = answer.batchers.iter().take(3).map(|cell| cell.label.as_str()).collect();
+    let mut said = Vec::new();
+    if !named.is_empty() {
+        said.push(format!("That is {}{more}.", named.join(", ")));
+    }
+    if !batchers.is_empty() {
+        said.push(format!("Faster, many updates at once: {}.", batchers.join(", ")));
+    }
+    Some(said.join(" "))
+}
+
+/// What became of those who do not protect their updates.
+fn race(answer: &Answer) -> String {
+    let Some(cell) = answer.lossy else { return String::new() };
+    let (name, acked) = (&cell.label, words::rate(cell.acked_per_s.median));
+    match (cell.lost, answer.threads) {
+        (0, 1) => format!("{name} acknowledged {acked}/s, had nobody to race and lost none."),
+        (0, _) => format!("{name} acknowledged {acked}/s and was not seen losing any."),
+        _ => format!(
+            "{name} acknowledged {acked}/s and lost {} of them: {}/s survived.",
+            words::lost(cell),
+            words::rate(cell.surviving_per_s.median)
+        ),
+    }
+}
+
+/// At an offered rate all that keep up achieve the same, so their times tell them apart.
+fn offered(summary: &Summary, answer: &Answer) -> Vec<String> {
+    let place = place(summary, answer.threads, answer.keys);
+    let per_s = words::offered(summary).map_or_else(String::new, words::count);
+    let p99 = |cell: &CellSummary| cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time);
+    let mut said = vec![match answer.prompt.split_first() {
+        None => format!("Offered {per_s}/s, at {place} no exact strategy kept up."),
+        Some((best, others)) => {
+            let spread = &best.latency_spread[2];
+            let range = match spread.n {
+                ..2 => "one trial".to_owned(),
+                _ => format!("{} to {}", words::time(spread.low as u64), words::time(spread.high as u64)),
+            };
+            let close = |cell: &&&CellSummary| spread.n > 1 && cell.latency_spread[2].low <= spread.high;
+            let listed = |cells: Vec<&&CellSummary>| {
+                let named = cells.iter().take(NAMED).map(|cell| format!("{} {}", cell.label, p99(cell)));
+                let named: Vec<String> = named.collect();
+                let more = cells.len() - named.len();
+                named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+            };
+            let rivals: Vec<_> = others.iter().filter(close).collect();
+            let slower: Vec<_> = others.iter().filter(|cell| !close(cell)).collect();
+            let mut said = format!(
+                "Offered {per_s}/s, at {place} {} kept up with the lowest p99: {} ({range}), {}.",
+                best.label,
+                p99(best),
+                lost(best)
+            );
+            if !rivals.is_empty() {
+                said += &format!(" Within the noise of it: {}.", listed(rivals));
+            }
+            if !slower.is_empty() {
+                said += &format!(" Higher: {}.", listed(slower));
+            }
+            said
+        }
+    }];
+    if !answer.behind.is_empty() {
+        let behind = answer.behind.iter().take(NAMED);
+        let behind: Vec<String> =
+            behind.map(|cell| format!("{} ({}/s)", cell.label, words::rate(cell.acked_per_s.median))).collect();
+        said.push(format!("Did not keep up: {}.", behind.join(", ")));
+    }
+    said.push(race(answer));
+    said
+}
+
+/// What more keys spare those who race.
+fn over_keys(summary: &Summary, machine: &Machine) -> Option<String> {
+    let (threads, first) = load(summary)?;
+    let keys = summary.keys();
+    let lossy = summary.answer(machine, threads, first)?.lossy.filter(|_| keys.len() > 1)?;
+    let at = |keys: &usize| {
+        let cell = summary.curve(&lossy.label, *keys).find(|cell| cell.condition.threads == threads)?;
+        Some(format!("{} on {}", words::lost(cell), words::counted(*keys, "key")))
+    };
+    let parts: Vec<String> = keys.iter().filter_map(at).take(NAMED).collect();
+    Some(format!("Over keys {} lost {}.", lossy.label, parts.join(", ")))
+}
+
+/// Why there is no answer: the reason that most cells have, once.
+fn nothing(summary: &Summary) -> String {
+    let why = |cell: &CellSummary| cell.error.clone().or_else(|| cell.note.clone());
+    let reasons: Vec<String> = summary.cells.iter().filter_map(why).collect();
+    let count = |reason: &String| reasons.iter().filter(|other| *other == reason).count();
+    match reasons.iter().max_by_key(|reason| count(reason)) {
+        Some(reason) => format!("Nothing was judged. In {} of {} cells: {reason}.", count(reason), summary.cells.len()),
+        None => "Nothing was judged.".to_owned(),
+    }
+}

@@ -1,0 +1,159 @@
+//! What a run answers at one load: which strategy to take, which are as good, what the others make of it, and what a race
+//! loses. Decided once, as data; page, terminal and JSON only put it into words.
+
+use super::{CellSummary, Summary};
+use crate::record::Machine;
+use crate::verdict::{Promise, Role, Verdict};
+
+/// The answer at one load. All lists are of strategies that promise to lose nothing and were seen to keep that, and the
+/// first of each is the fastest, unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<'a> {
+    /// Clients racing at once.
+    pub threads: usize,
+    /// Counters they spread over.
+    pub keys: usize,
+    /// The race itself if it was measured, or else the lossy strategy that lost most.
+    pub lossy: Option<&'a CellSummary>,
+    /// The fastest, of those that take one update at a time if any was measured.
+    pub best: Option<&'a CellSummary>,
+    /// Those that the intervals cannot tell from the best one: one update at a time.
+    pub rivals: Vec<&'a CellSummary>,
+    /// The others that take one update at a time.
+    pub slower: Vec<&'a CellSummary>,
+    /// Those that are faster than the best one because they hand over many updates at once.
+    pub batchers: Vec<&'a CellSummary>,
+    /// Where a rate was offered: those that kept up with it, the lowest p99 first.
+    pub prompt: Vec<&'a CellSummary>,
+    /// Where a rate was offered: those that did not keep up.
+    pub behind: Vec<&'a CellSummary>,
+}
+
+impl Summary {
+    /// The answer at a load; `None` if nothing that was judged there answers anything.
+    pub fn answer(&self, machine: &Machine, threads: usize, keys: usize) -> Option<Answer<'_>> {
+        let (lossy, best) = (self.worst(machine, threads, keys), self.fastest(machine, threads, keys));
+        if lossy.is_none() && best.is_none() {
+            return None;
+        }
+        let exact = self.exact(threads, keys);
+        let alone = |cell: &&CellSummary| !is_batching(machine, cell);
+        let is_best = |cell: &CellSummary| best.is_some_and(|best| best.label == cell.label);
+        let is_close =
+            |cell: &CellSummary| best.is_some_and(|best| cell.surviving_per_s.high >= best.surviving_per_s.low);
+        let others = || exact.iter().copied().filter(alone).filter(|cell| !is_best(cell));
+        let beats = |cell: &CellSummary| {
+            best.is_some_and(|best| {
+                !is_batching(machine, best) && cell.surviving_per_s.median > best.surviving_per_s.median
+            })
+        };
+        let offered = || exact.iter().copied().filter(|cell| cell.condition.offered_per_s.is_some());
+        let mut prompt: Vec<_> =
+            offered().filter(|cell| !cell.fell_behind() && cell.latency_ns[P99].is_some()).collect();
+        prompt.sort_by_key(|cell| cell.latency_ns[P99]);
+        Some(Answer {
+            threads,
+            keys,
+            lossy,
+            best,
+            rivals: others().filter(|cell| is_close(cell)).collect(),
+            slower: others().filter(|cell| !is_close(cell)).collect(),
+            batchers: exact.iter().copied().filter(|cell| is_batching(machine, cell) && beats(cell)).collect(),
+            prompt,
+            behind: offered().filter(|cell| cell.fell_behind()).collect(),
+        })
+    }
+
+    /// The fastest exact strategy at a load, of those that take one update at a time if any was measured: what others are
+    /// held against.
+    pub fn fastest(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
+        let exact = self.exact(threads, keys);
+        exact.iter().copied().find(|cell| !is_batching(machine, cell)).or_else(|| exact.first().copied())
+    }
+
+    /// Those of the [ranking](Summary::ranking) that nothing speaks against.
+    fn exact(&self, threads: usize, keys: usize) -> Vec<&CellSummary> {
+        let ranking = self.ranking(threads, keys).into_iter();
+        ranking.filter(|cell| cell.verdict == Some(Verdict::Exact)).collect()
+    }
+
+    fn worst(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
+        let lossy = || {
+            let judged = self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy);
+            judged.filter(move |cell| (cell.condition.threads, cell.condition.keys) == (threads, keys))
+        };
+        let race = lossy().find(|cell| machine.role(&cell.condition.strategy, cell.promise) == Role::Race);
+        race.or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
+    }
+}
+
+/// Where p99 is among the percentiles of a cell.
+const P99: usize = 2;
+
+/// Whether a cell's strategy needs many updates at hand to share a round trip among: not what a request handler has.
+pub fn is_batching(machine: &Machine, cell: &CellSummary) -> bool {
+    machine.batch(&cell.condition.strategy) > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::condition::Condition;
+    use crate::record::{Clock, Record, Run};
+
+    fn rows(name: &str, promise: Promise, rates: [u64; 3], lost: u64) -> impl Iterator<Item = Record> {
+        (1..).zip(rates).map(move |(round, acked)| Record {
+            round,
+            trial: round + 10 * u32::from(name.as_bytes()[0]),
+            acked: Some(acked),
+            lost: Some(lost),
+            span_ns: Some(1_000_000_000),
+            verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
+            ..Record::blank(Condition::of(name, 4, 1), promise)
+        })
+    }
+
+    fn names(cells: &[&CellSummary]) -> Vec<String> {
+        cells.iter().map(|cell| cell.label.clone()).collect()
+    }
+
+    #[test]
+    fn everything_within_the_noise_is_named_and_batches_do_not_win() {
+        let mut run = Run::default();
+        run.machine.add("batch.pipelined", "16");
+        run.records.extend(rows("pipelined", Promise::Exact, [900, 910, 920], 0));
+        run.records.extend(rows("incr", Promise::Exact, [100, 110, 120], 0));
+        run.records.extend(rows("lua", Promise::Exact, [90, 95, 101], 0));
+        run.records.extend(rows("mutex", Promise::Exact, [9, 10, 11], 0));
+        run.records.extend(rows("broken", Promise::Exact, [200, 200, 200], 1));
+        run.records.extend(rows("get-set", Promise::Lossy, [50, 50, 50], 20));
+        run.records.extend(rows("worse", Promise::Lossy, [50, 50, 50], 40));
+        let summary = Summary::of(&run);
+        let answer = summary.answer(&run.machine, 4, 1).unwrap();
+        assert_eq!(answer.best.unwrap().label, "incr");
+        assert_eq!(names(&answer.rivals), ["lua"]);
+        assert_eq!(names(&answer.slower), ["mutex"]);
+        assert_eq!(names(&answer.batchers), ["pipelined"]);
+        assert_eq!(answer.lossy.unwrap().label, "get-set", "the race, though another lost more");
+        assert!(summary.answer(&run.machine, 8, 1).is_none());
+    }
+
+    #[test]
+    fn at_a_rate_those_that_kept_up_are_told_by_their_p99() {
+        let mut run = Run::default();
+        for (name, acked, backlog, p99) in [("incr", 100, 0, 900), ("lua", 99, 0, 300), ("mutex", 40, 60, 100)] {
+            for row in rows(name, Promise::Exact, [acked; 3], 0) {
+                let mut row = Record { backlog: Some(backlog), ..row };
+                row.condition.offered_per_s = Some(100);
+                run.latency.push(row.bucket(Clock::Response, (p99, 2_000)));
+                run.records.push(row);
+            }
+        }
+        let summary = Summary::of(&run);
+        let answer = summary.answer(&run.machine, 4, 1).unwrap();
+        assert_eq!(
+            (names(&answer.prompt), names(&answer.behind)),
+            (vec!["lua".to_owned(), "incr".to_owned()], vec!["mutex".to_owned()])
+        );
+    }
+}

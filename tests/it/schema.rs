@@ -1,0 +1,185 @@
+//! The JSON of a run is what its schema says: all of it is described, and a document that is not so is refused.
+
+use std::path::Path;
+use std::process::Command;
+
+use redis_lost_updates::record::Run;
+use redis_lost_updates::report::{Document, SCHEMA as VERSION};
+use redis_lost_updates::summary::Summary;
+use serde_json::{Map, Value};
+
+const SCHEMA: &str = "docs/run.schema.json";
+
+fn json(text: &[u8]) -> Value {
+    serde_json::from_slice(text).unwrap()
+}
+
+/// What a real run prints.
+fn run(args: &[&str]) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_report"))
+        .args(["--json", "--rounds", "2", "--threads", "1,3", "--out", &dir.path().join("run").display().to_string()])
+        .args(args)
+        .env_remove("REDIS_URL")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    json(&output.stdout)
+}
+
+/// Why a document is not what the schema says, if it is not.
+fn complaint(document: &Value) -> Option<String> {
+    let schema = json(&std::fs::read(SCHEMA).unwrap());
+    refuted(document, &schema, schema["$defs"].as_object().unwrap(), "").err()
+}
+
+/// The keywords of JSON Schema that this schema uses; any other is an error, lest it be passed over in silence.
+fn refuted(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str) -> Result<(), String> {
+    let wrong = |what: String| Err(format!("{path}: {what}, not {value}"));
+    let list = |keyword: &Value| keyword.as_array().cloned().unwrap_or_default();
+    for (keyword, wants) in schema.as_object().unwrap() {
+        match keyword.as_str() {
+            "$schema" | "$id" | "$defs" | "title" | "description" => {}
+            "$ref" => {
+                let name = wants.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                refuted(value, defs.get(name).ok_or_else(|| format!("no definition {name}"))?, defs, path)?;
+            }
+            "const" if value != wants => return wrong(format!("const {wants}")),
+            "enum" if !list(wants).contains(value) => return wrong(format!("one of {wants}")),
+            "const" | "enum" => {}
+            "type" => {
+                let allowed = if wants.is_array() { list(wants) } else { vec![wants.clone()] };
+                if !allowed.iter().any(|name| is_of_type(value, name.as_str().unwrap())) {
+                    return wrong(format!("of type {wants}"));
+                }
+            }
+            "minimum" if value.as_f64().is_some_and(|number| number < wants.as_f64().unwrap()) => {
+                return wrong(format!("at least {wants}"));
+            }
+            "maximum" if value.as_f64().is_some_and(|number| number > wants.as_f64().unwrap()) => {
+                return wrong(format!("at most {wants}"));
+            }
+            "minimum" | "maximum" => {}
+            "oneOf" => {
+                let fitting = list(wants).iter().filter(|choice| refuted(value, choice, defs, path).is_ok()).count();
+                if fitting != 1 {
+                    return wrong(format!("exactly one of {wants}: {fitting} fit"));
+                }
+            }
+            "required" => {
+                if let Some(name) = list(wants).iter().find(|name| value.get(name.as_str().unwrap()).is_none()) {
+                    return wrong(format!("with a member {name}"));
+                }
+            }
+            "properties" => {
+                for (name, schema) in wants.as_object().unwrap() {
+                    if let Some(member) = value.get(name) {
+                        refuted(member, schema, defs, &format!("{path}/{name}"))?;
+                    }
+                }
+            }
+            // The schema uses it where it names no properties.
+            "additionalProperties" => {
+                assert!(schema.get("properties").is_none());
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    refuted(member, wants, defs, &format!("{path}/{name}"))?;
+                }
+            }
+            "items" => {
+                for (i, item) in value.as_array().into_iter().flatten().enumerate() {
+                    refuted(item, wants, defs, &format!("{path}/{i}"))?;
+                }
+            }
+            other => return Err(format!("{path}: this test does not know the keyword {other}")),
+        }
+    }
+    Ok(())
+}
+
+fn is_of_type(value: &Value, name: &str) -> bool {
+    match name {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => panic!("no type {name}"),
+    }
+}
+
+/// Members that the schema says nothing about.
+fn undescribed(document: &Value) -> Vec<String> {
+    let schema = json(&std::fs::read(SCHEMA).unwrap());
+    let mut found = Vec::new();
+    walk(document, &schema, schema["$defs"].as_object().unwrap(), "", &mut found);
+    found
+}
+
+fn walk(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str, found: &mut Vec<String>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        return walk(value, &defs[name.trim_start_matches("#/$defs/")], defs, path, found);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let of_objects =
+            choices.iter().filter(|choice| choice.get("$ref").is_some() || choice.get("properties").is_some());
+        return of_objects.filter(|_| value.is_object()).for_each(|choice| walk(value, choice, defs, path, found));
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| walk(item, &schema["items"], defs, path, found)),
+        Value::Object(members) if schema.get("additionalProperties").is_none() => {
+            for (name, member) in members {
+                match schema["properties"].get(name) {
+                    Some(described) => walk(member, described, defs, &format!("{path}.{name}"), found),
+                    None => found.push(format!("{path}.{name}")),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
+    let closed = run(&["--strategies", "incr,lua-incr,mutex,pipelined-incr,get-set", "--duration", "30ms"]);
+    let open = run(&["--strategies", "incr,get-set", "--rate", "2000", "--duration", "200ms", "--keys", "1,4"]);
+    for document in [&closed, &open] {
+        assert_eq!(complaint(document), None);
+        assert_eq!(undescribed(document), Vec::<String>::new(), "not in {SCHEMA}");
+    }
+    let headline = closed["answers"].as_array().unwrap().iter().find(|answer| answer["headline"] == true).unwrap();
+    assert_eq!((&headline["threads"], &headline["race"]["label"]), (&Value::from(3), &Value::from("get-set")));
+    let beside = |list: &str| headline[list].as_array().unwrap().len();
+    assert_eq!(beside("within_noise") + beside("slower"), 2, "the three but for the winner");
+    assert_eq!(closed["facts"]["threads"], "1,3");
+    let alike = closed["cells"].as_array().unwrap().iter().find(|cell| cell["label"] == "incr").unwrap();
+    assert!(alike["latency_ns"]["p50"].as_u64().unwrap() <= alike["latency_ns"]["p90"].as_u64().unwrap());
+    assert!(open["cells"][0]["service_ns"]["p50"].is_u64());
+}
+
+#[test]
+fn what_is_not_so_is_refused() {
+    let run = Run::read(Path::new("results/example")).unwrap();
+    let document = serde_json::to_value(Document::of(&Summary::of(&run), &run.machine)).unwrap();
+    assert_eq!((complaint(&document), &document["schema"]), (None, &Value::from(VERSION)));
+    let spoil: [(&str, Value); 6] = [
+        ("/schema", "redis-lost-updates/run/2".into()),
+        ("/cells/0/latency_ns", Value::from(vec![1, 2, 3, 4, 5])),
+        ("/cells/0/latency_ns/p99", "56 µs".into()),
+        ("/cells/0/verdict", "fine".into()),
+        ("/facts/seed", 7.into()),
+        ("/outcome", Value::Null),
+    ];
+    for (at, value) in spoil {
+        let mut spoilt = document.clone();
+        *spoilt.pointer_mut(at).unwrap() = value;
+        assert!(complaint(&spoilt).is_some(), "{at}");
+    }
+    let mut without = document.clone();
+    without.as_object_mut().unwrap().remove("facts");
+    assert!(complaint(&without).is_some());
+    let mut more = document;
+    more.as_object_mut().unwrap().insert("later".to_owned(), Value::Null);
+    assert_eq!((complaint(&more), undescribed(&more)), (None, vec![".later".to_owned()]));
+}
