@@ -6,6 +6,8 @@
 mod args;
 mod clean;
 mod compare;
+mod estimate;
+mod grammar;
 mod imported;
 mod judge;
 mod live;
@@ -19,8 +21,6 @@ mod signals;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::error::{Error, Result};
 use crate::secret;
@@ -56,7 +56,7 @@ pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> E
         say("report: a URL in the wrong place (not shown, as it may hold a password): use --redis-url");
         return ExitCode::from(FAILED);
     }
-    let cli = match Cli::try_parse_from(&words) {
+    let cli = match grammar::parse(&words) {
         Ok(cli) => cli,
         Err(error) => return shell::explain(&error, &secret::concealed(&texts)),
     };
@@ -82,15 +82,15 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
     match &cli.command {
         None => measure::measure(cli, known, own, words),
         Some(Command::Render { dir }) => show::render(dir).map(done),
-        Some(Command::List) => show::list(cli, known).map(done),
+        Some(Command::List) => show::list(cli, known, own).map(done),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Explain { strategy, threads }) => judge::explain(cli, known, strategy, usize::from(*threads)),
         Some(Command::Predict { threads, keys }) => show::predict(threads, usize::from(*keys)).map(done),
         Some(Command::Check(args)) => judge::check(args),
-        Some(Command::Demo { threads, updates }) => judge::demo(cli, usize::from(*threads), *updates),
+        Some(Command::Demo(args)) => judge::demo(cli, args),
         Some(Command::Clean) => clean::clean(cli).map(done),
-        Some(Command::Completions { shell }) => shell::completions(*shell).map(done),
-        Some(Command::Man) => shell::man().map(done),
+        Some(Command::Completions { shell }) => shell::completions(*shell, known).map(done),
+        Some(Command::Man { command, out }) => shell::man(command.as_deref(), out.as_deref(), known).map(done),
         Some(Command::LostReply(args)) => lost_reply::lost_reply(cli, args),
         Some(Command::Worker { library }) => worker::work(library).map(done),
         Some(Command::SecondProcess) => {

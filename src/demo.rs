@@ -2,7 +2,10 @@
 //! connection behind `Arc<Mutex<_>>`; and then what it left out, how many updates each phase lost.
 //!
 //! Where the original took any error for a zero and never reset its key, this resets the key first, begins the second
-//! phase where the first ended by its own reading, and lets no error pass.
+//! phase where the first ended by its own reading, and lets no error pass. Its threads have names, and with a pause each
+//! command is a line.
+
+mod slow;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +17,18 @@ use crate::error::{BoxError, Error, Result};
 use crate::server::{Lease, Server, Session};
 use crate::strategy::get_then_set;
 use crate::update::Update;
+use slow::{Narrated, Stage};
+
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demo {
+    /// Threads in each phase.
+    pub threads: usize,
+    /// Updates by every thread.
+    pub updates: u64,
+    /// For people to follow: this long before every command, and a line for each.
+    pub pause: Option<Duration>,
+}
 
 /// What became of one phase's updates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +54,23 @@ impl Phase {
 ///
 /// # Errors
 /// The server does not answer, or `out` cannot be written.
-pub fn demo(server: &Server, threads: usize, updates: u64, out: &mut (impl Write + Send)) -> Result<[Phase; 2]> {
+pub fn demo(server: &Server, demo: Demo, out: &mut (impl Write + Send)) -> Result<[Phase; 2]> {
     let key = format!("{}count", server.prefix());
     let mut db = server.connect()?;
     let lease = Lease::of(server);
-    lease.renew(&mut db, SLOWEST.saturating_mul(u32::try_from(threads as u64 * updates).unwrap_or(u32::MAX)));
+    let each = SLOWEST.saturating_add(demo.pause.unwrap_or_default().saturating_mul(4));
+    let updates = (demo.threads as u64).saturating_mul(demo.updates);
+    lease.renew(&mut db, each.saturating_mul(u32::try_from(updates).unwrap_or(u32::MAX)));
     let key_names = [key.clone()];
     server.remove(&mut db, &key_names)?;
-    let phases = both(server, &mut db, &key, threads, updates, &Mutex::new(out));
+    let phases = both(server, &mut db, &key, demo, &Stage::new(out, demo.pause));
     let phases = phases.map_err(|e| Error::server(format!("demo on {}: {e}", server.address())));
     let removed = server.remove(&mut db, &key_names);
     lease.end(&mut db);
     let phases = phases?;
     removed?;
-    writeln!(out, "Racing, {}", said(&phases[0]))
-        .and_then(|()| writeln!(out, "Behind the mutex, {}", said(&phases[1])))
+    writeln!(out, "\nRacing: {}", said(&phases[0]))
+        .and_then(|()| writeln!(out, "Behind the mutex: {}", said(&phases[1])))
         .map_err(|e| Error::broken(format!("cannot print: {e}")))?;
     Ok(phases)
 }
@@ -63,7 +80,8 @@ const SLOWEST: Duration = Duration::from_millis(1);
 
 fn said(phase: &Phase) -> String {
     let refused = phase.asked - phase.acked;
-    let lost = format!("{} of {} updates were lost", phase.lost(), phase.acked);
+    let Phase { acked, gained, .. } = phase;
+    let lost = format!("expected {acked}, found {gained}: {} updates were lost", phase.lost());
     match &phase.refusal {
         None => format!("{lost}."),
         Some(why) if phase.acked == 0 => format!("all {refused} updates were refused: {why}"),
@@ -71,26 +89,25 @@ fn said(phase: &Phase) -> String {
     }
 }
 
-type Out<'a, W> = Mutex<&'a mut W>;
-
 fn both<W: Write + Send>(
     server: &Server,
     db: &mut Session,
     key: &str,
-    threads: usize,
-    updates: u64,
-    out: &Out<'_, W>,
+    Demo { threads, updates, .. }: Demo,
+    stage: &Stage<'_, W>,
 ) -> Result<[Phase; 2], BoxError> {
-    say(out, "Running code producing race condition")?;
+    stage.say("Running code producing race condition")?;
     let start = read(db, key)?;
-    let connections = (0..threads).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
-    let racing = all(connections, |mut connection| update_redis(&mut connection, key, updates, out))?;
+    let connections = (1..=threads).map(|thread| Ok((thread, server.connect()?))).collect::<Result<Vec<_>>>()?;
+    let racing =
+        all(connections, |(thread, mut db)| update_redis(Narrated { db: &mut db, thread, stage }, key, updates))?;
     let middle = read(db, key)?;
-    say(out, "\nRunning code avoiding race condition")?;
+    stage.say("\nRunning code avoiding race condition")?;
     let shared = Arc::new(Mutex::new(server.connect()?));
-    let behind = all(vec![shared; threads], |connection| {
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        update_redis(&mut connection, key, updates, out)
+    let threads_of_it = (1..=threads).map(|thread| (thread, Arc::clone(&shared))).collect();
+    let behind = all(threads_of_it, |(thread, db)| {
+        let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
+        update_redis(Narrated { db: &mut db, thread, stage }, key, updates)
     })?;
     let end = read(db, key)?;
     let asked = threads as i64 * updates as i64;
@@ -113,23 +130,20 @@ fn all<T: Send>(items: Vec<T>, each: impl Fn(T) -> Result<Told, BoxError> + Sync
     })
 }
 
-fn update_redis<W: Write>(db: &mut Session, key: &str, updates: u64, out: &Out<'_, W>) -> Result<Told, BoxError> {
-    say(out, &format!("Before: {}", read(db, key)?))?;
+fn update_redis<W: Write>(mut narrated: Narrated<'_, '_, W>, key: &str, updates: u64) -> Result<Told, BoxError> {
+    let (thread, stage) = (narrated.thread, narrated.stage);
+    stage.say(&format!("thread {thread}: Before: {}", read(narrated.db, key)?))?;
     let (mut acked, mut refusal) = (0, None);
     for _ in 0..updates {
-        match get_then_set(db, key)? {
+        match get_then_set(&mut narrated, key)? {
             Update::Applied { .. } => acked += 1,
             Update::Refused { reason, .. } => refusal = refusal.or(Some(reason)),
         }
     }
-    say(out, &format!("After: {}", read(db, key)?))?;
+    stage.say(&format!("thread {thread}: After: {}", read(narrated.db, key)?))?;
     Ok((acked, refusal))
 }
 
 fn read(db: &mut Session, key: &str) -> Result<i64, BoxError> {
     Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
-}
-
-fn say<W: Write>(out: &Out<'_, W>, line: &str) -> Result<(), BoxError> {
-    writeln!(out.lock().unwrap_or_else(PoisonError::into_inner), "{line}").map_err(Into::into)
 }

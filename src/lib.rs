@@ -105,6 +105,6 @@ pub mod workload;
 
 #[cfg(feature = "cli")]
 pub use command::run;
-pub use demo::{Phase, demo};
+pub use demo::{Demo, Phase, demo};
 /// The client library that strategies are written with, in the version this crate speaks.
 pub use redis;

@@ -82,14 +82,7 @@ pub(super) enum Command {
         keys: u16,
     },
     /// Run the original program: four racing threads, then the same behind a mutex
-    Demo {
-        /// Threads in each phase
-        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
-        threads: u16,
-        /// Updates by every thread
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-        updates: u64,
-    },
+    Demo(DemoArgs),
     /// Remove what killed or interrupted runs left on a server, and restore settings they changed
     ///
     /// Touches only keys that begin with lost-updates: and a run's number, in the database that --redis-url names. Runs that
@@ -104,8 +97,14 @@ pub(super) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the man page: report man > report.1
-    Man,
+    /// Print a man page: report man > report.1; report man --out DIR writes one for every command
+    Man {
+        /// The command that it is of [default: report itself]
+        command: Option<String>,
+        /// Write the pages of report and of every command into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        out: Option<PathBuf>,
+    },
     /// Internal: the second process of mutex-two-processes
     #[command(hide = true)]
     SecondProcess,
@@ -155,6 +154,19 @@ impl LostReplyArgs {
     pub(super) fn trial(&self) -> Trial {
         Trial { updates: self.updates, every: self.every, cap: self.cap, ..Trial::default() }
     }
+}
+
+#[derive(Args)]
+pub(super) struct DemoArgs {
+    /// Threads in each phase [default: 4; with --slow 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) threads: Option<u16>,
+    /// Updates by every thread [default: 100; with --slow 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(super) updates: Option<u64>,
+    /// Step by step, slow enough to follow: a line for every command, and a pause before it
+    #[arg(long)]
+    pub(super) slow: bool,
 }
 
 #[derive(Args)]
@@ -229,7 +241,10 @@ pub(super) struct PlanArgs {
     seed: Option<u64>,
     /// A smaller plan that takes at most ten seconds: threads 1,2,4,8 and 2 rounds
     #[arg(long)]
-    quick: bool,
+    pub(super) quick: bool,
+    /// Go on with --quick although other options make it longer than a minute
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Args)]
@@ -244,14 +259,10 @@ pub(super) struct OutputArgs {
     /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
-<<<<<<< HEAD
-    /// No table and no progress bar: only warnings and the path of the page
-=======
     /// The table of every load, and not only of the one that the headline is of
     #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
     pub(super) table: bool,
-    /// No table and no progress bar: only warnings and where the page is
->>>>>>> c5bec66 (report: end a run with its answer on one screen)
+    /// No table and no progress bar: only warnings and the path of the page
     #[arg(long, short)]
     pub(super) quiet: bool,
     /// Print every trial on stderr when it ends
@@ -448,7 +459,7 @@ const EMPHASIS: u32 = 3;
 const UNTIL_ROUNDS: u32 = 100;
 
 /// The longest that `--until` measures.
-const UNTIL_TIME: Duration = Duration::from_secs(600);
+pub(super) const UNTIL_TIME: Duration = Duration::from_secs(600);
 
 impl PlanArgs {
     /// A strategy that was asked for by name is not skipped in silence.

@@ -1,6 +1,7 @@
 //! `report check`, `explain`, `demo`: one history or one race, and what became of its updates.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::interchange::{self, Document, Options, SCHEMA};
@@ -8,9 +9,9 @@ use crate::record::PAGE;
 use crate::report::words::counted;
 use crate::strategy::{self, Strategy};
 use crate::verdict::Promise;
-use crate::{explain as library, report};
+use crate::{Demo, explain as library, report};
 
-use super::args::{CheckArgs, Cli};
+use super::args::{CheckArgs, Cli, DemoArgs};
 use super::imported::{self, Judged};
 use super::output::{json, print, say};
 use super::signals::{InOrder, STOP};
@@ -93,9 +94,15 @@ pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: u
     Ok(if strategy.info().promise == Promise::Exact { ExitCode::from(BROKEN) } else { ExitCode::SUCCESS })
 }
 
-pub(super) fn demo(cli: &Cli, threads: usize, updates: u64) -> Result<ExitCode> {
+/// How long a reader at the back of a room needs for a line.
+const PAUSE: Duration = Duration::from_millis(700);
+
+pub(super) fn demo(cli: &Cli, args: &DemoArgs) -> Result<ExitCode> {
+    // Slowly, few are enough: two threads that lose each other's updates, three times over.
+    let (threads, updates, pause) = if args.slow { (2, 3, Some(PAUSE)) } else { (4, 100, None) };
+    let (threads, updates) = (args.threads.unwrap_or(threads).into(), args.updates.unwrap_or(updates));
     let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
-    let phases = crate::demo(&server, threads, updates, &mut std::io::stdout())?;
+    let phases = crate::demo(&server, Demo { threads, updates, pause }, &mut std::io::stdout())?;
     let unjudged = phases.iter().find(|phase| phase.acked == 0);
     Ok(match (phases[1].lost(), unjudged) {
         (0, None) => ExitCode::SUCCESS,

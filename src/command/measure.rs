@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
@@ -13,11 +14,15 @@ use crate::until::{Decision, percent};
 use crate::verdict::Promise;
 use crate::{explain, report, strategy, trial};
 
-use super::args::{Cli, OutputArgs};
+use super::args::{Cli, OutputArgs, UNTIL_TIME};
+use super::estimate;
 use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
+
+/// A quick run that is longer was hardly meant.
+const MINUTE: Duration = Duration::from_secs(60);
 
 pub(super) fn measure(
     cli: &Cli,
@@ -32,6 +37,13 @@ pub(super) fn measure(
         return Err(Error::usage("--until needs an exact strategy, and --strategies names none"));
     }
     let mut said = Said::new(cli.output.quiet);
+    let estimate = estimate::said(&plan, strategies.len());
+    let is_long = estimate::time(&plan, strategies.len()).is_some_and(|time| time > MINUTE);
+    if cli.plan.quick && is_long && !cli.plan.yes {
+        return Err(Error::usage(format!(
+            "--quick with these options takes {estimate}; go on with --yes, or leave some out"
+        )));
+    }
     let server = cli.server.resolve(&mut |line| said.note(line))?;
     let server = match cli.plan.rtt {
         Some(rtt) => server.at_distance(rtt)?,
@@ -55,6 +67,11 @@ pub(super) fn measure(
     }
     for (_, warning) in machine.warnings() {
         said.warn(&format!("warning: {warning}"));
+    }
+    if goal.is_none() {
+        said.note(&estimate);
+    } else {
+        said.note(&format!("at most {} minutes, or {estimate}", UNTIL_TIME.as_secs() / 60));
     }
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
     let folder = Folder::create(&out, &machine)?;

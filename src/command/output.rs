@@ -26,6 +26,13 @@ pub(super) fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
+/// How many columns stdout has: as COLUMNS states, as its terminal says, or 80.
+pub(super) fn width() -> usize {
+    let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    let seen = || comfy_table::Table::new().width().map(usize::from);
+    stated.or_else(seen).unwrap_or(80).clamp(40, 100)
+}
+
 /// A document as JSON, with a line end.
 pub(super) fn json(document: &impl serde::Serialize) -> Result<String> {
     let text = serde_json::to_string_pretty(document).map_err(|e| Error::broken(e.to_string()))?;

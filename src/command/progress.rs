@@ -1,5 +1,6 @@
 //! The run as it happens: rows into the folder, and a bar, rows or a live view on stderr.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -13,9 +14,10 @@ use crate::trial::{Observer, Trial};
 use crate::until::{Decision, Goal, Precision, percent};
 use crate::update::Event;
 use crate::workload::{Plan, Workload};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::args::OutputArgs;
+use super::estimate;
 use super::live::Live;
 use super::output::say;
 
@@ -58,8 +60,14 @@ impl Progress {
             (false, true) => screen.add(ProgressBar::new(trials)),
             (false, false) => ProgressBar::new(trials),
         };
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {eta} left  {wide_msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let planned = estimate::time(plan, strategies.len());
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {left} left  {wide_msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("left", move |state: &ProgressState, out: &mut dyn Write| {
+            let left = estimate::left(planned, state.elapsed(), state.pos(), state.len().unwrap_or(0));
+            // It is a line on a screen: nobody is to be told that it could not be made.
+            let _ = out.write_str(&left.map_or_else(|| "? s".to_owned(), estimate::in_words));
+        }));
         let history = output.history.then(|| folder.path().join(HISTORY));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
@@ -81,8 +89,8 @@ impl Progress {
         self.goal.as_ref().map(|pursuit| &pursuit.decision).filter(|decision| **decision != Decision::GoOn)
     }
 
-    pub(super) fn finish(&self) {
-        if let Some(live) = &self.live {
+    pub(super) fn finish(&mut self) {
+        if let Some(live) = &mut self.live {
             live.finish();
         }
         self.bar.finish_and_clear();
@@ -133,6 +141,9 @@ fn word(record: &Record) -> String {
 impl Observer for Progress {
     fn begins(&mut self, strategy: &dyn Strategy, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
+        if let Some(live) = &mut self.live {
+            live.begins(strategy.info().name, workload.keys, workload.threads);
+        }
         self.bar.set_message(format!("{} x{}{}", strategy.info().name, workload.threads, self.last));
     }
 

@@ -1,26 +1,48 @@
 //! `report completions` and `report man`, made from the same description of the command line that parses it; and what is
 //! wrong with a command line, in one line as every other error.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
-use clap::{CommandFactory, Parser};
+use crate::strategy::Strategy;
 
 use super::FAILED;
-use super::args::Cli;
+use super::grammar;
 use super::output::{print, say};
 
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
+fn names(known: &[&dyn Strategy]) -> Vec<&'static str> {
+    known.iter().map(|strategy| strategy.info().name).collect()
+}
+
+pub(super) fn completions(shell: clap_complete::Shell, known: &[&dyn Strategy]) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "report", &mut script);
+    clap_complete::generate(shell, &mut grammar::described(&names(known)), "report", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
 
-pub(super) fn man() -> Result<()> {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+/// The page of `report` or of one of its commands; or all of them into a folder.
+pub(super) fn man(of: Option<&str>, out: Option<&Path>, known: &[&dyn Strategy]) -> Result<()> {
+    let command = grammar::described(&names(known));
+    if let Some(out) = out {
+        let written = std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(command, out));
+        written.map_err(|e| Error::file(out, e))?;
+        return print(&format!("{}\n", out.display()));
+    }
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    let page = match of {
+        None => Some(command.clone()),
+        Some(name) => command.find_subcommand(name).filter(|sub| !sub.is_hide_set()).cloned(),
+    };
+    let page = page.ok_or_else(|| {
+        let names = command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(clap::Command::get_name);
+        Error::usage(format!("no command of that name: expected {}", names.collect::<Vec<_>>().join(", ")))
+    })?;
+    let mut text = Vec::new();
+    let rendered = clap_mangen::Man::new(page).render(&mut text);
     rendered.map_err(|e| Error::broken(format!("the man page cannot be made: {e}")))?;
-    print(&String::from_utf8_lossy(&page))
+    print(&String::from_utf8_lossy(&text))
 }
 
 /// Prints what was asked for instead of a run (`--help`, `--version`), or says what is wrong: with the words that
@@ -31,7 +53,7 @@ pub(super) fn explain(error: &clap::Error, concealed: &[String]) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let wrong = match Cli::try_parse_from(concealed) {
+    let wrong = match grammar::parse(concealed) {
         Err(error) => in_one_line(&error.render().to_string()),
         Ok(_) => "the command line cannot be read".to_owned(),
     };
@@ -55,8 +77,8 @@ mod tests {
     use super::*;
 
     fn said(args: &[&str]) -> String {
-        let argv = ["report"].iter().chain(args);
-        in_one_line(&Cli::try_parse_from(argv).err().unwrap().render().to_string())
+        let argv = ["report"].iter().chain(args).copied();
+        in_one_line(&grammar::parse(argv).err().unwrap().render().to_string())
     }
 
     #[test]
@@ -71,6 +93,10 @@ mod tests {
             "invalid value 'tpc' for '--transport <TRANSPORT>' [possible values: tcp, unix]"
         );
         assert_eq!(said(&["--full", "--quick"]), "the argument '--full' cannot be used with '--quick'");
+        assert_eq!(
+            said(&["predict", "--server-bin", "x"]),
+            "unexpected argument '--server-bin' found: predict reaches no server"
+        );
         assert_eq!(said(&["check"]), "the following required arguments were not provided: <FILES>...");
     }
 }

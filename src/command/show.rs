@@ -10,7 +10,7 @@ use crate::verdict::Promise;
 use crate::{law, report};
 
 use super::args::Cli;
-use super::output::print;
+use super::output::{print, width};
 
 pub(super) fn render(dir: &Path) -> Result<()> {
     let page = dir.join(PAGE);
@@ -23,40 +23,62 @@ pub(super) fn render(dir: &Path) -> Result<()> {
     print(&format!("{}\n", page.display()))
 }
 
-/// Every strategy, by promise; what the server at hand cannot run is marked, if there is a server without fetching one.
-pub(super) fn list(cli: &Cli, known: &[&dyn Strategy]) -> Result<()> {
+/// Every strategy, by promise, those of the default plan with a mark; what the server at hand cannot run says so, if there
+/// is a server without fetching one.
+pub(super) fn list(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy]) -> Result<()> {
     let server = match cli.server.resolve_offline() {
         Err(error) if cli.server.is_particular() => return Err(error),
         server => server.ok(),
     };
+    let (width, default) = (width(), cli.plan.strategies(own));
+    let mut text = paragraph("* is raced by default; the number is round trips of an update.", 0, width);
     for promise in [Promise::Exact, Promise::Lossy] {
-        print(match promise {
-            Promise::Exact => "exact: must not lose or double an update      round trips\n",
-            Promise::Lossy => "\nlossy: known to be wrong, kept as controls    round trips\n",
-        })?;
+        text += &match promise {
+            Promise::Exact => paragraph("exact: must not lose or double an update", 0, width),
+            Promise::Lossy => "\n".to_owned() + &paragraph("lossy: known to be wrong, kept as controls", 0, width),
+        };
         for strategy in known.iter().filter(|strategy| strategy.info().promise == promise) {
             let why_not = server.as_ref().map_or(Ok(None), |server| strategy.unavailable(server))?;
-            let mark = why_not.map_or_else(String::new, |why| format!(" [not on this server: {why}]"));
-            print(&format!(
-                "  {:<24} {:>5}  {}{mark}\n",
-                strategy.info().name,
-                strategy.info().round_trips,
-                strategy.info().about
-            ))?;
+            let why_not = why_not.map_or_else(String::new, |why| format!(" [not on this server: {why}]"));
+            let mark = if default.iter().any(|name| name == strategy.info().name) { '*' } else { ' ' };
+            text += &entry(*strategy, mark, &why_not, width);
         }
     }
+    text += &driven(known, width);
+    print(&text)
+}
+
+/// The width from which names and sentences stand beside each other.
+const BESIDE: usize = 72;
+
+fn entry(strategy: &dyn Strategy, mark: char, why_not: &str, width: usize) -> String {
+    let info = strategy.info();
+    let head = format!("{mark} {:<24} {:>5}", info.name, info.round_trips);
+    let about = format!("{}{why_not}", info.about);
+    if width < BESIDE {
+        return format!("{mark} {} {}\n{}", info.name, info.round_trips, paragraph(&about, 4, width));
+    }
+    let indent = head.chars().count() + 2;
+    format!("{head}  {}", paragraph(&about, indent, width).trim_start())
+}
+
+/// Text in lines of at most `width` columns, each begun by so many spaces.
+fn paragraph(text: &str, indent: usize, width: usize) -> String {
+    let lines = report::words::wrap(text, width - indent).into_iter();
+    lines.map(|line| format!("{:indent$}{line}\n", "")).collect()
+}
+
+fn driven(known: &[&dyn Strategy], width: usize) -> String {
     let of = |share: bool| {
         let forms = known.iter().filter_map(|strategy| strategy.machines());
-        forms
-            .filter(|form| form.share_a_connection() == share)
-            .map(|form| form.info().name)
-            .collect::<Vec<_>>()
-            .join(", ")
+        let names = forms.filter(|form| form.share_a_connection() == share).map(|form| form.info().name);
+        names.collect::<Vec<_>>().join(", ")
     };
     let (own, shared) = (of(false), of(true));
-    print(&format!(
-        "\n--driver events and --driver tasks drive, over a connection per client: {own};\nover one for all: {shared}\n"
-    ))
+    let said = format!(
+        "--driver events and --driver tasks drive, over a connection per client: {own}; over one for all: {shared}."
+    );
+    format!("\n{}", paragraph(&said, 0, width))
 }
 
 pub(super) fn predict(threads: &[u16], keys: usize) -> Result<()> {

@@ -55,6 +55,8 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
         page.contains(&format!("Measuring adds {recording} ns to every update, of which {clock} ns read the clock."))
     );
     let table = text(&output.stdout);
+    assert!(table.lines().next().unwrap().contains(" wins at 8 threads: "), "{table}");
+    assert!(table.contains("get-set acknowledged ") && table.contains("all loads with --table"), "{table}");
     assert!(table.contains("Closed loop"), "{table}");
     assert!(table.contains("get-set") && table.contains("index.html") && !table.contains('\u{1b}'), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80 || line.contains("index.html")), "{table}");
@@ -289,23 +291,85 @@ fn the_demo_prints_what_the_original_printed_and_what_it_left_out() {
     assert_eq!((lines[7], lines[8]), ("", "Running code avoiding race condition"));
     let number = |line: &str| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap();
     for pair in lines[9..15].chunks(2) {
-        assert!(pair[0].starts_with("Before: ") && pair[1].starts_with("After: "));
+        let thread = pair[0].split_once(": Before: ").unwrap().0;
+        assert!(thread.starts_with("thread ") && pair[1].starts_with(&format!("{thread}: After: ")), "{printed}");
         assert_eq!(number(pair[1]) - number(pair[0]), 50);
     }
-    let racing_end = number(lines[9]);
-    assert_eq!(lines[15], format!("Racing, {} of 150 updates were lost.", 150 - racing_end));
-    assert_eq!(lines[16], "Behind the mutex, 0 of 150 updates were lost.");
+    let named: std::collections::BTreeSet<&str> = lines[1..7].iter().map(|line| &line[..8]).collect();
+    assert_eq!(Vec::from_iter(named), ["thread 1", "thread 2", "thread 3"]);
+    let end = number(lines[9]);
+    let lost = 150 - end;
+    assert_eq!(lines[16], format!("Racing: expected 150, found {end}: {lost} updates were lost."));
+    assert_eq!(lines[17], "Behind the mutex: expected 150, found 150: 0 updates were lost.");
 }
 
 #[test]
-fn every_strategy_is_listed() {
-    let listed = text(&report(&["list"]).stdout);
-    for strategy in redis_lost_updates::strategy::ALL {
-        assert!(
-            listed.contains(strategy.info().name) && listed.contains(strategy.info().about),
-            "{}",
-            strategy.info().name
-        );
+fn the_slow_demo_shows_every_command_and_each_overwritten_update() {
+    let output = report(&["demo", "--slow", "--updates", "1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    let count = |what: &str| printed.matches(what).count();
+    assert_eq!((count(": GET reads"), count(": SET writes")), (4, 4), "{printed}");
+    let lost = count("an update is lost") as i64;
+    let found = 2 - lost;
+    assert!(printed.contains(&format!("Racing: expected 2, found {found}: {lost} updates were lost.")), "{printed}");
+}
+
+#[test]
+fn every_strategy_is_listed_in_whole_words_and_the_default_ones_are_marked() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for columns in [40, 80] {
+        let output = Command::new(env!("CARGO_BIN_EXE_report"))
+            .arg("list")
+            .env("COLUMNS", columns.to_string())
+            .env_remove("REDIS_URL")
+            .output()
+            .unwrap();
+        let listed = text(&output.stdout);
+        assert!(listed.lines().all(|line| line.chars().count() <= columns), "{listed}");
+        for strategy in redis_lost_updates::strategy::ALL {
+            let info = strategy.info();
+            // Broken between words alone, or these would not be found.
+            assert!(words(&listed).contains(&words(info.about)), "{}: {listed}", info.name);
+            let line = listed.lines().find(|line| line.split_whitespace().any(|word| word == info.name)).unwrap();
+            let is_default = redis_lost_updates::strategy::DEFAULT.contains(&info.name);
+            assert_eq!(line.starts_with("* "), is_default, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_quick_run_that_is_not_quick_asks_first_and_every_run_says_how_long_it_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run").display().to_string();
+    let long = ["--quick", "--duration", "40s", "--strategies", "incr", "--threads", "2", "--out", &out];
+    let output = report(&long);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("takes about 1 min 20 s: ") && said.contains("--yes"), "{said}");
+    assert!(!Path::new(&out).exists());
+    let short = ["--quick", "--duration", "20ms", "--strategies", "incr", "--threads", "2", "--out", &out];
+    let said = text(&report(&short).stderr);
+    assert!(said.contains("report: about 1 s: 1 strategy x 1 load x 2 rounds\n"), "{said}");
+}
+
+#[test]
+fn options_of_the_server_are_only_where_there_is_one() {
+    for command in ["list", "explain", "demo", "clean", "lost-reply"] {
+        assert!(text(&report(&[command, "--help"]).stdout).contains("--redis-url"), "{command}");
+        assert!(text(&report(&["man", command]).stdout).contains("redis\\-url"), "{command}");
+    }
+    for command in ["render", "compare", "check", "predict", "completions", "man"] {
+        let help = text(&report(&[command, "--help"]).stdout);
+        assert!(help.contains("Usage: report") && !help.contains("--redis-url") && !help.contains("--pin"), "{help}");
+        assert!(!text(&report(&["man", command]).stdout).contains("redis\\-url"), "{command}");
+    }
+    let output = report(&["predict", "--server-bin", "/x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("predict reaches no server"), "{}", text(&output.stderr));
+    // Before the command or behind it.
+    for args in [["--offline", "list", "--pin", "none"], ["list", "--offline", "--pin", "none"]] {
+        assert!(report(&args).status.success());
     }
 }
 

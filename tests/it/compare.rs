@@ -420,6 +420,35 @@ fn completions_and_the_man_page_know_every_flag() {
 }
 
 #[test]
+fn completions_know_the_values_of_options_with_a_list() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&report(&["completions", shell]).stdout);
+        for value in ["tasks", "zipf", "valkey", "unix", "multiplexed-incr", "get-set-multiplexed", "lossy"] {
+            assert!(script.contains(value), "{shell}: {value}");
+        }
+    }
+}
+
+#[test]
+fn there_is_a_man_page_for_every_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("man1");
+    assert!(report(&["man", "--out", &out.display().to_string()]).status.success());
+    let help = text(&report(&["--help"]).stdout);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands = commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let mut seen = 0;
+    for command in commands.filter(|name| *name != "help") {
+        let page = std::fs::read_to_string(out.join(format!("report-{command}.1"))).unwrap();
+        assert!(page.contains(".SH DESCRIPTION") || page.contains(".SH NAME"), "{command}");
+        assert!(text(&report(&["man", command]).stdout).contains(".SH SYNOPSIS"), "{command}");
+        seen += 1;
+    }
+    assert!(seen >= 10 && out.join("report.1").exists());
+    assert_eq!(report(&["man", "nope"]).status.code(), Some(2));
+}
+
+#[test]
 fn drivers_are_never_compared() {
     let before = run(1, 5, QUIET, same);
     let mut after = before.clone();

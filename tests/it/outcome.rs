@@ -74,7 +74,7 @@ fn a_demo_on_a_full_server_has_lost_nothing_and_shown_nothing() {
     let output = report(&["demo", "--redis-url", &url, "--threads", "2", "--updates", "5"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(2), "{printed}");
-    assert!(printed.contains("Racing, all 10 updates were refused: ") && !printed.contains("lost"), "{printed}");
+    assert!(printed.contains("Racing: all 10 updates were refused: ") && !printed.contains("lost"), "{printed}");
     assert_eq!(said(&output).len(), 1);
 }
 
