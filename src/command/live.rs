@@ -33,6 +33,8 @@ pub(super) struct Live {
     shown: Load,
     heading: ProgressBar,
     width: usize,
+    /// Whether there is no room for the load of the trial that runs.
+    is_narrow: bool,
     running: Option<String>,
 }
 
@@ -55,7 +57,15 @@ impl Live {
             bar.set_message(cut(name, width));
             ((*name).to_owned(), Lane { bar, loads: BTreeMap::new() })
         };
-        Self { lanes: strategies.iter().map(lane).collect(), loads, shown, heading, width, running: None }
+        Self {
+            lanes: strategies.iter().map(lane).collect(),
+            loads,
+            shown,
+            heading,
+            width,
+            is_narrow: columns < 60,
+            running: None,
+        }
     }
 
     /// A trial begins: its line moves from here on, and no other.
@@ -63,7 +73,8 @@ impl Live {
         self.rest();
         let Some(lane) = self.lanes.get(strategy) else { return };
         let keys = if keys > 1 { format!(" k{keys}") } else { String::new() };
-        lane.bar.set_style(style(&format!("{{spinner}} {{wide_msg}} x{threads}{keys}")));
+        let load = if self.is_narrow { String::new() } else { format!(" x{threads}{keys}") };
+        lane.bar.set_style(style(&format!("{{spinner}} {{wide_msg}}{load}")));
         lane.bar.enable_steady_tick(TICK);
         self.running = Some(strategy.to_owned());
     }
