@@ -177,7 +177,8 @@ fn pace(summary: &Summary) -> String {
         words::count(offered)
     );
     for cell in summary.cells.iter().filter(|cell| cell.trials > 0 && cell.fell_behind()) {
-        text += &format!("{} x{}: {}\n", cell.label, cell.condition.threads, words::behind(cell));
+        let said = format!("{} x{}: {}", cell.label, cell.condition.threads, words::behind(cell));
+        text.extend(wrap(&said, WIDTH).into_iter().map(|line| line + "\n"));
     }
     text
 }
