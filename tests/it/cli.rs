@@ -318,6 +318,7 @@ fn the_slow_demo_shows_every_command_and_each_overwritten_update() {
 #[test]
 fn every_strategy_is_listed_in_whole_words_and_the_default_ones_are_marked() {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let begins = |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
     for columns in [40, 80] {
         let output = Command::new(env!("CARGO_BIN_EXE_report"))
             .arg("list")
@@ -331,7 +332,7 @@ fn every_strategy_is_listed_in_whole_words_and_the_default_ones_are_marked() {
             let info = strategy.info();
             // Broken between words alone, or these would not be found.
             assert!(words(&listed).contains(&words(info.about)), "{}: {listed}", info.name);
-            let line = listed.lines().find(|line| line.split_whitespace().any(|word| word == info.name)).unwrap();
+            let line = listed.lines().find(|line| line.get(2..).is_some_and(|rest| begins(rest, info.name))).unwrap();
             let is_default = redis_lost_updates::strategy::DEFAULT.contains(&info.name);
             assert_eq!(line.starts_with("* "), is_default, "{line}");
         }
