@@ -314,7 +314,7 @@ mod tests {
             let screen = screen(&summary, &run.machine, &[], false);
             assert!(screen.lines().count() <= LINES, "{screen}");
             assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
-            let is_row = |line: &str| line.ends_with("  exact") || line.ends_with("  lost");
+            let is_row = |line: &str| line.ends_with("  exact") || line.ends_with("  ok") || line.ends_with("  lost");
             let rows = |kind: &str| screen.lines().filter(|line| line.starts_with(kind) && is_row(line)).count();
             if exact + lossy <= 12 {
                 assert_eq!((rows("exact-"), rows("lossy-")), (exact, lossy), "{screen}");
