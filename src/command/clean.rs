@@ -54,7 +54,7 @@ mod tests {
         };
         assert_eq!(
             said("a:1", &cleaned),
-            "a:1: removed 1 key, removed 2 function libraries, put back maxmemory 0\n\
+            "a:1: removed 1 key, removed 2 function libraries, restored maxmemory 0\n\
              a:1: lost-updates:0:* belongs to a run that is still going, and is left alone (2 s)\n"
         );
     }

@@ -14,7 +14,7 @@ use super::args::Cli;
 const WITH_SERVER: [&str; 5] = ["list", "explain", "demo", "clean", "lost-reply"];
 
 fn is_of_server(arg: &Arg) -> bool {
-    arg.get_help_heading() == Some("The server")
+    arg.get_help_heading() == Some("Server")
 }
 
 fn of_server(command: &Command) -> Vec<Arg> {

@@ -147,7 +147,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--updates", "0"], "1 to"),
         (&["--keys", "99999999"], "16384"),
         (&["--updates", "100000000", "--threads", "1000"], "GiB of memory"),
-        (&["--rate", "0"], "from 1 to"),
+        (&["--rate", "0"], "1 to"),
         (&["--until", "5%", "--rounds", "4"], "5 at least"),
         (&["--until", "5%", "--strategies", "get-set"], "exact"),
         (&["--rate", "2", "--duration", "100ms"], "--duration"),
