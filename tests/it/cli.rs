@@ -148,7 +148,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--keys", "99999999"], "16384"),
         (&["--updates", "100000000", "--threads", "1000"], "GiB of memory"),
         (&["--rate", "0"], "1 to"),
-        (&["--until", "5%", "--rounds", "4"], "5 at least"),
+        (&["--until", "5%", "--rounds", "4"], "at least 5"),
         (&["--until", "5%", "--strategies", "get-set"], "exact"),
         (&["--rate", "2", "--duration", "100ms"], "--duration"),
         (&["--rate", "1", "--updates", "1000"], "600 s"),
