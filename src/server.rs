@@ -319,12 +319,14 @@ impl Server {
         url::of(self.client.get_connection_info())
     }
 
+    #[cfg(feature = "cli")]
     /// The same with another host and port, for clients that go through a proxy: never to be printed either.
     pub(crate) fn secret_url_at(&self, host: &str, port: u16) -> String {
         let there = ConnectionAddr::Tcp(host.to_owned(), port);
         url::of(&self.client.get_connection_info().clone().set_addr(there))
     }
 
+    #[cfg(feature = "cli")]
     /// Its address, for a proxy before it.
     ///
     /// # Errors

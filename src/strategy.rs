@@ -113,11 +113,11 @@ pub trait ClientMachines: Strategy {
 
 /// Declares each strategy's file as a module and lists what is in it.
 macro_rules! strategies {
-    ($($file:ident: $($strategy:ident),+;)*) => {
+    ($($file:ident: $($(#[$only:meta])? $strategy:ident),+;)*) => {
         $(mod $file;)*
 
         /// Every strategy of this crate, in the order they are listed: exact ones by family, then the lossy ones.
-        pub static ALL: &[&dyn Strategy] = &[$($(&$file::$strategy,)+)*];
+        pub static ALL: &[&dyn Strategy] = &[$($($(#[$only])? &$file::$strategy,)+)*];
     };
 }
 
@@ -130,7 +130,7 @@ strategies! {
     pipelined: Pipelined;
     local_sum: LocalSum;
     sharded: Sharded;
-    cluster_incr: RETRYING, ONCE;
+    cluster_incr: #[cfg(feature = "topologies")] RETRYING, #[cfg(feature = "topologies")] ONCE;
     // The server adds, and another has it too.
     incr_wait: IncrWait;
     // The server runs our code.

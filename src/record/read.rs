@@ -28,6 +28,7 @@ pub struct Run {
 }
 
 impl Run {
+    #[cfg(feature = "cli")]
     /// The buckets of each trial, by its number.
     pub(crate) fn latencies(&self) -> BTreeMap<u32, Vec<&Bucket>> {
         let mut trials: BTreeMap<u32, Vec<&Bucket>> = BTreeMap::new();

@@ -194,6 +194,7 @@ impl Server {
         self.place.cluster.as_ref().map(|cluster| cluster.redirects.so_far())
     }
 
+    #[cfg(feature = "topologies")]
     /// How to connect to the nodes of a cluster.
     pub(crate) fn seeds(&self) -> Vec<ConnectionInfo> {
         let seed = self.client.get_connection_info();

@@ -7,6 +7,8 @@
 //!
 //! Every other strategy here uses a session that goes to the key's own node and sends again only what was refused.
 
+#![cfg(feature = "topologies")]
+
 use redis::cluster::{ClusterClient, ClusterConnection};
 
 use crate::error::{BoxError, Error, Result};

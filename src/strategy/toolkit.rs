@@ -22,6 +22,8 @@ pub(crate) use connections::{boxed, own_connections};
 pub(crate) use get_then_set::GetThenSet;
 pub(crate) use offset::Offset;
 pub(crate) use one_command::{OneCommand, ask_incr};
-pub(crate) use placed::{CLUSTER, ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA};
+#[cfg(feature = "topologies")]
+pub(crate) use placed::CLUSTER;
+pub(crate) use placed::{ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA};
 pub(crate) use scripts::{Scripted, load};
 pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

@@ -11,6 +11,7 @@ pub(crate) const ONE_SERVER: Need = Need { what: "one server", missing: is_clust
 /// A server that another process reaches by its URL alone.
 pub(crate) const ONE_PLAIN_SERVER: Need = Need { what: "one server without TLS", missing: is_not_plain };
 
+#[cfg(feature = "topologies")]
 /// A cluster.
 pub(crate) const CLUSTER: Need = Need { what: "a cluster", missing: is_no_cluster };
 
@@ -30,6 +31,7 @@ fn is_not_plain(server: &Server) -> Result<Option<String>> {
     Ok(is_cluster(server)?.or_else(|| server.is_tls().then(|| why.to_owned())))
 }
 
+#[cfg(feature = "topologies")]
 fn is_no_cluster(server: &Server) -> Result<Option<String>> {
     let why = "it is the redis crate's cluster client, which needs a cluster";
     Ok((server.topology() != Topology::Cluster).then(|| why.to_owned()))
