@@ -181,7 +181,7 @@ mod tests {
     fn a_quiet_machine_is_done_soon_and_a_noisier_one_later() {
         let (rounds, decision) = run(GOAL, 0.02);
         assert_eq!(rounds, FEWEST);
-        let said = "reached after 5 rounds: every exact strategy is known within ±2 % at each load";
+        let said = "reached after 5 rounds: every exact strategy is within ±2 % at every load";
         assert_eq!(decision, Decision::Reached(said.to_owned()));
         let (rounds, decision) = run(GOAL, 0.2);
         // The standard deviation is 0.2 / sqrt(12) = 5.8 %; 1.96 of it over the root of n is 2 % at n = 32.

@@ -101,7 +101,7 @@ fn a_killed_runs_settings_are_put_back_but_only_those_we_change() {
     assert_eq!(setting(&mut db, "maxmemory"), "1", "its lease holds");
     expire(&run, &mut db);
     let (output, said) = clean(&server);
-    assert!(output.status.success() && said.contains("put back maxmemory 100000000"), "{said}");
+    assert!(output.status.success() && said.contains("restored maxmemory 100000000"), "{said}");
     assert_eq!(
         (setting(&mut db, "maxmemory"), setting(&mut db, "maxmemory-policy")),
         ("100000000".into(), "allkeys-lru".into())

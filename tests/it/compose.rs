@@ -288,7 +288,7 @@ fn a_container_that_ends_at_once_leaves_its_last_words() {
         "case \"$*\" in *' port '*) exit 1;; *' logs '*) echo 'Fatal error, cannot open config';; esac",
     );
     let message = one_line(fake.up(Service::Redis));
-    assert!(message.contains("ended as soon as it was started: Fatal error, cannot open config"), "{message}");
+    assert!(message.contains("exited right after it was started: Fatal error, cannot open config"), "{message}");
     assert!(fake.log().last().unwrap().contains(" down "));
 }
 
@@ -337,7 +337,7 @@ fn a_port_that_somebody_takes_in_between_is_named_too() {
     let fake = Fake::new().tool("docker", &format!("case \"$*\" in *' up '*) echo '{said}' >&2; exit 1;; esac"));
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let message = one_line(Wish::new(Service::Redis).path(fake.path()).port(free).up(&NEVER));
-    assert!(message.contains(&format!("port {free} on 127.0.0.1 is taken")), "{message}");
+    assert!(message.contains(&format!("port {free} on 127.0.0.1 is in use")), "{message}");
 }
 
 /// The other side of the next test: holds a container until it is killed.
@@ -431,7 +431,7 @@ fn a_real_engine() {
         assert_eq!(left_of(&project), "", "nothing of ours stays");
 
         let error: Error = wish.clone().port(port_of_something_else()).up(&NEVER).unwrap_err();
-        assert!(error.to_string().contains("is taken"), "{error}");
+        assert!(error.to_string().contains("is in use"), "{error}");
     }
 }
 

@@ -299,7 +299,7 @@ fn more_than_can_be_done_is_said_on_the_table_the_page_and_in_json() {
     let out = dir.path().join("run").display().to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_report"))
         .args(["--rate", "1000000", "--duration", "100ms", "--threads", "2", "--strategies", "mutex", "--rounds", "1"])
-        .args(["--out", &out])
+        .args(["--table", "--out", &out])
         .env_remove("REDIS_URL")
         .output()
         .unwrap();
