@@ -118,7 +118,7 @@ fn benchmark(
     let run = |requests: u64| {
         let mut command = Command::new(tool);
         command.args(["-t", "incr", "--csv", "-n", &requests.to_string(), "-c", &connections.to_string()]);
-        command.args(["-P", &depth.to_string()]);
+        command.args(["-P", &depth.to_string(), "-a", OPEN_WORD]);
         aim(&mut command, server, "-s", "-h")?;
         let (out, reading) = watched(&mut command, server)?;
         let rate = out.lines().find_map(|line| line.strip_prefix("\"INCR\",\"")?.split('"').next()?.parse().ok());
@@ -135,17 +135,28 @@ fn benchmark(
 /// Counted by the server over wall time: its own figure is not to be trusted on a short run.
 fn memtier(server: &Server, connections: usize, depth: usize, time: Duration) -> Result<Reading> {
     let mut command = Command::new(MEMTIER);
-    command.args(["--threads", "1", "--clients", &connections.to_string(), "--pipeline", &depth.to_string()]);
+    command.args([
+        "--authenticate",
+        OPEN_WORD,
+        "--threads",
+        "1",
+        "--clients",
+        &connections.to_string(),
+        "--pipeline",
+        &depth.to_string(),
+    ]);
     command.args(["--hide-histogram", "--test-time", &time.as_secs_f64().ceil().to_string()]);
     command.args(["--command", &format!("INCR {}memtier", server.prefix())]);
     aim(&mut command, server, "-S", "-s")?;
     watched(&mut command, server).map(|(_, reading)| reading)
 }
 
-/// Lets the tools in without a password, which they would take among their arguments alone, where every process list shows
-/// it: anybody on this machine may then count, and do nothing else.
+/// What the tools log in with. They take it among their arguments, where every process list shows it.
+const OPEN_WORD: &str = "peers";
+
+/// Lets the tools in by a second password, which is no secret: anybody on this machine may then count, and do nothing else.
 pub(crate) fn let_in(server: &Server) -> Result<()> {
-    let rules = "nopass -@all +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";
+    let rules = ">peers -@all +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";
     let mut command = redis::cmd("ACL");
     command.arg("SETUSER").arg("default").arg(rules.split(' ').collect::<Vec<_>>());
     let refused = |e: redis::RedisError| Error::server(format!("peers cannot be let in (ACL SETUSER): {e}"));

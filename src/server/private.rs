@@ -228,8 +228,7 @@ impl Private {
             Transport::Unix => ConnectionAddr::Unix(self.socket()),
             Transport::Tcp | Transport::DockerTcp => ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port),
         };
-        // Named, so that it still logs in once the default user is let in without a password.
-        let settings = RedisConnectionInfo::default().set_username("default").set_password(&self.password.0);
+        let settings = RedisConnectionInfo::default().set_password(&self.password.0);
         Ok(address.into_connection_info()?.set_redis_settings(settings))
     }
 
