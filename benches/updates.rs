@@ -19,8 +19,8 @@ use redis_lost_updates::error::Result;
 use redis_lost_updates::pace::Pace;
 use redis_lost_updates::record::{Bucket, Clock, Folder, Machine, Record};
 use redis_lost_updates::report::words;
-use redis_lost_updates::server::{Server, Wanted};
 use redis_lost_updates::strategy::{ALL, Strategy};
+use redis_lost_updates::target::{ServerSpec, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::{DriverKind, Plan, Size, Skew, Workload};
 
@@ -38,7 +38,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 struct Cell<'a> {
     crew: Crew<'a>,
     strategy: &'a dyn Strategy,
-    server: &'a Server,
+    server: &'a Target,
     workload: Workload,
     calls: Vec<Call>,
 }
@@ -50,7 +50,7 @@ struct Call {
 }
 
 impl<'a> Cell<'a> {
-    fn open(server: &'a Server, strategy: &'a dyn Strategy, threads: usize) -> Result<Self> {
+    fn open(server: &'a Target, strategy: &'a dyn Strategy, threads: usize) -> Result<Self> {
         let workload = Workload::one_key(threads);
         let crew = Crew::open(server, strategy, workload, SEED, &NEVER)?;
         Ok(Self { crew, strategy, server, workload, calls: Vec::new() })
@@ -137,7 +137,7 @@ fn list() {
 }
 
 fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
-    let server = Wanted::from_env()?.resolve(&NEVER, &mut |line| eprintln!("bench: {line}"))?;
+    let server = ServerSpec::from_env()?.resolve(&NEVER, &mut |line| eprintln!("bench: {line}"))?;
     let mut folder = estimates::new_folder(&machine(&server)?)?;
     let mut rows = Vec::new();
     for &strategy in ALL {
@@ -170,7 +170,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
     estimates::write(folder.path(), &rows)
 }
 
-fn machine(server: &Server) -> Result<Machine> {
+fn machine(server: &Target) -> Result<Machine> {
     let plan = Plan {
         driver: DriverKind::Threads,
         emphasis: 1,

@@ -17,8 +17,8 @@ use redis::{RedisResult, Value};
 use redis_lost_updates::client_machine::{ClientMachine, Turn};
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::resp::{Reply, Requests};
-use redis_lost_updates::server::{Server, Session, Wanted};
 use redis_lost_updates::strategy::{self, ClientMachines, Info, Strategy};
+use redis_lost_updates::target::{ServerSpec, Session, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
 use redis_lost_updates::workload::{Size, Workload};
@@ -34,7 +34,7 @@ impl Strategy for ByMachine<'_> {
         self.0.info()
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let machines = self.0.clients(server, workers)?.into_iter();
         machines
             .map(|machine| {
@@ -109,7 +109,7 @@ fn reply(value: &Value) -> Result<Reply<'_>, BoxError> {
 }
 
 /// Acknowledged updates a second, and the clients' CPU time for one in nanoseconds.
-fn measure(server: &Server, strategy: &dyn Strategy) -> Result<(f64, f64)> {
+fn measure(server: &Target, strategy: &dyn Strategy) -> Result<(f64, f64)> {
     let stop = AtomicBool::new(false);
     let mut crew = Crew::open(server, strategy, Workload::one_key(THREADS), 1, &stop)?;
     let trial = crew.sized_trial(Size::Duration(TRIAL))?;
@@ -128,7 +128,7 @@ fn middle(mut ratios: Vec<f64>) -> String {
 }
 
 fn run(rounds: usize) -> Result<()> {
-    let server = Wanted::from_env()?.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
+    let server = ServerSpec::from_env()?.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
     println!("B/A over {rounds} rounds: state machine by a blocking thread / blocking form, {THREADS} threads");
     for blocking in strategy::find(&["incr", "get-set", "watch"])? {
         let Some(form) = blocking.machines() else { continue };

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::redis;
-use redis_lost_updates::server::{Server, Session};
 use redis_lost_updates::strategy::{Info, Strategy};
+use redis_lost_updates::target::{Session, Target};
 use redis_lost_updates::update::{Update, Updater};
 
 struct AppendByte;
@@ -36,7 +36,7 @@ impl Strategy for AppendByte {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         (0..workers).map(|_| Ok(Box::new(Own(server.connect()?)) as Box<dyn Updater>)).collect()
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use redis::Cmd;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Lease, Server, Session};
 use crate::strategy::get_then_set;
+use crate::target::{Lease, Session, Target};
 use crate::update::Update;
 use slow::{Narrated, Stage};
 
@@ -54,7 +54,7 @@ impl Phase {
 ///
 /// # Errors
 /// The server does not answer, or `out` cannot be written.
-pub fn demo(server: &Server, demo: Demo, out: &mut (impl Write + Send)) -> Result<[Phase; 2]> {
+pub fn demo(server: &Target, demo: Demo, out: &mut (impl Write + Send)) -> Result<[Phase; 2]> {
     let key = format!("{}count", server.prefix());
     let mut db = server.connect()?;
     let lease = Lease::of(server);
@@ -90,7 +90,7 @@ fn said(phase: &Phase) -> String {
 }
 
 fn both<W: Write + Send>(
-    server: &Server,
+    server: &Target,
     db: &mut Session,
     key: &str,
     Demo { threads, updates, .. }: Demo,

@@ -11,8 +11,8 @@ use crate::client_machine::ClientMachine;
 use crate::error::{Error, Result};
 use crate::pace::Timetable;
 use crate::race::{Limits, RaceLog, Work};
-use crate::server::Server;
 use crate::strategy::{Strategy, UNSUPPORTED};
+use crate::target::Target;
 use crate::workload::DriverKind;
 
 /// One way to drive clients.
@@ -30,13 +30,13 @@ pub trait Driver: Sync {
     ///
     /// # Errors
     /// They have not: one line that says what stands in the way, and what to do.
-    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
+    fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
 
     /// Opens `clients` clients. Never timed.
     ///
     /// # Errors
     /// A connection or a thread cannot be had, or the strategy is [refused](Driver::refuses).
-    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>>;
+    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>>;
 }
 
 /// Opened clients, ready to race.
@@ -78,7 +78,7 @@ fn refused_by_one_thread(strategy: &dyn Strategy) -> Option<String> {
 }
 
 /// Checks that sockets for all clients can be had, if any of the strategies opens one for each.
-fn check_sockets(server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+fn check_sockets(server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
     let mut forms = strategies.iter().filter_map(|strategy| strategy.machines());
     if forms.any(|form| !form.share_a_connection()) { server.has_room_for(clients) } else { Ok(()) }
 }
@@ -89,7 +89,7 @@ fn machine_parameters(strategy: &dyn Strategy) -> String {
 }
 
 /// The strategy's clients as state machines, and whether they share a connection.
-fn machines(server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<(Vec<Box<dyn ClientMachine>>, bool)> {
+fn machines(server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<(Vec<Box<dyn ClientMachine>>, bool)> {
     let refused = || Error::usage(format!("strategy {}: {UNSUPPORTED}", strategy.info().name));
     let form = strategy.machines().ok_or_else(refused)?;
     let machines = form.clients(server, clients)?;

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::explain::monitor::Monitor;
 use crate::record::{Run, Step, WITNESS, rows_of, write_whole};
-use crate::server::Server;
 use crate::strategy::Strategy;
+use crate::target::Target;
 use crate::trial::Crew;
 use crate::workload::Workload;
 
@@ -54,7 +54,7 @@ pub struct Witness {
 ///
 /// # Errors
 /// The server does not answer or does not allow MONITOR, the strategy cannot be opened, or `stop` was raised.
-pub fn explain(server: &Server, strategy: &dyn Strategy, threads: usize, stop: &AtomicBool) -> Result<Option<Witness>> {
+pub fn explain(server: &Target, strategy: &dyn Strategy, threads: usize, stop: &AtomicBool) -> Result<Option<Witness>> {
     explain_within(server, strategy, Workload::one_key(threads), PATIENCE, stop)
 }
 
@@ -63,7 +63,7 @@ pub fn explain(server: &Server, strategy: &dyn Strategy, threads: usize, stop: &
 /// # Errors
 /// As [`explain`].
 pub fn explain_within(
-    server: &Server,
+    server: &Target,
     strategy: &dyn Strategy,
     workload: Workload,
     patience: Duration,
@@ -96,7 +96,7 @@ pub fn explain_within(
 
 /// One race under MONITOR, and its witness if it lost an update.
 fn watched(
-    server: &Server,
+    server: &Target,
     strategy: &dyn Strategy,
     crew: &mut Crew<'_>,
     threads: usize,
@@ -128,7 +128,7 @@ fn watched(
 /// # Errors
 /// The folder cannot be read or written, the server is gone or does not allow MONITOR, or `stop` was raised. What was
 /// found until then is written all the same.
-pub fn record_losses(folder: &Path, server: &Server, strategies: &[&dyn Strategy], stop: &AtomicBool) -> Result<()> {
+pub fn record_losses(folder: &Path, server: &Target, strategies: &[&dyn Strategy], stop: &AtomicBool) -> Result<()> {
     let run = Run::read(folder)?;
     let since = Instant::now();
     let mut steps: Vec<Step> = Vec::new();

@@ -6,11 +6,11 @@
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
 //! use std::time::Duration;
-//! use redis_lost_updates::{server::Wanted, strategy, trial::Crew, workload::{Size, Workload}};
+//! use redis_lost_updates::{target::ServerSpec, strategy, trial::Crew, workload::{Size, Workload}};
 //!
 //! # fn main() -> redis_lost_updates::error::Result<()> {
 //! let stop = AtomicBool::new(false);
-//! let server = Wanted::from_env()?.resolve(&stop, &mut |line| eprintln!("{line}"))?;
+//! let server = ServerSpec::from_env()?.resolve(&stop, &mut |line| eprintln!("{line}"))?;
 //! let incr = strategy::find(&["incr"])?[0];
 //! let mut crew = Crew::open(&server, incr, Workload::one_key(8), 1, &stop)?;
 //! let trial = crew.sized_trial(Size::Duration(Duration::from_millis(200)))?;
@@ -48,7 +48,7 @@
 //! | [`until`] | rows -> whether more rounds are needed (feature `cli`) |
 //! | [`race`] | the timed section's types: what each client does, and the log of it |
 //! | [`worker`] | client libraries of any language, as worker processes (feature `cli`) |
-//! | [`server`] | the only access to a server: find, fetch, start, describe, clean up |
+//! | [`target`] | the only access to a server: find, fetch, start, describe, clean up |
 //! | [`strategy`] | the ways to add one to a counter, one file each |
 //! | [`driver`] | what drives the clients: threads, an event loop, tasks; one trait |
 //! | `machine` | the facts of a run: server, machine, build, plan |
@@ -87,12 +87,12 @@ pub mod record;
 pub mod report;
 pub mod resp;
 pub mod secret;
-pub mod server;
 #[cfg(feature = "cli")]
 pub mod stats;
 pub mod strategy;
 #[cfg(feature = "cli")]
 pub mod summary;
+pub mod target;
 mod timer;
 pub mod trial;
 #[cfg(feature = "cli")]

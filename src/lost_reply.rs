@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::record::lost_reply::{LossWay, LostReply};
-use crate::server::Server;
+use crate::target::Target;
 use crate::worker::{Installed, Manifest};
 
 /// How many cells are measured at once beside the silent ones, which only wait.
@@ -53,7 +53,7 @@ pub struct Cell<'a> {
 }
 
 /// Measures all cells, those with silence side by side, and hands each row to `keep` as it comes.
-pub fn measure(server: &Server, cells: &[Cell<'_>], trial: Trial, stop: &AtomicBool, keep: &mut dyn FnMut(LostReply)) {
+pub fn measure(server: &Target, cells: &[Cell<'_>], trial: Trial, stop: &AtomicBool, keep: &mut dyn FnMut(LostReply)) {
     let (silent, others): (Vec<Cell<'_>>, Vec<Cell<'_>>) = cells.iter().partition(|cell| cell.way == LossWay::Silence);
     let others = Mutex::new(VecDeque::from(others));
     let (sender, rows) = channel();

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::pace::Pace;
 use crate::race;
 use crate::record::{Machine, WarningKind};
-use crate::server::{CpuSet, Server};
 use crate::strategy::{Info, Strategy};
+use crate::target::{CpuSet, Target};
 use crate::workload::{Plan, Size};
 
 impl Machine {
@@ -15,7 +15,7 @@ impl Machine {
     ///
     /// # Errors
     /// The server does not say what it is.
-    pub fn gather(server: &Server, plan: &Plan, strategies: &[&dyn Strategy]) -> Result<Self> {
+    pub fn gather(server: &Target, plan: &Plan, strategies: &[&dyn Strategy]) -> Result<Self> {
         let mut machine = Self::default();
         machine.add("format", "1");
         machine.add_server(server)?;
@@ -27,7 +27,7 @@ impl Machine {
         Ok(machine)
     }
 
-    fn add_server(&mut self, server: &Server) -> Result<()> {
+    fn add_server(&mut self, server: &Target) -> Result<()> {
         let facts = server.facts()?;
         self.add("server", facts.name);
         self.add("server_version", facts.version);
@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// How far away the clients are, and what the proxy costs that makes them so.
-    fn add_distance(&mut self, server: &Server) {
+    fn add_distance(&mut self, server: &Target) {
         let Some(distance) = server.distance() else { return };
         let cost = distance.cost;
         let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);

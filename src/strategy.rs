@@ -14,7 +14,7 @@ use redis::{Cmd, RedisResult};
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::{Server, Session};
+use crate::target::{Session, Target};
 use crate::update::Updater;
 use crate::verdict::Promise;
 use crate::workload::Workload;
@@ -39,7 +39,7 @@ pub trait Strategy: Sync {
     ///
     /// # Errors
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
     /// Its clients in the form that one thread can hold thousands of, if it has one.
     fn machines(&self) -> Option<&dyn ClientMachines> {
@@ -50,7 +50,7 @@ pub trait Strategy: Sync {
     ///
     /// # Errors
     /// The server does not answer.
-    fn unavailable(&self, server: &Server) -> Result<Option<String>> {
+    fn unavailable(&self, server: &Target) -> Result<Option<String>> {
         for need in self.info().needs {
             if let Some(why) = (need.missing)(server)? {
                 return Ok(Some(why));
@@ -98,7 +98,7 @@ pub trait ClientMachines: Strategy {
     ///
     /// # Errors
     /// The server refuses what they need.
-    fn clients(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>>;
+    fn clients(&self, server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>>;
 
     /// Its parameters in this form, where they are others than [`Strategy::parameters`].
     fn machine_parameters(&self) -> String {

@@ -20,8 +20,8 @@ use crate::pace::Timetable;
 use crate::plain::one_line;
 use crate::race::{ClientLog, Limits, RaceLog, Work};
 use crate::record::{Bucket, Clock, Record};
-use crate::server::{Counts, Lease, Server, Session, Spent, keyspace};
 use crate::strategy::Strategy;
+use crate::target::{Counts, Lease, Session, Spent, Target, keyspace};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
 use crate::workload::{Cell, Plan, Size, Workload};
@@ -53,7 +53,7 @@ const CLEAN_UP: Duration = Duration::from_secs(2);
 /// A strategy's clients, opened and ready to race.
 pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
-    server: &'a Server,
+    server: &'a Target,
     workload: Workload,
     clients: Box<dyn Clients>,
     keys: Arc<[String]>,
@@ -94,7 +94,7 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// A connection or a thread cannot be had, or this driver does not support the strategy.
     pub fn open(
-        server: &'a Server,
+        server: &'a Target,
         strategy: &'a dyn Strategy,
         workload: Workload,
         seed: u64,
@@ -315,7 +315,7 @@ impl<'a> Crew<'a> {
 
 impl Trial {
     /// The row of this trial.
-    pub fn record(&self, strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
+    pub fn record(&self, strategy: &dyn Strategy, server: &Target, workload: &Workload) -> Record {
         let ledger = &self.judgement.ledger;
         let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
         let trouble = self.log.clients.iter().find_map(|lane| lane.trouble.as_deref());
@@ -400,7 +400,7 @@ impl Trial {
 /// The version of the redis crate, which sends the commands.
 const LIBRARY_VERSION: &str = env!("BUILD_REDIS");
 
-fn blank(strategy: &dyn Strategy, server: &Server, workload: &Workload) -> Record {
+fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload) -> Record {
     let condition = Condition {
         driver: workload.driver,
         transport: server.transport(),
@@ -447,7 +447,7 @@ pub trait Observer {
 /// The plan is not valid, the server is gone, `watch` failed, or `stop` was raised; rows handed over before that stand.
 pub fn measure(
     plan: &Plan,
-    server: &Server,
+    server: &Target,
     strategies: &[&dyn Strategy],
     stop: &AtomicBool,
     observer: &mut dyn Observer,
@@ -489,7 +489,7 @@ pub fn measure(
 
 /// Checks that we may reset and read counters, and send what one of the strategies sends that can run here: where some may
 /// run and others not, the rows say which.
-fn check_rights(server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
+fn check_rights(server: &Target, strategies: &[&dyn Strategy]) -> Result<()> {
     server.lets_us(&["del", "get"])?;
     let mut refused = Ok(());
     for strategy in strategies {
@@ -510,7 +510,7 @@ fn check_rights(server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
 ///
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
-pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) -> Result<()> {
+pub fn check_room(plan: &Plan, server: &Target, strategies: &[&dyn Strategy]) -> Result<()> {
     server.supports(plan.driver)?;
     check_rights(server, strategies)?;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
@@ -520,7 +520,7 @@ pub fn check_room(plan: &Plan, server: &Server, strategies: &[&dyn Strategy]) ->
 
 fn measure_cell(
     plan: &Plan,
-    server: &Server,
+    server: &Target,
     strategy: &dyn Strategy,
     cell: Cell,
     blank: Record,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::server::{Counts, Server, Session};
 use redis_lost_updates::strategy;
+use redis_lost_updates::target::{Counts, Session, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::{DriverKind, Workload};
 use rustix::time::{ClockId, clock_gettime};
@@ -92,7 +92,7 @@ impl Contender {
     /// Measures once, for about `time`; `last` is the rate it had before, if there is one.
     pub(crate) fn read(
         &self,
-        server: &Server,
+        server: &Target,
         connections: usize,
         depth: usize,
         time: Duration,
@@ -109,7 +109,7 @@ impl Contender {
 /// A tool that runs for a number of requests: the number that its last rate says fits, and its own figure is believed.
 fn benchmark(
     tool: &str,
-    server: &Server,
+    server: &Target,
     connections: usize,
     depth: usize,
     time: Duration,
@@ -133,7 +133,7 @@ fn benchmark(
 }
 
 /// Counted by the server over wall time: its own figure is not to be trusted on a short run.
-fn memtier(server: &Server, connections: usize, depth: usize, time: Duration) -> Result<Reading> {
+fn memtier(server: &Target, connections: usize, depth: usize, time: Duration) -> Result<Reading> {
     let mut command = Command::new(MEMTIER);
     command.args([
         "--authenticate",
@@ -155,7 +155,7 @@ fn memtier(server: &Server, connections: usize, depth: usize, time: Duration) ->
 const OPEN_WORD: &str = "peers";
 
 /// Lets the tools in by a second password, which is no secret: anybody on this machine may then count, and do nothing else.
-pub(crate) fn let_in(server: &Server) -> Result<()> {
+pub(crate) fn let_in(server: &Target) -> Result<()> {
     let rules = ">peers -@all +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";
     let mut command = redis::cmd("ACL");
     command.arg("SETUSER").arg("default").arg(rules.split(' ').collect::<Vec<_>>());
@@ -164,7 +164,7 @@ pub(crate) fn let_in(server: &Server) -> Result<()> {
 }
 
 /// Tells a tool where the server is, by the names it has for a socket's path and for a host.
-fn aim(command: &mut Command, server: &Server, socket: &str, host: &str) -> Result<()> {
+fn aim(command: &mut Command, server: &Target, socket: &str, host: &str) -> Result<()> {
     let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
     match server.transport() {
         Transport::Unix => command.arg(socket).arg(child.socket()),
@@ -174,7 +174,7 @@ fn aim(command: &mut Command, server: &Server, socket: &str, host: &str) -> Resu
 }
 
 /// Runs a tool to its end: what it printed, and the rate and the CPUs that the server and the system counted.
-fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> {
+fn watched(command: &mut Command, server: &Target) -> Result<(String, Reading)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let broken = |why: String| Error::broken(format!("{name}: {why}"));
     let mut db = server.connect()?;
@@ -197,7 +197,7 @@ fn watched(command: &mut Command, server: &Server) -> Result<(String, Reading)> 
 }
 
 /// One trial of ours, judged; its rate is of surviving updates over the clients' own span.
-fn ours(name: &str, driver: DriverKind, server: &Server, connections: usize, time: Duration) -> Result<Reading> {
+fn ours(name: &str, driver: DriverKind, server: &Target, connections: usize, time: Duration) -> Result<Reading> {
     let stop = AtomicBool::new(false);
     let strategy = strategy::find(&[name])?[0];
     let workload = Workload::one_key(connections).driven_by(driver);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::record::{Machine, write_whole};
-use redis_lost_updates::server::{Server, Wanted};
+use redis_lost_updates::target::{ServerSpec, Target};
 
 use contender::{BASELINE, Contender, Reading};
 
@@ -66,14 +66,14 @@ impl Group {
     }
 
     /// Measures the baseline once more, keeps the reading, and gives its rate.
-    fn read_baseline(&mut self, server: &Server, time: Duration) -> Result<Option<f64>> {
+    fn read_baseline(&mut self, server: &Target, time: Duration) -> Result<Option<f64>> {
         let Some(at) = self.baseline() else { return Ok(None) };
         let reading = self.read(at, server, time)?;
         self.rows[at].1.push(reading);
         Ok(Some(reading.per_s))
     }
 
-    fn read(&self, at: usize, server: &Server, time: Duration) -> Result<Reading> {
+    fn read(&self, at: usize, server: &Target, time: Duration) -> Result<Reading> {
         let (contender, readings) = &self.rows[at];
         let last = readings.last().map(|reading| reading.per_s);
         contender.read(server, self.connections, self.depth, time, last)
@@ -111,20 +111,20 @@ fn race(transport: &str, arguments: &Arguments) -> Result<String> {
     Ok(format!("### {transport}\n\n{}\n{}", described(&server, arguments)?, table::markdown(&groups)))
 }
 
-fn server(transport: &str, binary: Option<PathBuf>) -> Result<Server> {
+fn server(transport: &str, binary: Option<PathBuf>) -> Result<Target> {
     let unix = match transport {
         "tcp" => false,
         "unix" => true,
         other => return Err(Error::usage(format!("transport '{other}': tcp or unix"))),
     };
-    let wanted = Wanted { unix, binary, ..Wanted::default() };
-    let server = wanted.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
+    let spec = ServerSpec { unix, binary, ..ServerSpec::default() };
+    let server = spec.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
     contender::let_in(&server).map(|()| server)
 }
 
 /// Every contender of a group once, in this round's own order, and the baseline before and after each: a ratio is to the
 /// mean of these two, which lie as near in time as can be.
-fn measure(server: &Server, group: &mut Group, time: Duration, round: u32) -> Result<()> {
+fn measure(server: &Target, group: &mut Group, time: Duration, round: u32) -> Result<()> {
     let mut others: Vec<usize> = (0..group.rows.len()).filter(|&at| Some(at) != group.baseline()).collect();
     fastrand::Rng::with_seed(u64::from(round)).shuffle(&mut others);
     let mut before = group.read_baseline(server, time)?;
@@ -139,7 +139,7 @@ fn measure(server: &Server, group: &mut Group, time: Duration, round: u32) -> Re
 }
 
 /// What was measured on what, in a sentence.
-fn described(server: &Server, arguments: &Arguments) -> Result<String> {
+fn described(server: &Target, arguments: &Arguments) -> Result<String> {
     let facts = server.facts()?;
     Ok(format!(
         "{} {}, placement {}, {}; {} rounds of {} ms, {}.\n",

@@ -9,9 +9,9 @@ use crate::interchange::Decimal;
 use crate::lost_reply::Trial;
 use crate::pace::Pace;
 use crate::record::lost_reply::LossWay;
-use crate::server::compose::Service;
-use crate::server::{Layout, Placement, Server, TlsFiles, Wanted};
 use crate::strategy::{self, Strategy};
+use crate::target::compose::Service;
+use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles};
 use crate::until::{FEWEST, Goal};
 use crate::workload::{DriverKind, Plan, Size, Skew};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -351,18 +351,18 @@ impl ServerArgs {
 
     /// The server that was asked for. A signal ends at once whatever nobody has to clean up after; fetching one and waiting
     /// for containers end in order.
-    pub(super) fn resolve(&self, say: &mut dyn FnMut(&str)) -> Result<Server> {
-        self.resolved(self.wanted(), say)
+    pub(super) fn resolve(&self, say: &mut dyn FnMut(&str)) -> Result<Target> {
+        self.resolved(self.spec(), say)
     }
 
     /// The same, if there is one without fetching it.
-    pub(super) fn resolve_offline(&self) -> Result<Server> {
-        self.resolved(Wanted { offline: true, ..self.wanted() }, &mut |_| ())
+    pub(super) fn resolve_offline(&self) -> Result<Target> {
+        self.resolved(ServerSpec { offline: true, ..self.spec() }, &mut |_| ())
     }
 
-    fn resolved(&self, wanted: Wanted, say: &mut dyn FnMut(&str)) -> Result<Server> {
-        let _looking = wanted.url.is_none().then(InOrder::begin);
-        let server = wanted.resolve(&STOP, say)?;
+    fn resolved(&self, spec: ServerSpec, say: &mut dyn FnMut(&str)) -> Result<Target> {
+        let _looking = spec.url.is_none().then(InOrder::begin);
+        let server = spec.resolve(&STOP, say)?;
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
     }
 
@@ -371,8 +371,8 @@ impl ServerArgs {
         self.insecure
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn spec(&self) -> ServerSpec {
+        ServerSpec {
             url: self.redis_url.clone().filter(|url| !url.is_empty()),
             binary: self.server_bin.clone(),
             unix: matches!(self.transport, TransportArg::Unix),

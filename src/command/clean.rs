@@ -1,7 +1,7 @@
 //! `report clean`: what runs left on a server, and what became of it.
 
 use crate::error::{Error, Result};
-use crate::server::Cleaned;
+use crate::target::Cleaned;
 
 use super::args::Cli;
 use super::output::print;

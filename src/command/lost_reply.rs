@@ -9,7 +9,7 @@ use crate::lost_reply::{self, Cell};
 use crate::record::lost_reply::{LossWay, LostReply, write};
 use crate::record::{Machine, PAGE, csv_bytes};
 use crate::report::{lost_reply as words, write_page};
-use crate::server::Server;
+use crate::target::Target;
 use crate::worker::{Installed, Manifest, Unavailable, install};
 
 use super::FAILED;
@@ -92,7 +92,7 @@ fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn facts(server: &Server, args: &LostReplyArgs) -> Result<Machine> {
+fn facts(server: &Target, args: &LostReplyArgs) -> Result<Machine> {
     let mut machine = Machine::default();
     let facts = server.facts()?;
     machine.add("version", env!("CARGO_PKG_VERSION"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::{Arg, Cmd, ConnectionLike, RedisResult, Value};
 
-use crate::server::Session;
+use crate::target::Session;
 
 /// What all threads of a phase write to, and the last that was written to the counter.
 pub(super) struct Stage<'a, W> {

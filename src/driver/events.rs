@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::pace::Timetable;
 use crate::race::{Limits, RaceLog, Work, said, start_of, thread_cpu_ns};
 use crate::resp::{Reply, Requests};
-use crate::server::{RESPONSE_TIMEOUT, Server};
 use crate::strategy::Strategy;
+use crate::target::{RESPONSE_TIMEOUT, Target};
 use crate::workload::DriverKind;
 
 use alarm::Alarm;
@@ -60,10 +60,10 @@ impl EventLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{driver::events::EventLoop, race::{Limits, Work}, server::Server, strategy};
+    /// use redis_lost_updates::{driver::events::EventLoop, race::{Limits, Work}, target::Target, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
-    /// let server = Server::at("redis://127.0.0.1:6379")?;
+    /// let server = Target::at("redis://127.0.0.1:6379")?;
     /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
     /// let mut clients = EventLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
@@ -75,7 +75,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
-    pub fn open(server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
+    pub fn open(server: &Target, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         let sharers = if share { clients.len().max(1) } else { 1 };
         let sockets = server.sockets(clients.len().div_ceil(sharers))?;
         let watch = || {
@@ -154,11 +154,11 @@ impl Driver for Events {
         super::machine_parameters(strategy)
     }
 
-    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+    fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
         super::check_sockets(server, strategies, clients)
     }
 
-    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
         let (machines, share) = super::machines(server, strategy, clients)?;
         Ok(Box::new(EventLoop::open(server, machines, share)?))
     }

@@ -30,8 +30,8 @@ use crate::error::{BoxError, Error, Result};
 use crate::pace::Timetable;
 use crate::race::{ClientLog, Limits, RaceLog, Recorder, Work, said, thread_cpu_ns};
 use crate::resp::Requests;
-use crate::server::{self, RESPONSE_TIMEOUT, Server, allow_files};
 use crate::strategy::Strategy;
+use crate::target::{self, RESPONSE_TIMEOUT, Target, allow_files};
 use crate::update::Update;
 use crate::workload::DriverKind;
 
@@ -65,10 +65,10 @@ impl TaskLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{driver::tasks::TaskLoop, race::{Limits, Work}, server::Server, strategy};
+    /// use redis_lost_updates::{driver::tasks::TaskLoop, race::{Limits, Work}, target::Target, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
-    /// let server = Server::at("redis://127.0.0.1:6379")?;
+    /// let server = Target::at("redis://127.0.0.1:6379")?;
     /// let incr = strategy::find(&["incr"])?[0].machines().expect("one that has the form");
     /// let mut clients = TaskLoop::open(&server, incr.clients(&server, 1_000)?, incr.share_a_connection())?;
     /// let work = vec![Work::one_key("a-counter-of-mine", 100); 1_000];
@@ -80,7 +80,7 @@ impl TaskLoop {
     ///
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
-    pub fn open(server: &Server, machines: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
+    pub fn open(server: &Target, machines: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         allow_files(if share { 1 } else { machines.len() })?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::broken(format!("cannot start an async runtime: {e}")))?;
@@ -95,7 +95,7 @@ impl TaskLoop {
         let (wanted, mut clients) = (machines.len(), Vec::with_capacity(machines.len()));
         for (made, machine) in machines.into_iter().enumerate() {
             let connection = shared.clone().map_or_else(connect, Ok);
-            let connection = connection.map_err(|e| server::after(made, wanted, e))?;
+            let connection = connection.map_err(|e| target::after(made, wanted, e))?;
             clients.push(Client { machine, connection, requests: Requests::default() });
         }
         Ok(Self { clients, opened: wanted, runtime })
@@ -151,11 +151,11 @@ impl Driver for Tasks {
         super::machine_parameters(strategy)
     }
 
-    fn check_room(&self, server: &Server, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+    fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
         super::check_sockets(server, strategies, clients)
     }
 
-    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
         let (machines, share) = super::machines(server, strategy, clients)?;
         Ok(Box::new(TaskLoop::open(server, machines, share)?))
     }

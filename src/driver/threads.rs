@@ -19,8 +19,8 @@ use crate::error::{BoxError, Error, Result};
 use crate::pace::Timetable;
 use crate::race::{BURSTS, ClientLog, Limits, Pacer, REPEATS, RaceLog, Recorder, Work};
 use crate::race::{said, sharpen_sleep, start_of, thread_cpu_ns};
-use crate::server::{Server, allow_files};
 use crate::strategy::Strategy;
+use crate::target::{Target, allow_files};
 use crate::update::{Update, Updater};
 use crate::workload::DriverKind;
 
@@ -39,12 +39,12 @@ impl Driver for Threads {
         strategy.parameters()
     }
 
-    fn check_room(&self, _server: &Server, _strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
+    fn check_room(&self, _server: &Target, _strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
         // How many connections a strategy opens for its threads is its own affair: at most one each, by and large.
         allow_files(clients)
     }
 
-    fn open(&self, server: &Server, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
         let updaters = strategy.open(server, clients)?;
         complete(strategy, updaters.len(), clients)?;
         Ok(Box::new(Blocking { updaters, pool: pool(clients)? }))

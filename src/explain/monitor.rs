@@ -6,7 +6,7 @@
 use redis::{Connection, RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::server::Server;
+use crate::target::Target;
 
 /// One command as the server saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct Seen {
 pub(super) struct Monitor {
     nodes: Vec<Watched>,
     mark: String,
-    server: Server,
+    server: Target,
 }
 
 /// One server that has keys.
@@ -33,7 +33,7 @@ struct Watched {
 
 impl Monitor {
     /// Attaches to the server, or to every node that has keys.
-    pub(super) fn attach(server: &Server) -> Result<Self> {
+    pub(super) fn attach(server: &Target) -> Result<Self> {
         let mut nodes = Vec::new();
         for (mut lines, db) in server.connect_each()?.into_iter().zip(server.connect_each()?) {
             let answer = lines

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
 use crate::explain::monitor::Seen;
-use crate::server::keyspace;
+use crate::target::keyspace;
 
 /// One command of the race.
 #[derive(Debug, Clone, PartialEq, Eq)]

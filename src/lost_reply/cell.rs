@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::proxy::{Address, By, Lose, Options, Proxy, Rule, What};
 use crate::record::lost_reply::{LossWay, LostReply};
-use crate::server::Server;
+use crate::target::Target;
 use crate::update::{Event, Outcome};
 use crate::worker::{Fault, Flush, Job, Patience, WorkerPace, Workers};
 
@@ -20,7 +20,7 @@ const STUCK_AFTER: usize = 10;
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(120), after_end: Duration::from_millis(200) };
 
 /// Measures one cell; what keeps it from being measured is its row's note.
-pub(super) fn measure(server: &Server, cell: Cell<'_>, trial: Trial, stop: &AtomicBool) -> LostReply {
+pub(super) fn measure(server: &Target, cell: Cell<'_>, trial: Trial, stop: &AtomicBool) -> LostReply {
     let mut row = super::row(&cell.library.manifest, cell.settings, cell.way, trial);
     if let Err(why) = race(server, cell, trial, stop, &mut row) {
         row.note = Some(why);
@@ -38,14 +38,14 @@ fn rule(way: LossWay, every: u64) -> Rule {
 }
 
 /// The way to the server, and the server itself, which for a cluster's client is another.
-fn way_in(server: &Server, is_cluster: bool) -> Result<(Server, Proxy)> {
+fn way_in(server: &Target, is_cluster: bool) -> Result<(Target, Proxy)> {
     if is_cluster {
         return cluster::start(server);
     }
     Ok((server.clone(), Proxy::start(&server.proxied()?, Options::default())?))
 }
 
-fn race(server: &Server, cell: Cell<'_>, trial: Trial, stop: &AtomicBool, row: &mut LostReply) -> Result<(), String> {
+fn race(server: &Target, cell: Cell<'_>, trial: Trial, stop: &AtomicBool, row: &mut LostReply) -> Result<(), String> {
     let said = |e: crate::error::Error| e.to_string();
     let (server, proxy) = way_in(server, cell.library.manifest.cluster).map_err(said)?;
     let key = format!("{}lost-reply:{:08x}", server.prefix(), fastrand::u32(..));

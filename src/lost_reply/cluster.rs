@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::proxy::{Address, Options, Proxy};
-use crate::server::Server;
+use crate::target::Target;
 
 /// How long it may take until it has all slots.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// The server is not private, or its binary does not make a cluster.
-pub(super) fn start(server: &Server) -> Result<(Server, Proxy)> {
+pub(super) fn start(server: &Target) -> Result<(Target, Proxy)> {
     // Its own port plus 10,000 may be none.
     let bus = TcpListener::bind(("127.0.0.1", 0))
         .and_then(|free| free.local_addr())
@@ -23,7 +23,7 @@ pub(super) fn start(server: &Server) -> Result<(Server, Proxy)> {
     let bus = bus.port().to_string();
     let node = server.second(&["--cluster-enabled", "yes", "--cluster-port", &bus])?;
     let upstream = Address::tcp("127.0.0.1", node.port())?;
-    let node = Server::private(node, Transport::Tcp)?;
+    let node = Target::private(node, Transport::Tcp)?;
     let proxy = Proxy::start(&upstream, Options::default())?;
     let Address::Tcp(address) = proxy.address() else {
         return Err(Error::broken("a proxy without a port"));

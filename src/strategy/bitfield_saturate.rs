@@ -9,9 +9,9 @@
 use redis::{Cmd, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -69,7 +69,7 @@ impl Strategy for BitfieldSaturate {
         Ok(value - START)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Packed { connection, packed: Vec::new() })
     }
 }

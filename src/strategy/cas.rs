@@ -11,9 +11,9 @@
 use redis::{Cmd, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Backoff, ask, own_connections, successor};
 use crate::strategy::{Info, Need, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Before the next try after a value that had changed.
@@ -53,7 +53,7 @@ impl Updater for Comparing {
     }
 }
 
-fn no_set_ifeq(server: &Server) -> Result<Option<String>> {
+fn no_set_ifeq(server: &Target) -> Result<Option<String>> {
     let mut db = server.connect()?;
     // On a key that does not exist, so that it writes nothing where the server has it.
     let probe = format!("{}probe:{:016x}", server.prefix(), fastrand::u64(..));
@@ -75,7 +75,7 @@ impl Strategy for Cas {
         BACKOFF.to_string()
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Comparing { connection, packed: Vec::new() })
     }
 }

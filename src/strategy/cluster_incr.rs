@@ -12,9 +12,9 @@
 use redis::cluster::{ClusterClient, ClusterConnection};
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{RESPONSE_TIMEOUT, Server};
 use crate::strategy::toolkit::{CLUSTER, incr};
 use crate::strategy::{Info, Strategy};
+use crate::target::{RESPONSE_TIMEOUT, Target};
 use crate::update::{Update, Updater};
 
 const AS_IT_COMES: Info = Info {
@@ -62,7 +62,7 @@ impl Strategy for Clustered {
         format!("retries={}", self.retries.unwrap_or(16))
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let mut builder = ClusterClient::builder(server.seeds())
             .connection_timeout(RESPONSE_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT);

@@ -15,9 +15,9 @@
 use std::sync::Arc;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Changed, Server, Session};
 use crate::strategy::toolkit::{ONE_SERVER, ask};
 use crate::strategy::{Info, Need, Strategy};
+use crate::target::{Changed, Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -51,7 +51,7 @@ impl Updater for Deaf {
     }
 }
 
-fn no_settings(server: &Server) -> Result<Option<String>> {
+fn no_settings(server: &Target) -> Result<Option<String>> {
     let why = "it sets maxmemory on the server for a while: allowed on a private server, or with --allow-config";
     Ok((!server.may_configure()).then(|| why.to_owned()))
 }
@@ -69,7 +69,7 @@ impl Strategy for ErrorsIgnored {
         None // one client alone shows it
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let connections = (0..workers).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
         let full = Arc::new(Changed::set(server, &FULL)?);
         Ok(connections

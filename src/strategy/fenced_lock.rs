@@ -14,10 +14,10 @@ use std::fmt::Write;
 use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::lock::{BACKOFF, UNLOCK};
 use crate::strategy::toolkit::{ask, load, own_connections, successor};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// How long the lock outlives a holder that does not give it back. Nothing but speed depends on it.
@@ -108,7 +108,7 @@ impl Strategy for Fenced {
         vec![format!("{key}:lock"), format!("{key}:fence")]
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let scripts =
             Scripts { enter: load(server, ENTER)?, write: load(server, WRITE)?, unlock: load(server, UNLOCK)? };
         own_connections(server, workers, |connection| Section {

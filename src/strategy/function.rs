@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
 use crate::strategy::{Info, Need, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -28,7 +28,7 @@ struct Library {
 }
 
 impl Library {
-    fn load(server: &Server) -> Result<Self> {
+    fn load(server: &Target) -> Result<Self> {
         // Library and function names take letters, digits and underscores only.
         let ours: String = server.prefix().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let name = format!("{ours}{:08x}", fastrand::u32(..));
@@ -63,7 +63,7 @@ impl Updater for Calling {
     }
 }
 
-fn no_functions(server: &Server) -> Result<Option<String>> {
+fn no_functions(server: &Target) -> Result<Option<String>> {
     Ok(match redis::cmd("FUNCTION").arg("STATS").exec(&mut server.connect()?) {
         Ok(()) => None,
         Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
@@ -76,7 +76,7 @@ impl Strategy for Function {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let library = Arc::new(Library::load(server)?);
         own_connections(server, workers, |connection| Calling {
             connection,

@@ -8,9 +8,9 @@
 use redis::Cmd;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{READABLE_REPLICA, successor, told_or_refused, written};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -51,7 +51,7 @@ impl Strategy for GetPreferReplica {
         (workload.threads == 1).then_some("one client alone is rarely quicker than a replica that is near")
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let open = |_| {
             let (replica, primary) = (server.replica()?, server.connect()?);
             Ok(Box::new(Behind { replica, primary }) as Box<dyn Updater>)

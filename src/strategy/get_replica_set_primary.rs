@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use redis::Cmd;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Private, Server, Session};
 use crate::strategy::toolkit::{successor, told_or_refused, written};
 use crate::strategy::{Info, Need, Strategy};
+use crate::target::{Private, Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -37,11 +37,11 @@ struct Behind {
     replica: Session,
     primary: Session,
     /// Keeps the replica running.
-    _replica: Arc<Server>,
+    _replica: Arc<Target>,
 }
 
 /// Starts a replica of `server` and waits until it has caught up.
-fn replica(server: &Server) -> Result<Server> {
+fn replica(server: &Target) -> Result<Target> {
     let port = server.child().map(Private::port).unwrap_or_default().to_string();
     let replica = server.beside(&["--replicaof", "127.0.0.1", &port])?;
     let mut db = replica.connect()?;
@@ -66,7 +66,7 @@ impl Updater for Behind {
     }
 }
 
-fn no_replica(server: &Server) -> Result<Option<String>> {
+fn no_replica(server: &Target) -> Result<Option<String>> {
     let why = "it needs a replica, which is only started beside a private server";
     Ok(server.child().is_none().then(|| why.to_owned()))
 }
@@ -84,7 +84,7 @@ impl Strategy for GetReplicaSetPrimary {
         (workload.threads == 1).then_some("one client alone is rarely quicker than a replica on the same machine")
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let running = Arc::new(replica(server)?);
         (0..workers)
             .map(|_| {

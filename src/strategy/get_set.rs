@@ -5,9 +5,9 @@
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{GetThenSet, boxed, get_then_set, own_connections};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 
@@ -38,13 +38,13 @@ impl Strategy for GetSet {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, Racy)
     }
 }
 
 impl ClientMachines for GetSet {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, GetThenSet::default))
     }
 }

@@ -10,9 +10,9 @@ use redis::aio::MultiplexedConnection;
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::Server;
 use crate::strategy::toolkit::{Bridge, GetThenSet, ONE_SERVER, boxed, successor, told_or_refused, written};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -53,13 +53,13 @@ impl Strategy for GetSetMultiplexed {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Sharing { connection, bridge })
     }
 }
 
 impl ClientMachines for GetSetMultiplexed {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, GetThenSet::default))
     }
 

@@ -11,9 +11,9 @@
 //! use idempotency keys so, usually one per request.
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, load, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// How often the same id is tried.
@@ -51,7 +51,7 @@ pub(super) struct Idempotent;
 struct Remembered {
     connection: Session,
     packed: Vec<u8>,
-    server: Server,
+    server: Target,
     hash: String,
     /// What this client's key is called after the counter's name.
     suffix: String,
@@ -105,7 +105,7 @@ impl Strategy for Idempotent {
         vec![format!("{key}:id:*")]
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let hash = load(server, SCRIPT)?;
         (0..workers)
             .map(|_| {

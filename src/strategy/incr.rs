@@ -4,9 +4,9 @@
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, incr, own_connections};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -34,13 +34,13 @@ impl Strategy for Incr {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, Own)
     }
 }
 
 impl ClientMachines for Incr {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, || OneCommand::new(1, ask_incr)))
     }
 }

@@ -9,9 +9,9 @@
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{REPLICA, ask, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// How long a replica is waited for.
@@ -57,7 +57,7 @@ impl Strategy for IncrWait {
         format!("replicas=1,timeout={PATIENCE_MS}ms")
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let mut wait = Vec::new();
         pack(&mut wait, &[b"WAIT", b"1", PATIENCE_MS.to_string().as_bytes()]);
         own_connections(server, workers, |connection| Waiting { connection, packed: Vec::new(), wait: wait.clone() })

@@ -9,9 +9,9 @@
 use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Offset, ask, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -60,7 +60,7 @@ impl Strategy for IncrbyfloatLarge {
         START.found(db, key)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Floating { connection, packed: Vec::new() })
     }
 }

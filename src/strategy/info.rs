@@ -4,7 +4,7 @@
 //! from a name or from a figure made for display.
 
 use crate::error::Result;
-use crate::server::Server;
+use crate::target::Target;
 use crate::verdict::{Promise, Role};
 
 /// The facts of one strategy. Start from [`Info::exact`] or [`Info::lossy`] and name what differs:
@@ -49,7 +49,7 @@ pub struct Need {
     /// Why this server does not have it, if it does not.
     ///
     /// An error if the server does not answer.
-    pub missing: fn(&Server) -> Result<Option<String>>,
+    pub missing: fn(&Target) -> Result<Option<String>>,
 }
 
 impl Info {

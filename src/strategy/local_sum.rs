@@ -9,9 +9,9 @@ use redis::{ConnectionLike, ErrorKind, RedisError, from_redis_value};
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{incr, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Updates summed before a flush.
@@ -94,7 +94,7 @@ impl Strategy for LocalSum {
         format!("sum={SUM}")
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Summing { connection, packed: Vec::new() })
     }
 }

@@ -16,9 +16,9 @@ use std::fmt::Write;
 use redis::{ErrorKind, RedisError, RedisResult};
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Backoff, ask, load, own_connections, successor, written};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Before asking for the lock again.
@@ -134,7 +134,7 @@ impl Strategy for Lock {
         side_keys(key)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let unlock = load(server, UNLOCK)?;
         own_connections(server, workers, |connection| Section::new(connection, &unlock, TTL_MS))
     }

@@ -16,10 +16,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::error::{BoxError, Result};
-use crate::server::Server;
 use crate::strategy::lock::{Section, UNLOCK, side_keys};
 use crate::strategy::toolkit::{Backoff, load, own_connections};
 use crate::strategy::{Info, Strategy};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 
 /// Before asking for the lock again: short against the section.
@@ -96,7 +96,7 @@ impl Strategy for Expired {
         side_keys(key)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let unlock = load(server, UNLOCK)?;
         own_connections(server, workers, |connection| Slow(Section::new(connection, &unlock, TTL_MS)))
     }
@@ -116,7 +116,7 @@ impl Strategy for PlainDel {
         side_keys(key)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let unlock = load(server, UNLOCK)?;
         own_connections(server, workers, |connection| Deleting(Section::new(connection, &unlock, DEL_TTL_MS)))
     }

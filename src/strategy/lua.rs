@@ -12,9 +12,9 @@
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::Server;
 use crate::strategy::toolkit::Scripted;
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::Target;
 use crate::update::Updater;
 
 const INCR: &str = "return redis.call('INCR', KEYS[1])";
@@ -60,7 +60,7 @@ impl Strategy for Incr {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Scripted::crew(server, workers, INCR)
     }
 }
@@ -74,19 +74,19 @@ impl Strategy for GetSet {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Scripted::crew(server, workers, GET_SET)
     }
 }
 
 impl ClientMachines for Incr {
-    fn clients(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Scripted::machines(server, clients, INCR)
     }
 }
 
 impl ClientMachines for GetSet {
-    fn clients(&self, server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Scripted::machines(server, clients, GET_SET)
     }
 }

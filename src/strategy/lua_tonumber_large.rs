@@ -8,9 +8,9 @@
 use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{Offset, ask, load, own_connections, told_or_refused};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -65,7 +65,7 @@ impl Strategy for LuaTonumberLarge {
         START.found(db, key)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let hash = load(server, SCRIPT)?;
         own_connections(server, workers, |connection| Doubles { connection, packed: Vec::new(), hash: hash.clone() })
     }

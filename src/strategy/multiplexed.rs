@@ -14,10 +14,10 @@ use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::RESPONSE_TIMEOUT;
-use crate::server::Server;
 use crate::strategy::toolkit::{Bridge, ONE_SERVER, OneCommand, ask_incr, boxed, told_or_refused};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::RESPONSE_TIMEOUT;
+use crate::target::Target;
 use crate::update::{Update, Updater};
 
 /// How often the manager tries to connect again before it lets a command fail.
@@ -71,7 +71,7 @@ impl Strategy for Multiplexed {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Shared { connection, bridge })
     }
 }
@@ -85,7 +85,7 @@ impl Strategy for Manager {
         format!("reconnects={RECONNECTS},{}", timeout())
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let config = ConnectionManagerConfig::new().set_number_of_retries(RECONNECTS);
         Bridge::crew(
             workers,
@@ -96,7 +96,7 @@ impl Strategy for Manager {
 }
 
 impl ClientMachines for Multiplexed {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, || OneCommand::new(1, ask_incr)))
     }
 

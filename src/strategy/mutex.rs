@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::get_then_set;
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Updates of one hand-over in `mutex-batch`: the original program's 100.
@@ -42,7 +42,7 @@ struct Locked {
 }
 
 impl Locked {
-    fn crew(server: &Server, workers: usize, batch: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn crew(server: &Target, workers: usize, batch: usize) -> Result<Vec<Box<dyn Updater>>> {
         let connection = Arc::new(Mutex::new(server.connect()?));
         Ok((0..workers).map(|_| Box::new(Self { connection: connection.clone(), batch }) as Box<dyn Updater>).collect())
     }
@@ -75,7 +75,7 @@ impl Strategy for PerUpdate {
         &PER_UPDATE_INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Locked::crew(server, workers, 1)
     }
 }
@@ -89,7 +89,7 @@ impl Strategy for PerBatch {
         format!("batch={BATCH}")
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Locked::crew(server, workers, BATCH)
     }
 }

@@ -18,9 +18,9 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ONE_PLAIN_SERVER, get_then_set};
 use crate::strategy::{Info, Need, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// The hidden subcommand of `report`.
@@ -48,7 +48,7 @@ pub(super) struct TwoProcesses;
 pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()> {
     let mut lines = input.lines().map_while(|line| line.ok());
     let url = lines.next().ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is an internal command")))?;
-    let server = Server::at(&url)?;
+    let server = Target::at(&url)?;
     let mut db = server.connect()?;
     let mut say = |line: &str| {
         let said = output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
@@ -76,7 +76,7 @@ struct Second {
 }
 
 impl Second {
-    fn start(server: &Server) -> Result<Self, String> {
+    fn start(server: &Target) -> Result<Self, String> {
         let program = program().ok_or("it needs the report program beside this one, as its second process")?;
         let mut process = Command::new(&program)
             .arg(SUBCOMMAND)
@@ -164,7 +164,7 @@ impl Updater for There {
     }
 }
 
-fn no_second_process(server: &Server) -> Result<Option<String>> {
+fn no_second_process(server: &Target) -> Result<Option<String>> {
     Ok(Second::start(server).err())
 }
 
@@ -177,7 +177,7 @@ impl Strategy for TwoProcesses {
         "processes=2".to_owned()
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let second = Second::start(server).map_err(Error::server)?;
         let (here, there) = (Arc::new(Mutex::new(server.connect()?)), Arc::new(Mutex::new(second)));
         Ok((0..workers)

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::Server;
 use crate::strategy::toolkit::ONE_SERVER;
 use crate::strategy::{Info, Strategy};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
@@ -44,7 +44,7 @@ const INFO: Info = Info {
 pub(super) struct PipelineUnread;
 
 struct Hasty {
-    server: Server,
+    server: Target,
     packed: Vec<u8>,
 }
 
@@ -95,7 +95,7 @@ impl Strategy for PipelineUnread {
         SETTLED
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Ok((0..workers)
             .map(|_| Box::new(Hasty { server: server.clone(), packed: Vec::new() }) as Box<dyn Updater>)
             .collect())

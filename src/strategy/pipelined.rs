@@ -15,9 +15,9 @@ use redis::{RedisError, Value, from_redis_value};
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask_incr, boxed, own_connections, refused_or_unknown};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Updates in one pipeline.
@@ -111,13 +111,13 @@ impl Strategy for Pipelined {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, Pipeline::new)
     }
 }
 
 impl ClientMachines for Pipelined {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, || OneCommand::new(DEPTH, ask_incr)))
     }
 }

@@ -10,9 +10,9 @@ use r2d2::{ManageConnection, Pool};
 use redis::ConnectionLike;
 
 use crate::error::{BoxError, Error, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::incr;
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 
@@ -39,7 +39,7 @@ pub(super) struct WithPing;
 struct Pooled(Pool<Connections>);
 
 /// How the pool makes connections and looks after them, as the redis crate's own manager does.
-struct Connections(Server);
+struct Connections(Target);
 
 impl ManageConnection for Connections {
     type Connection = Session;
@@ -59,7 +59,7 @@ impl ManageConnection for Connections {
 }
 
 impl Pooled {
-    fn crew(server: &Server, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
+    fn crew(server: &Target, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
         // A pool that cannot be filled says only that it waited too long.
         server.has_room_for(workers)?;
         let size = u32::try_from(workers).unwrap_or(u32::MAX);
@@ -91,7 +91,7 @@ impl Strategy for WithoutPing {
         &WITHOUT_PING_INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Pooled::crew(server, workers, false)
     }
 }
@@ -101,7 +101,7 @@ impl Strategy for WithPing {
         &WITH_PING_INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Pooled::crew(server, workers, true)
     }
 }

@@ -9,9 +9,9 @@
 use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session, keyspace};
 use crate::strategy::toolkit::{ask, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target, keyspace};
 use crate::update::{Update, Updater};
 
 /// Keys that together are the counter.
@@ -75,7 +75,7 @@ impl Strategy for Sharded {
         Ok(values.into_iter().flatten().sum())
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         (0..workers)
             .map(|worker| {
                 let suffix = keyspace::part(worker % SHARDS);

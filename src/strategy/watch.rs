@@ -14,11 +14,11 @@ use redis::{ConnectionLike, RedisResult, Value};
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{
     WATCH_BACKOFF as BACKOFF, WatchMachine, ask, boxed, own_connections, set_if_untouched, successor,
 };
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 const WATCH_INFO: Info = Info {
@@ -99,14 +99,14 @@ impl Strategy for Watch {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let together = self.together;
         own_connections(server, workers, |connection| Watching { connection, packed: Vec::new(), together })
     }
 }
 
 impl ClientMachines for Watch {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, || WatchMachine::new(self.together)))
     }
 }

@@ -6,9 +6,9 @@
 //! <https://github.com/StackExchange/StackExchange.Redis/issues/885>.
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{WATCH_BACKOFF as BACKOFF, ask, own_connections, set_if_untouched, successor};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -47,7 +47,7 @@ impl Strategy for WatchAfterGet {
         BACKOFF.to_string()
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| TooLate { connection, packed: Vec::new() })
     }
 }

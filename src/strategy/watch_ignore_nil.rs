@@ -5,9 +5,9 @@
 //! <https://github.com/redis/node-redis/issues/545>, <https://github.com/apache/incubator-seata/issues/3996>.
 
 use crate::error::{BoxError, Result};
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{ask, own_connections, set_if_untouched, successor, told_or_refused};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -46,7 +46,7 @@ impl Strategy for WatchIgnoreNil {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         own_connections(server, workers, |connection| Trusting { connection, packed: Vec::new() })
     }
 }

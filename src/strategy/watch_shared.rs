@@ -12,9 +12,9 @@ use redis::{Cmd, RedisResult};
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
-use crate::server::Server;
 use crate::strategy::toolkit::{Bridge, ONE_SERVER, WATCH_BACKOFF as BACKOFF, WatchMachine, boxed, is_done, successor};
 use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -68,13 +68,13 @@ impl Strategy for WatchShared {
         Some(self)
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         Bridge::crew(workers, |bridge| bridge.multiplexed(server), |connection, bridge| Sharing { connection, bridge })
     }
 }
 
 impl ClientMachines for WatchShared {
-    fn clients(&self, _server: &Server, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
+    fn clients(&self, _server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>> {
         Ok(boxed(clients, || WatchMachine::new(false)))
     }
 

@@ -4,20 +4,20 @@ use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use redis_lost_updates::server::{Server, Session};
 use redis_lost_updates::strategy::find;
+use redis_lost_updates::target::{Session, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::workload::Workload;
 
-use crate::server::private;
+use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-fn url(server: &Server) -> String {
+fn url(server: &Target) -> String {
     server.secret_url()
 }
 
-fn clean(server: &Server) -> (Output, String) {
+fn clean(server: &Target) -> (Output, String) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_report")).args(["clean", "--redis-url", &url(server)]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -35,14 +35,14 @@ fn setting(db: &mut Session, name: &str) -> String {
 }
 
 /// Races as a run does that is killed before it can clean up.
-fn killed(server: &Server, name: &str) {
+fn killed(server: &Target, name: &str) {
     let mut crew = Crew::open(server, find(&[name]).unwrap()[0], Workload::one_key(2), 1, &NEVER).unwrap();
     crew.trial(20, Duration::from_secs(60)).unwrap();
     std::mem::forget(crew);
 }
 
 /// The run's lease is over.
-fn expire(server: &Server, db: &mut Session) {
+fn expire(server: &Target, db: &mut Session) {
     let lease = format!("{}lease", server.prefix());
     assert!(redis::cmd("PTTL").arg(&lease).query::<i64>(db).unwrap() > 50_000, "a run holds a lease");
     redis::cmd("DEL").arg(lease).exec(db).unwrap();
@@ -56,7 +56,7 @@ fn a_killed_runs_keys_are_removed_and_nobody_elses() {
     for key in others {
         redis::cmd("SET").arg(key).arg(7).exec(&mut db).unwrap();
     }
-    let (gone, going) = (Server::at(&url(&server)).unwrap(), Server::at(&url(&server)).unwrap());
+    let (gone, going) = (Target::at(&url(&server)).unwrap(), Target::at(&url(&server)).unwrap());
     for name in ["idempotent-lua", "function", "pipeline-unread"] {
         killed(&gone, name);
     }
@@ -85,14 +85,14 @@ fn a_killed_runs_settings_are_put_back_but_only_those_we_change() {
         .arg(&["SET", "maxmemory", "100000000", "maxmemory-policy", "allkeys-lru"])
         .exec(&mut db)
         .unwrap();
-    let run = Server::at(&url(&server)).unwrap().configurable();
+    let run = Target::at(&url(&server)).unwrap().configurable();
     killed(&run, "errors-ignored");
     assert_eq!(
         (setting(&mut db, "maxmemory"), setting(&mut db, "maxmemory-policy")),
         ("1".into(), "noeviction".into())
     );
     // A second run does not take these for what they should be.
-    let again = Server::at(&url(&server)).unwrap().configurable();
+    let again = Target::at(&url(&server)).unwrap().configurable();
     let strategy = find(&["errors-ignored"]).unwrap()[0];
     let error = Crew::open(&again, strategy, Workload::one_key(1), 1, &NEVER).err().unwrap().to_string();
     assert!(error.contains("report clean"), "{error}");
@@ -120,7 +120,7 @@ fn a_killed_runs_settings_are_put_back_but_only_those_we_change() {
 fn a_run_that_ends_in_order_puts_settings_back_and_leaves_no_key() {
     let server = private();
     let mut db = server.connect().unwrap();
-    let run = Server::at(&url(&server)).unwrap().configurable();
+    let run = Target::at(&url(&server)).unwrap().configurable();
     let strategy = find(&["errors-ignored"]).unwrap()[0];
     let mut crew = Crew::open(&run, strategy, Workload::one_key(2), 1, &NEVER).unwrap();
     assert_eq!(crew.trial(20, Duration::from_secs(60)).unwrap().judgement.ledger.lost, 40);
@@ -132,7 +132,7 @@ fn a_run_that_ends_in_order_puts_settings_back_and_leaves_no_key() {
 fn keys_that_may_not_be_removed_are_said_with_what_removes_them() {
     let server = private();
     let mut db = server.connect().unwrap();
-    let run = Server::at(&url(&server)).unwrap();
+    let run = Target::at(&url(&server)).unwrap();
     let mut crew = Crew::open(&run, find(&["incr"]).unwrap()[0], Workload::one_key(2), 1, &NEVER).unwrap();
     crew.trial(20, Duration::from_secs(60)).unwrap();
     redis::cmd("ACL").arg(&["SETUSER", "default", "-del"]).exec(&mut db).unwrap();

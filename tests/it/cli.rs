@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redis_lost_updates::record::Run;
 use redis_lost_updates::verdict::{Promise, Verdict};
 
-use crate::server::private;
+use crate::target::private;
 
 fn report(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_report")).args(args).env_remove("REDIS_URL").output().unwrap()

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::error::{Error, Result};
-use redis_lost_updates::server::compose::{Compose, Service, Wish};
+use redis_lost_updates::target::compose::{Compose, ComposeSpec, Service};
 use tempfile::TempDir;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -59,7 +59,7 @@ impl Fake {
     }
 
     fn up(&self, service: Service) -> Result<Compose> {
-        Wish::new(service).path(self.path()).up(&NEVER)
+        ComposeSpec::new(service).path(self.path()).up(&NEVER)
     }
 
     /// What is said when `up` fails with these words, after making sure that `down` followed.
@@ -197,7 +197,7 @@ fn the_older_tool_and_valkey_and_a_port_of_choice() {
     let port = pong();
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let fake = Fake::new().tool("docker", "exit 1").tool("docker-compose", &answers_at(port));
-    let compose = Wish::new(Service::Valkey).path(fake.path()).port(free).up(&NEVER).unwrap();
+    let compose = ComposeSpec::new(Service::Valkey).path(fake.path()).port(free).up(&NEVER).unwrap();
     let ours = format!("docker-compose -p {} -f - --profile valkey", compose.project());
     let folder = compose.folder().to_owned();
     drop(compose);
@@ -217,7 +217,7 @@ fn two_at_once_are_two_projects() {
 #[test]
 fn without_any_tool_it_says_what_to_install() {
     let empty = tempfile::tempdir().unwrap();
-    let message = one_line(Wish::new(Service::Redis).path(empty.path()).up(&NEVER));
+    let message = one_line(ComposeSpec::new(Service::Redis).path(empty.path()).up(&NEVER));
     assert!(message.contains("neither `docker compose` nor `docker-compose`"), "{message}");
     assert!(message.contains("install Docker"), "{message}");
 }
@@ -227,7 +227,7 @@ fn a_port_that_is_taken_is_named_before_anything_starts() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let fake = Fake::new().tool("docker", "");
-    let message = one_line(Wish::new(Service::Redis).path(fake.path()).port(port).up(&NEVER));
+    let message = one_line(ComposeSpec::new(Service::Redis).path(fake.path()).port(port).up(&NEVER));
     assert!(message.contains(&format!("port {port} on 127.0.0.1 is in use")), "{message}");
     assert_eq!(fake.log(), [""; 0]);
 }
@@ -302,7 +302,7 @@ fn asked_to_stop_in_the_middle_it_stops_and_takes_down() {
             wait_for(|| fake.log().iter().any(|line| line.contains(" up ")));
             stop.store(true, Ordering::Relaxed);
         });
-        Wish::new(Service::Redis).path(fake.path()).up(&stop).unwrap_err()
+        ComposeSpec::new(Service::Redis).path(fake.path()).up(&stop).unwrap_err()
     });
     assert!(error.is_interrupt(), "{error}");
     assert!(since.elapsed() < Duration::from_secs(20), "it waited for the sleep");
@@ -312,8 +312,8 @@ fn asked_to_stop_in_the_middle_it_stops_and_takes_down() {
 #[test]
 fn an_up_that_never_ends_is_bounded() {
     let fake = Fake::new().tool("docker", "case \"$*\" in *' up '*) echo 'redis Pulling'; sleep 60;; esac");
-    let wish = Wish::new(Service::Redis).path(fake.path()).patience(Duration::from_secs(1));
-    let message = one_line(wish.up(&NEVER));
+    let spec = ComposeSpec::new(Service::Redis).path(fake.path()).patience(Duration::from_secs(1));
+    let message = one_line(spec.up(&NEVER));
     assert!(message.contains("not done after 1 s; it last said: redis Pulling"), "{message}");
     assert!(fake.log().last().unwrap().contains(" down "), "{:?}", fake.log());
 }
@@ -336,7 +336,7 @@ fn a_port_that_somebody_takes_in_between_is_named_too() {
     let said = "Error response from daemon: driver failed: listen tcp4 127.0.0.1:7777: bind: address already in use";
     let fake = Fake::new().tool("docker", &format!("case \"$*\" in *' up '*) echo '{said}' >&2; exit 1;; esac"));
     let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    let message = one_line(Wish::new(Service::Redis).path(fake.path()).port(free).up(&NEVER));
+    let message = one_line(ComposeSpec::new(Service::Redis).path(fake.path()).port(free).up(&NEVER));
     assert!(message.contains(&format!("port {free} on 127.0.0.1 is in use")), "{message}");
 }
 
@@ -345,7 +345,7 @@ fn a_port_that_somebody_takes_in_between_is_named_too() {
 #[ignore = "run by killed_outright_it_still_goes, as a process of its own"]
 fn hold() {
     let Ok(path) = std::env::var("COMPOSE_TEST_PATH") else { return };
-    let _compose = Wish::new(Service::Redis).path(path).up(&NEVER).unwrap();
+    let _compose = ComposeSpec::new(Service::Redis).path(path).up(&NEVER).unwrap();
     std::thread::sleep(Duration::from_secs(60));
 }
 
@@ -412,15 +412,15 @@ fn a_real_engine() {
         .find(|file| file.is_file());
     let mut forms = Vec::new();
     if docker(&["compose", "version"]).is_some() {
-        forms.push(Wish::new(Service::Redis));
+        forms.push(ComposeSpec::new(Service::Redis));
     }
     if let Some(older) = older {
         symlink(older, only_older.dir.path().join("docker-compose")).unwrap();
-        forms.push(Wish::new(Service::Redis).path(only_older.path()));
+        forms.push(ComposeSpec::new(Service::Redis).path(only_older.path()));
     }
     assert!(!forms.is_empty(), "an engine, but neither form of Compose");
-    for wish in forms {
-        let compose = wish.up(&NEVER).unwrap();
+    for spec in forms {
+        let compose = spec.up(&NEVER).unwrap();
         let project = compose.project().to_owned();
         let mut db = redis::Client::open(compose.url()).unwrap().get_connection().unwrap();
         assert_eq!(redis::cmd("INCR").arg("count").query::<i64>(&mut db).unwrap(), 1);
@@ -430,7 +430,7 @@ fn a_real_engine() {
         compose.down().unwrap();
         assert_eq!(left_of(&project), "", "nothing of ours stays");
 
-        let error: Error = wish.clone().port(port_of_something_else()).up(&NEVER).unwrap_err();
+        let error: Error = spec.clone().port(port_of_something_else()).up(&NEVER).unwrap_err();
         assert!(error.to_string().contains("is in use"), "{error}");
     }
 }

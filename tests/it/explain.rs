@@ -10,7 +10,7 @@ use redis_lost_updates::strategy::find;
 use redis_lost_updates::verdict::Promise;
 use redis_lost_updates::workload::Workload;
 
-use crate::server::private;
+use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 

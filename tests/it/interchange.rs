@@ -7,7 +7,7 @@ use redis_lost_updates::interchange::{Answer, Checked, check_file, check_reader,
 use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
 
-use crate::server::private;
+use crate::target::private;
 
 const HEADER: &str = "worker,begin_ns,end_ns,outcome,value\n";
 

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis_lost_updates::record::Record;
-use redis_lost_updates::server::Server;
 use redis_lost_updates::strategy::{ALL, Strategy};
+use redis_lost_updates::target::Target;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::{Promise, Verdict};
 use redis_lost_updates::workload::{DriverKind, Workload};
@@ -52,7 +52,7 @@ struct Case {
 /// One trial of one client.
 fn trial(strategy: &dyn Strategy, driver: DriverKind, fault: Fault, every: u64, updates: u64) -> Case {
     let model = Model::start(fault, every);
-    let server = Server::at(&model.url()).unwrap().configurable();
+    let server = Target::at(&model.url()).unwrap().configurable();
     let workload = Workload::one_key(1).driven_by(driver);
     let mut crew = Crew::open(&server, strategy, workload, 1, &NEVER).unwrap();
     let trial = crew.trial(updates, Duration::from_secs(60)).unwrap();

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::law::{predict, predict_keys, predict_shares, simulate, simulate_keys};
-use redis_lost_updates::server::Server;
 use redis_lost_updates::strategy::{Info, Strategy, find};
+use redis_lost_updates::target::Target;
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::update::{Update, Updater};
 use redis_lost_updates::workload::Workload;
 
-use crate::server::private;
+use crate::target::private;
 
 #[test]
 fn the_prediction_is_what_the_model_does() {
@@ -102,14 +102,14 @@ impl Strategy for Pausing {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> redis_lost_updates::error::Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> redis_lost_updates::error::Result<Vec<Box<dyn Updater>>> {
         let inner = find(&["get-set"])?[0].open(server, workers)?;
         let pausing = inner.into_iter().enumerate().map(|(i, updater)| Box::new(Paused(updater, self.0, i)) as _);
         Ok(pausing.collect())
     }
 }
 
-fn lost(server: &Server, pause: fn(usize) -> Duration, threads: usize, updates: u64) -> f64 {
+fn lost(server: &Target, pause: fn(usize) -> Duration, threads: usize, updates: u64) -> f64 {
     static NEVER: AtomicBool = AtomicBool::new(false);
     let strategy = Pausing(pause);
     let mut crew = Crew::open(server, &strategy, Workload::one_key(threads), 1, &NEVER).unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis_lost_updates::history;
-use redis_lost_updates::server::{Server, Wanted};
+use redis_lost_updates::target::{ServerSpec, Target};
 use redis_lost_updates::update::Event;
 use redis_lost_updates::verdict::{Ledger, Verdict, judge};
 use redis_lost_updates::worker::{
@@ -21,8 +21,8 @@ fn liar() -> Installed {
     install(manifest, Path::new("report"), true, &STOP, &mut |_| {}).unwrap()
 }
 
-fn server() -> Server {
-    Wanted::default().resolve(&STOP, &mut |_| {}).unwrap()
+fn server() -> Target {
+    ServerSpec::default().resolve(&STOP, &mut |_| {}).unwrap()
 }
 
 /// 100 updates by each of 3 clients under these settings, and what the counter holds then.

@@ -13,14 +13,14 @@ use redis_lost_updates::error::Result;
 use redis_lost_updates::history;
 use redis_lost_updates::race::{Limits, RaceLog, Work};
 use redis_lost_updates::resp::{Reply, Requests};
-use redis_lost_updates::server::{Private, Server, Wanted};
 use redis_lost_updates::strategy::{self, Strategy};
+use redis_lost_updates::target::{Private, ServerSpec, Target};
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome, Update};
 use redis_lost_updates::verdict::{Ledger, Promise, Verdict};
 use redis_lost_updates::workload::{DriverKind, Workload};
 
-use crate::server::private;
+use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 const LONG: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ fn named(name: &str) -> &'static dyn Strategy {
     strategy::find(&[name]).unwrap()[0]
 }
 
-fn trial(server: &Server, strategy: &dyn Strategy, workload: Workload, updates: u64) -> Trial {
+fn trial(server: &Target, strategy: &dyn Strategy, workload: Workload, updates: u64) -> Trial {
     let mut crew = Crew::open(server, strategy, workload, 1, &NEVER).unwrap();
     let trial = crew.trial(updates, LONG).unwrap();
     crew.close().unwrap();
@@ -38,7 +38,7 @@ fn trial(server: &Server, strategy: &dyn Strategy, workload: Workload, updates: 
 
 const BOTH: [DriverKind; 2] = [DriverKind::Events, DriverKind::Tasks];
 
-fn by(driver: DriverKind, server: &Server, name: &str, clients: usize, updates: u64) -> Trial {
+fn by(driver: DriverKind, server: &Target, name: &str, clients: usize, updates: u64) -> Trial {
     trial(server, named(name), Workload::one_key(clients).driven_by(driver), updates)
 }
 
@@ -49,19 +49,19 @@ enum House {
 }
 
 impl House {
-    fn open(driver: DriverKind, server: &Server, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
+    fn open(driver: DriverKind, server: &Target, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         Ok(match driver {
             DriverKind::Tasks => Self::Tasks(TaskLoop::open(server, clients, share)?),
             _ => Self::Events(EventLoop::open(server, clients, share)?),
         })
     }
 
-    fn of_incrs(driver: DriverKind, server: &Server, clients: usize) -> Result<Self> {
+    fn of_incrs(driver: DriverKind, server: &Target, clients: usize) -> Result<Self> {
         let incr = named("incr").machines().unwrap();
         Self::open(driver, server, incr.clients(server, clients).unwrap(), false)
     }
 
-    fn of_odd(driver: DriverKind, server: &Server, manners: &[Manner], batch: usize, share: bool) -> Self {
+    fn of_odd(driver: DriverKind, server: &Target, manners: &[Manner], batch: usize, share: bool) -> Self {
         let boxed = manners.iter().map(|&manner| Box::new(Odd(manner, batch)) as Box<dyn ClientMachine>);
         Self::open(driver, server, boxed.collect(), share).unwrap()
     }
@@ -207,7 +207,7 @@ fn a_server_that_falls_silent_is_given_up_as_a_blocking_client_does() {
         server.child().unwrap().stall();
         let log = house.race(&key, 3, 1).unwrap();
         server.child().unwrap().resume();
-        assert!(since.elapsed() >= redis_lost_updates::server::RESPONSE_TIMEOUT);
+        assert!(since.elapsed() >= redis_lost_updates::target::RESPONSE_TIMEOUT);
         assert_eq!(ledger(&log, 0).unknown, 3);
         let words = if driver == DriverKind::Events { "no reply within 5 s" } else { "timed out" };
         let trouble = log.clients[0].trouble.as_deref().unwrap();
@@ -363,10 +363,10 @@ fn what_does_not_fit_into_one_write_or_one_read_arrives_whole() {
 
 #[test]
 fn it_logs_in_and_uses_the_database_and_the_unix_socket() {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let child = Private::start(&binary, &[], None).unwrap();
     let (port, socket) = (child.port(), child.socket().display().to_string());
-    let open = Server::private(child, Transport::Unix).unwrap();
+    let open = Target::private(child, Transport::Unix).unwrap();
     assert_eq!(by(DriverKind::Events, &open, "incr", 8, 50).verdict, Verdict::Exact);
     redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("s3cret/@").exec(&mut open.connect().unwrap()).unwrap();
     let workload = Workload::one_key(8).driven_by(DriverKind::Events);
@@ -378,7 +378,7 @@ fn it_logs_in_and_uses_the_database_and_the_unix_socket() {
             format!("redis://default:s3cret%2F%40@localhost:{port}/3"),
             format!("unix://{socket}?db=3&pass=s3cret/%40"),
         ] {
-            let server = Server::at(&url).unwrap();
+            let server = Target::at(&url).unwrap();
             // The counter is read back over a connection of its own: both are on one database.
             assert_eq!(by(driver, &server, "get-set", 1, 50).verdict, Verdict::Exact, "{url}");
         }
@@ -387,9 +387,9 @@ fn it_logs_in_and_uses_the_database_and_the_unix_socket() {
 
 #[test]
 fn a_server_without_room_for_so_many_says_so_in_one_line() {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let child = Private::start(&binary, &["--maxclients", "40"], None).unwrap();
-    let server = Server::private(child, Transport::Tcp).unwrap();
+    let server = Target::private(child, Transport::Tcp).unwrap();
     assert!(server.has_room_for(20).is_ok());
     let error = server.has_room_for(40).unwrap_err().to_string();
     assert!(error.contains("maxclients") && error.contains("--threads") && error.lines().count() == 1, "{error}");

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::record::Run;
-use redis_lost_updates::server::{Private, Server, Wanted};
 use redis_lost_updates::strategy::find;
+use redis_lost_updates::target::{Private, ServerSpec, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::Workload;
 
-use crate::server::private;
+use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A private server with settings of its own, and its URL.
-fn set_to(extra: &[&str]) -> (Server, String) {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
-    let server = Server::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap();
+fn set_to(extra: &[&str]) -> (Target, String) {
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
+    let server = Target::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap();
     let url = server.secret_url();
     (server, url)
 }
@@ -83,7 +83,7 @@ struct Restarted(Child);
 
 impl Restarted {
     fn on(port: u16) -> Self {
-        let binary = Wanted::default().find(&mut |_| ()).unwrap();
+        let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
         let mut command = Command::new(binary);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
@@ -98,7 +98,7 @@ impl Drop for Restarted {
 }
 
 /// Waits until the server has counted so many INCR.
-fn await_updates(db: &mut redis_lost_updates::server::Session, count: u64) {
+fn await_updates(db: &mut redis_lost_updates::target::Session, count: u64) {
     let since = Instant::now();
     loop {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(db).unwrap();
@@ -117,7 +117,7 @@ fn what_a_crash_loses_is_judged() {
     let first = Restarted::on(port);
     let since = Instant::now();
     let server = loop {
-        match Server::at(&url) {
+        match Target::at(&url) {
             Ok(server) => break server,
             Err(error) => assert!(since.elapsed() < Duration::from_secs(20), "{error}"),
         }
@@ -146,7 +146,7 @@ fn what_a_crash_loses_is_judged() {
     assert!(acked > 1_000 && row.read_back_ms.unwrap() > 0 && row.server_calls.is_none(), "{row:?}");
     let lost = format!("lost in 1 of 1 trial at 4 threads, {lost} of {acked} acknowledged updates lost");
     assert!(said.len() == 1 && said[0].contains(&lost), "{said:?}");
-    let mut db = Server::at(&url).unwrap().connect().unwrap();
+    let mut db = Target::at(&url).unwrap().connect().unwrap();
     assert_eq!(redis::cmd("DBSIZE").query::<u64>(&mut db).unwrap(), 0);
 }
 

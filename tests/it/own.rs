@@ -6,8 +6,8 @@ use redis_lost_updates::condition::Transport;
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::record::Run;
 use redis_lost_updates::redis::{self};
-use redis_lost_updates::server::{Private, Server, Session, Wanted};
 use redis_lost_updates::strategy::{Info, Strategy};
+use redis_lost_updates::target::{Private, ServerSpec, Session, Target};
 use redis_lost_updates::update::{Update, Updater};
 use redis_lost_updates::verdict::{Promise, Role, Verdict};
 
@@ -27,7 +27,7 @@ impl Strategy for Append {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         (0..workers).map(|_| Ok(Box::new(Own(server.connect()?)) as Box<dyn Updater>)).collect()
     }
 
@@ -43,9 +43,9 @@ fn mine(args: &[&str]) -> ExitCode {
 
 #[test]
 fn ones_own_strategy_has_a_page_with_the_facts_of_a_server_that_wants_a_password() {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let private = Private::start(&binary, &[], None).unwrap();
-    let open = Server::private(private, Transport::Tcp).unwrap();
+    let open = Target::private(private, Transport::Tcp).unwrap();
     redis::cmd("CONFIG").arg(&["SET", "requirepass", "s3cret"]).exec(&mut open.connect().unwrap()).unwrap();
     let url = format!("redis://:s3cret@127.0.0.1:{}", open.child().unwrap().port());
     let dir = tempfile::tempdir().unwrap();

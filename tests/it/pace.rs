@@ -13,15 +13,15 @@ use redis_lost_updates::history;
 use redis_lost_updates::pace::{Pace, Timetable};
 use redis_lost_updates::race::{Limits, Work};
 use redis_lost_updates::record::{Clock, Run};
-use redis_lost_updates::server::{Server, Spent};
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy;
+use redis_lost_updates::target::{Spent, Target};
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Verdict, judge};
 use redis_lost_updates::workload::{DriverKind, Size, Workload};
 
-use crate::server::private;
+use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -131,7 +131,7 @@ fn a_batch_is_handed_over_when_its_last_update_is_due() {
     assert!(trial.response().unwrap().last().unwrap().0 >= 9_000_000);
 }
 
-fn event_loop(server: &Server, clients: usize) -> EventLoop {
+fn event_loop(server: &Target, clients: usize) -> EventLoop {
     let incr = strategy::find(&["incr"]).unwrap()[0].machines().unwrap();
     EventLoop::open(server, incr.clients(server, clients).unwrap(), false).unwrap()
 }
@@ -187,7 +187,7 @@ fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_it
 }
 
 /// A trial of `incr` by the event loop or by threads, at a rate.
-fn trial_at(server: &Server, driver: DriverKind, clients: usize, rate: u64, size: Size) -> Trial {
+fn trial_at(server: &Target, driver: DriverKind, clients: usize, rate: u64, size: Size) -> Trial {
     let incr = strategy::find(&["incr"]).unwrap()[0];
     let workload = Workload { pace: Pace::Rate(rate), ..Workload::one_key(clients).driven_by(driver) };
     let mut crew = Crew::open(server, incr, workload, 1, &NEVER).unwrap();
@@ -225,7 +225,7 @@ fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
 
 /// `report` under an open loop whose server stands still for a second in the middle: how long it really did, and the
 /// run. `None` if the machine was so slow that the timetable may have been over before the stall.
-fn stalled_run(server: &Server, driver: &str, out: &Path) -> Option<(Duration, Run)> {
+fn stalled_run(server: &Target, driver: &str, out: &Path) -> Option<(Duration, Run)> {
     let child = server.child().unwrap();
     let url = server.secret_url();
     let since = Instant::now();
@@ -237,7 +237,7 @@ fn stalled_run(server: &Server, driver: &str, out: &Path) -> Option<(Duration, R
         .unwrap();
     let mut db = server.connect().unwrap();
     // A quarter of all updates: the trial is well under way, which a warm-up of 40 is not.
-    let calls = |db: &mut redis_lost_updates::server::Session| {
+    let calls = |db: &mut redis_lost_updates::target::Session| {
         let info: String = redis::cmd("INFO").arg("commandstats").query(db).unwrap();
         let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_incr:calls="))?;
         line.split(',').next()?.parse::<u64>().ok()

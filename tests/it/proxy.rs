@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::proxy::{Address, By, Delay, Direction, Event, Framing, Lose, Options, Proxy, Rule, What};
-use redis_lost_updates::server::{Private, Server};
+use redis_lost_updates::target::{Private, Target};
 
 use crate::scripted::request;
 
@@ -493,9 +493,9 @@ fn a_bulk_of_100_mb_is_never_held_and_a_peer_that_stops_reading_stops_its_writer
 }
 
 /// A private server that anybody may speak to, as these clients do not log in.
-fn open_server() -> Server {
+fn open_server() -> Target {
     let private = Private::start(std::path::Path::new("redis-server"), &[], None).unwrap();
-    let server = Server::private(private, Transport::Tcp).unwrap();
+    let server = Target::private(private, Transport::Tcp).unwrap();
     redis::cmd("CONFIG").arg(&["SET", "requirepass", ""]).exec(&mut server.connect().unwrap()).unwrap();
     server
 }
@@ -615,8 +615,8 @@ fn between_a_primary_and_its_replica_it_delays_and_what_it_holds_at_a_kill_never
     let upstream = Address::tcp("127.0.0.1", primary.port()).unwrap();
     let proxy = Proxy::start(&upstream, Options { framing: Framing::Opaque, ..Options::default() }).unwrap();
     let port = port_of(proxy.address()).port().to_string();
-    let replica = Server::private(primary.beside(&["--replicaof", "127.0.0.1", &port], None).unwrap(), Transport::Tcp);
-    let (primary, replica) = (Server::private(primary, Transport::Tcp).unwrap(), replica.unwrap());
+    let replica = Target::private(primary.beside(&["--replicaof", "127.0.0.1", &port], None).unwrap(), Transport::Tcp);
+    let (primary, replica) = (Target::private(primary, Transport::Tcp).unwrap(), replica.unwrap());
     let incr = || redis::cmd("INCR").arg("k").query::<i64>(&mut primary.connect().unwrap()).unwrap();
     let there = || redis::cmd("GET").arg("k").query::<Option<i64>>(&mut replica.connect().unwrap()).unwrap();
     incr();

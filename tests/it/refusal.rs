@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::condition::Transport;
-use redis_lost_updates::server::{Private, Server, Wanted};
 use redis_lost_updates::strategy::find;
+use redis_lost_updates::target::{Private, ServerSpec, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::Workload;
@@ -37,7 +37,7 @@ fn listener(words: &'static [u8], stays: bool) -> SocketAddr {
 
 fn refusal(url: &str) -> String {
     let since = Instant::now();
-    let error = Server::at(url).unwrap_err().to_string();
+    let error = Target::at(url).unwrap_err().to_string();
     assert!(since.elapsed() < Duration::from_secs(20), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     error
@@ -55,9 +55,9 @@ fn a_port_that_is_no_redis_and_a_server_that_is_silent_say_so() {
     assert!(error.contains("closed the connection"), "{error}");
 }
 
-fn set_to(extra: &[&str]) -> Server {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
-    Server::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap()
+fn set_to(extra: &[&str]) -> Target {
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
+    Target::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap()
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn too_few_open_files_are_raised_or_said() {
 
 /// Two processes race on the server at `url`.
 fn two_processes(url: &str) {
-    let server = Server::at(url).unwrap();
+    let server = Target::at(url).unwrap();
     let strategy = find(&["mutex-two-processes"]).unwrap()[0];
     assert_eq!(strategy.unavailable(&server).unwrap(), None, "{url}");
     let mut crew = Crew::open(&server, strategy, Workload::one_key(2), 1, &NEVER).unwrap();

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use redis_lost_updates::pace::Pace;
 use redis_lost_updates::record::{Clock, Record, Run};
-use redis_lost_updates::server::Server;
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy;
+use redis_lost_updates::target::Target;
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
@@ -226,7 +226,7 @@ fn race(name: &str, script: Script, threads: usize, updates: u64) -> (Trial, Rec
 /// One trial that the script ends after `asked` updates.
 fn race_until(name: &str, script: Script, threads: usize, updates: u64, asked: u64) -> (Trial, Record, Log) {
     let scripted = Scripted::start(script);
-    let server = Server::at(&scripted.url()).unwrap();
+    let server = Target::at(&scripted.url()).unwrap();
     let strategy = strategy::find(&[name]).unwrap()[0];
     let workload = Workload::one_key(threads);
     let mut crew = Crew::open(&server, strategy, workload, 1, &NEVER).unwrap();
@@ -309,7 +309,7 @@ fn a_pipeline_that_is_cut_keeps_what_it_was_told_and_asks_nothing_more_on_that_c
 fn a_connection_lost_before_an_open_loop_leaves_its_updates_unsent() {
     // The warm-up is ten updates by each of four clients, and the twentieth loses its connection.
     let scripted = Scripted::start(Script { hang_up: 20, ..Script::default() });
-    let server = Server::at(&scripted.url()).unwrap();
+    let server = Target::at(&scripted.url()).unwrap();
     let incr = strategy::find(&["incr"]).unwrap()[0];
     let workload = Workload { pace: Pace::Rate(200), ..Workload::one_key(4).driven_by(DriverKind::Events) };
     let mut crew = Crew::open(&server, incr, workload, 1, &NEVER).unwrap();

@@ -11,8 +11,8 @@ use redis::Cmd;
 use redis_lost_updates::driver::threads;
 use redis_lost_updates::error::{BoxError, Result};
 use redis_lost_updates::race::{Limits, Work};
-use redis_lost_updates::server::{Placement, Server, Session, Wanted};
 use redis_lost_updates::strategy::{self, ALL, Info, Strategy};
+use redis_lost_updates::target::{Placement, ServerSpec, Session, Target};
 use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Promise, Verdict};
@@ -22,7 +22,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 const LONG: Duration = Duration::from_secs(60);
 
 /// A private server of every kind there is here: from PATH, and the one fetched earlier.
-fn servers() -> Vec<Server> {
+fn servers() -> Vec<Target> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).collect::<Vec<_>>();
     let first = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -39,7 +39,8 @@ fn servers() -> Vec<Server> {
         false => binaries.into_iter().map(Some).collect(),
     };
     let start = |binary| {
-        Wanted { binary, placement: Placement::Free, ..Wanted::default() }.resolve(&AtomicBool::new(false), &mut |_| ())
+        ServerSpec { binary, placement: Placement::Free, ..ServerSpec::default() }
+            .resolve(&AtomicBool::new(false), &mut |_| ())
     };
     wanted.into_iter().map(|binary| start(binary).unwrap()).collect()
 }
@@ -48,7 +49,7 @@ fn named(name: &str) -> &'static dyn Strategy {
     strategy::find(&[name]).unwrap()[0]
 }
 
-fn trial(server: &Server, strategy: &dyn Strategy, threads: usize, updates: u64) -> Trial {
+fn trial(server: &Target, strategy: &dyn Strategy, threads: usize, updates: u64) -> Trial {
     let mut crew = Crew::open(server, strategy, Workload::one_key(threads), 1, &STOP).unwrap();
     let trial = crew.trial(updates, LONG).unwrap();
     crew.close().unwrap();
@@ -133,7 +134,7 @@ fn what_is_stated_is_what_is_done() {
     }
 }
 
-fn keeps_its_promise(server: &Server, strategy: &dyn Strategy) {
+fn keeps_its_promise(server: &Target, strategy: &dyn Strategy) {
     let trial = trial(server, strategy, 8, 48);
     let ledger = &trial.judgement.ledger;
     let all = (ledger.acked, ledger.unknown, ledger.refused, ledger.found);
@@ -143,7 +144,7 @@ fn keeps_its_promise(server: &Server, strategy: &dyn Strategy) {
 }
 
 /// No key, no library, no setting.
-fn leaves_nothing_behind(server: &Server) {
+fn leaves_nothing_behind(server: &Target) {
     let mut db = server.connect().unwrap();
     let ours = format!("{}*", server.prefix());
     let keys: Vec<String> = redis::cmd("KEYS").arg(ours).query(&mut db).unwrap();
@@ -193,7 +194,7 @@ impl Strategy for Forced {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let both_have_read = Arc::new(Barrier::new(workers));
         (0..workers)
             .map(|_| {

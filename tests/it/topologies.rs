@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Connection};
 use redis_lost_updates::condition::{Topology, Transport};
-use redis_lost_updates::server::{Fleet, Layout, Private, Server, TlsFiles, Wanted};
 use redis_lost_updates::strategy::{Strategy, find};
+use redis_lost_updates::target::{Fleet, Layout, Private, ServerSpec, Target, TlsFiles};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::{DriverKind, Workload};
@@ -17,13 +17,13 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn fleet(layout: &str, replicas: Option<u32>) -> (Fleet, Layout) {
     let layout = Layout { replicas, ..layout.parse().unwrap() };
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     (Fleet::start(&binary, layout, None).unwrap(), layout)
 }
 
-fn started(layout: &str, replicas: Option<u32>) -> Server {
+fn started(layout: &str, replicas: Option<u32>) -> Target {
     let (fleet, layout) = fleet(layout, replicas);
-    Server::fleet(fleet, layout).unwrap()
+    Target::fleet(fleet, layout).unwrap()
 }
 
 fn to(node: &Private) -> Connection {
@@ -40,7 +40,7 @@ fn keys(node: &Private) -> Vec<String> {
 }
 
 /// Races a strategy and gives its row.
-fn row(server: &Server, name: &str, workload: Workload) -> redis_lost_updates::record::Record {
+fn row(server: &Target, name: &str, workload: Workload) -> redis_lost_updates::record::Record {
     let mut crew = Crew::open(server, strategy(name), workload, 1, &NEVER).unwrap_or_else(|e| panic!("{name}: {e}"));
     let trial = crew.trial(if name == "pipelined-incr" { 64 } else { 40 }, Duration::from_secs(20)).unwrap();
     crew.close().unwrap();
@@ -51,7 +51,7 @@ fn row(server: &Server, name: &str, workload: Workload) -> redis_lost_updates::r
 fn strategies_keep_their_promises_on_a_cluster_and_leave_no_key_on_any_node() {
     let (fleet, layout) = fleet("cluster", Some(1));
     let nodes: Vec<Connection> = fleet.primaries.iter().map(to).collect();
-    let server = Server::fleet(fleet, layout).unwrap();
+    let server = Target::fleet(fleet, layout).unwrap();
     let spread = Workload { keys: 8, ..Workload::one_key(4) };
     let exact = [
         "incr",
@@ -111,7 +111,7 @@ fn a_slot_moves_during_a_race_and_nothing_is_lost() {
     let (fleet, layout) = fleet("cluster", None);
     let infos: Vec<_> = fleet.primaries.iter().map(|node| node.connection(Transport::Unix).unwrap()).collect();
     let ports: Vec<u16> = fleet.primaries.iter().map(Private::port).collect();
-    let server = Server::fleet(fleet, layout).unwrap();
+    let server = Target::fleet(fleet, layout).unwrap();
     let password = infos[0].redis_settings().password().unwrap().to_owned();
     let cases =
         [("incr", DriverKind::Threads), ("lua-incr", DriverKind::Threads), ("pipelined-incr", DriverKind::Threads)];
@@ -189,7 +189,7 @@ fn replicas_are_waited_for_and_read_from() {
 fn too_few_replicas_make_an_update_unknown_and_not_refused() {
     let (fleet, layout) = fleet("replicated", None);
     let replica = fleet.replicas[0].pid().unwrap();
-    let server = Server::fleet(fleet, layout).unwrap();
+    let server = Target::fleet(fleet, layout).unwrap();
     let mut updaters = strategy("incr-wait").open(&server, 1).unwrap();
     let stop =
         |signal: &str| assert!(Command::new("kill").args([signal, &replica.to_string()]).status().unwrap().success());
@@ -205,7 +205,7 @@ fn too_few_replicas_make_an_update_unknown_and_not_refused() {
 
 /// The one line that refuses a URL.
 fn refusal(url: &str, tls: &TlsFiles) -> String {
-    let error = Server::at_with(url, tls).unwrap_err().to_string();
+    let error = Target::at_with(url, tls).unwrap_err().to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
     error
 }
@@ -231,7 +231,7 @@ fn what_is_of_another_kind_than_its_url_says_is_refused_with_the_url_to_give() {
     assert!(error.contains("nobody"), "{error}");
     // The first Sentinel that is named may be gone.
     let two = url(sentinel.sentinels[1].port(), "lost-updates").replacen("@", "@127.0.0.1:1,", 1);
-    assert_eq!(Server::at(&two).unwrap().topology(), Topology::Sentinel);
+    assert_eq!(Target::at(&two).unwrap().topology(), Topology::Sentinel);
     drop(sentinel);
 
     let (cluster, _) = fleet("cluster", None);
@@ -241,7 +241,7 @@ fn what_is_of_another_kind_than_its_url_says_is_refused_with_the_url_to_give() {
     let error = refusal(&format!("redis://:{password}@127.0.0.1:{port}"), &none);
     assert!(error.contains(&format!("redis-cluster://127.0.0.1:{port}")) && !error.contains(password), "{error}");
     let cluster_url = format!("redis-cluster://:{password}@127.0.0.1:1,127.0.0.1:{port}");
-    let server = Server::at(&cluster_url).unwrap();
+    let server = Target::at(&cluster_url).unwrap();
     assert_eq!((server.topology(), server.shards()), (Topology::Cluster, 3));
     let (code, said) = report(&["--redis-url", &cluster_url, "--driver", "tasks", "--quick"]);
     assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
@@ -257,7 +257,7 @@ fn report(args: &[&str]) -> (Option<i32>, String) {
 
 /// Whether the server binary at hand was built with TLS; one that was not says so in one line.
 fn has_tls() -> bool {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     match Fleet::start(&binary, "tls".parse().unwrap(), None) {
         Ok(_) => true,
         Err(error) => {
@@ -295,12 +295,12 @@ fn tls_is_trusted_only_with_the_right_authority() {
     let error = refusal(&url, &trusting(Path::new("/nowhere/ca.pem")));
     assert!(error.contains("/nowhere/ca.pem"), "{error}");
     let insecure = TlsFiles { insecure: true, ..TlsFiles::default() };
-    assert!(Server::at_with(&url, &insecure).unwrap().is_tls());
+    assert!(Target::at_with(&url, &insecure).unwrap().is_tls());
     let (code, said) =
         report(&["--redis-url", &url, "--insecure", "--updates", "5", "--threads", "1", "--rounds", "1"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning: --insecure"), "{said}");
-    let server = Server::fleet(fleet, layout).unwrap();
+    let server = Target::fleet(fleet, layout).unwrap();
     for name in ["incr", "multiplexed-incr", "pooled-incr", "pipelined-incr", "lua-incr", "watch"] {
         let row = row(&server, name, Workload::one_key(4));
         assert_eq!((row.verdict, row.condition.tls), (Some(Verdict::Exact), true), "{name}");
@@ -324,7 +324,7 @@ fn an_expired_certificate_is_one_line() {
     };
     let (cert, key) = (file("cert.pem", params.self_signed(&key).unwrap().pem()), file("key.pem", key.serialize_pem()));
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let extra = ["--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key];
     let server = Private::start(&binary, &[&extra[..], &["--tls-ca-cert-file", &cert]].concat(), None).unwrap();
     let trusting = TlsFiles { cacert: Some(cert.into()), ..TlsFiles::default() };
@@ -335,8 +335,8 @@ fn an_expired_certificate_is_one_line() {
 
 #[test]
 fn a_missing_right_is_said_before_anything_is_measured() {
-    let server = Server::private(
-        Private::start(&Wanted::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
+    let server = Target::private(
+        Private::start(&ServerSpec::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
         Transport::Tcp,
     )
     .unwrap();

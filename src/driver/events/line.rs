@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Result};
 
 use mio::{Interest, Registry, Token};
 
-use crate::server::Socket;
+use crate::target::Socket;
 
 /// Room for one read. A read that does not fill it has emptied the socket.
 const READ: usize = 64 * 1_024;

@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
 use crate::error::{Error, Result};
-use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::target::{RESPONSE_TIMEOUT, Target};
 use crate::update::Updater;
 
 /// A runtime for connections that several workers share; it ends with the last of them.
@@ -60,7 +60,7 @@ impl Bridge {
     }
 
     /// A connection for all.
-    pub(crate) fn multiplexed(&self, server: &Server) -> Result<MultiplexedConnection> {
+    pub(crate) fn multiplexed(&self, server: &Target) -> Result<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
         let connection = server.client().get_multiplexed_async_connection_with_config(&config);
@@ -68,7 +68,7 @@ impl Bridge {
     }
 
     /// A connection for all that comes back by itself.
-    pub(crate) fn manager(&self, server: &Server, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
+    pub(crate) fn manager(&self, server: &Target, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
         let config = config.set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
         let connection = server.client().get_connection_manager_with_config(config);
         self.0.runtime.block_on(connection).map_err(|e| server.refuses(&e))

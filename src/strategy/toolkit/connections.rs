@@ -2,7 +2,7 @@
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;
-use crate::server::{Server, Session, after};
+use crate::target::{Session, Target, after};
 use crate::update::Updater;
 
 /// The same state machine for each client.
@@ -12,7 +12,7 @@ pub(crate) fn boxed<C: ClientMachine + 'static>(clients: usize, one: impl Fn() -
 
 /// One connection of its own for each worker, wrapped into an updater each.
 pub(crate) fn own_connections<U: Updater + 'static>(
-    server: &Server,
+    server: &Target,
     workers: usize,
     updater: impl Fn(Session) -> U,
 ) -> Result<Vec<Box<dyn Updater>>> {

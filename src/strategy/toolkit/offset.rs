@@ -1,6 +1,6 @@
 //! A counter that starts far from zero, where the fault of a number that does not fit shows at once.
 
-use crate::server::Session;
+use crate::target::Session;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult};
 
 /// The value such a counter starts from.

@@ -2,8 +2,8 @@
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::server::Server;
 use crate::strategy::Need;
+use crate::target::Target;
 
 /// Connections that speak to one server and know no other.
 pub(crate) const ONE_SERVER: Need = Need { what: "one server", missing: is_cluster };
@@ -21,27 +21,27 @@ pub(crate) const REPLICA: Need = Need { what: "a replica", missing: has_no_repli
 /// The same, to be read from; a proxy of ours stands before the primary only.
 pub(crate) const READABLE_REPLICA: Need = Need { what: "a replica", missing: has_no_readable_replica };
 
-fn is_cluster(server: &Server) -> Result<Option<String>> {
+fn is_cluster(server: &Target) -> Result<Option<String>> {
     let why = "not supported on a cluster: its connection knows one server";
     Ok((server.topology() == Topology::Cluster).then(|| why.to_owned()))
 }
 
-fn is_not_plain(server: &Server) -> Result<Option<String>> {
+fn is_not_plain(server: &Target) -> Result<Option<String>> {
     let why = "not supported over TLS: its second process is given a URL and no certificates";
     Ok(is_cluster(server)?.or_else(|| server.is_tls().then(|| why.to_owned())))
 }
 
 #[cfg(feature = "topologies")]
-fn is_no_cluster(server: &Server) -> Result<Option<String>> {
+fn is_no_cluster(server: &Target) -> Result<Option<String>> {
     let why = "it is the redis crate's cluster client, which needs a cluster";
     Ok((server.topology() != Topology::Cluster).then(|| why.to_owned()))
 }
 
-fn has_no_readable_replica(server: &Server) -> Result<Option<String>> {
+fn has_no_readable_replica(server: &Target) -> Result<Option<String>> {
     let near = || server.distance().map(|_| "not supported with --rtt: its replica would be near".to_owned());
     Ok(has_no_replica(server)?.or_else(near))
 }
 
-fn has_no_replica(server: &Server) -> Result<Option<String>> {
+fn has_no_replica(server: &Target) -> Result<Option<String>> {
     Ok((server.replicas() == 0).then(|| "it needs a replica of every primary".to_owned()))
 }

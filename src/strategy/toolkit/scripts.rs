@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::resp::Requests;
-use crate::server::{Server, Session};
 use crate::strategy::toolkit::{OneCommand, ask, boxed, own_connections, told_or_refused};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
 /// Loads a script and gives the hash it is called by.
-pub(crate) fn load(server: &Server, code: &str) -> Result<String> {
+pub(crate) fn load(server: &Target, code: &str) -> Result<String> {
     let hash = redis::Script::new(code).load(&mut server.connect()?);
     hash.map_err(|e| server.refuses(&e))
 }
@@ -24,13 +24,13 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     /// Clients with a connection each.
-    pub(crate) fn crew(server: &Server, workers: usize, code: &str) -> Result<Vec<Box<dyn Updater>>> {
+    pub(crate) fn crew(server: &Target, workers: usize, code: &str) -> Result<Vec<Box<dyn Updater>>> {
         let hash = load(server, code)?;
         own_connections(server, workers, |connection| Self { connection, packed: Vec::new(), hash: hash.clone() })
     }
 
     /// The same as state machines.
-    pub(crate) fn machines(server: &Server, clients: usize, code: &str) -> Result<Vec<Box<dyn ClientMachine>>> {
+    pub(crate) fn machines(server: &Target, clients: usize, code: &str) -> Result<Vec<Box<dyn ClientMachine>>> {
         let hash: Arc<str> = load(server, code)?.into();
         Ok(boxed(clients, || {
             let hash = hash.clone();

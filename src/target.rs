@@ -1,6 +1,6 @@
 //! The one door to the server: where it is, how to connect, what it is, and what it counted.
 //!
-//! Nothing else in the crate knows an address or a password. Only keys under [`Server::prefix`] are ever written, and
+//! Nothing else in the crate knows an address or a password. Only keys under [`Target::prefix`] are ever written, and
 //! never a command that would touch others.
 
 mod address;
@@ -36,7 +36,7 @@ use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, RedisResult};
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
 use crate::secret;
-use crate::server::compose::Compose;
+use crate::target::compose::Compose;
 
 pub use crate::placement::{CpuSet, Placement};
 pub use address::TlsFiles;
@@ -47,7 +47,7 @@ pub use facts::ServerFacts;
 pub use fleet::{Fleet, Layout};
 pub(crate) use lease::Lease;
 pub use private::Private;
-pub use resolve::Wanted;
+pub use resolve::ServerSpec;
 pub use session::Session;
 pub(crate) use settings::Changed;
 pub(crate) use socket::{Socket, after, allow_files};
@@ -66,7 +66,7 @@ const OURS: &str = "lost-updates:";
 
 /// A server that answered, and the random prefix all our keys on it share.
 #[derive(Clone)]
-pub struct Server {
+pub struct Target {
     client: Client,
     transport: Transport,
     prefix: String,
@@ -78,7 +78,7 @@ pub struct Server {
     /// How far away its clients are; `reach` is what makes them so, and `racers` the server as they see it.
     distance: Option<Distance>,
     reach: Option<Arc<distance::Reach>>,
-    racers: Option<Box<Server>>,
+    racers: Option<Box<Target>>,
     /// How many [leases](Lease) are held.
     leases: Arc<AtomicUsize>,
     /// Its product and version: `valkey 9.1.2`; empty if it does not say.
@@ -87,11 +87,11 @@ pub struct Server {
     place: topology::Place,
 }
 
-impl Server {
-    /// The target at `url`: [`Server::at_with`] without files for TLS.
+impl Target {
+    /// The target at `url`: [`Target::at_with`] without files for TLS.
     ///
     /// # Errors
-    /// As [`Server::at_with`].
+    /// As [`Target::at_with`].
     pub fn at(url: &str) -> Result<Self> {
         Self::at_with(url, &TlsFiles::default())
     }
@@ -390,8 +390,8 @@ fn scan(node: &mut Connection, pattern: &str) -> RedisResult<Vec<String>> {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Server({}, {})", self.address(), self.transport)
+        write!(f, "Target({}, {})", self.address(), self.transport)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::record::WarningKind;
-use crate::server::{Server, Session};
+use crate::target::{Session, Target};
 
 /// The server's own account of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ const KEPT: [&str; 12] = [
 /// CONFIG settings kept, where the server lets us read them.
 const CONFIG: [&str; 4] = ["io-threads", "save", "appendonly", "appendfsync"];
 
-impl Server {
+impl Target {
     /// Reads what it is and how it is set.
     ///
     /// # Errors

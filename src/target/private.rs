@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 use crate::placement::CpuSet;
-use crate::server::{Transport, wheel};
+use crate::target::{Transport, wheel};
 use crate::workload::MAX_CLIENTS;
 
 /// Runs "$@" until standard input closes, then kills it and removes the folder.
@@ -353,7 +353,7 @@ const TOO_MANY: usize = 500;
 /// Writes what TLS needs into a server's folder, and gives its settings.
 #[cfg(feature = "topologies")]
 fn encrypt(dir: &Path) -> Result<(Option<Encrypted>, String)> {
-    let certificates = crate::server::certificate::for_loopback()?;
+    let certificates = crate::target::certificate::for_loopback()?;
     let port = free_port()?;
     let file = |name: &str, text: &str| {
         let path = dir.join(name);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::{Connection, RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::server::{OURS, Server, Session, lease, settings};
+use crate::target::{OURS, Session, Target, lease, settings};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Cleaned {
 /// What is known of the runs met so far: how long their lease holds, if it does.
 type Leases = HashMap<String, Option<Duration>>;
 
-impl Server {
+impl Target {
     /// Removes what runs that are over left in this database, and puts back the settings they changed.
     ///
     /// # Errors

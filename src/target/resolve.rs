@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::condition::Transport;
 use crate::error::{Error, Result};
-use crate::server::compose::{Service, Wish};
-use crate::server::on_path::{is_executable, on_path};
-use crate::server::{Fleet, Layout, Placement, Private, Server, TlsFiles, wheel};
+use crate::target::compose::{ComposeSpec, Service};
+use crate::target::on_path::{is_executable, on_path};
+use crate::target::{Fleet, Layout, Placement, Private, Target, TlsFiles, wheel};
 
 /// What server is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct ServerSpec {
     /// A running server's URL; measured as it is.
     pub url: Option<String>,
     /// A server binary to run as a private child.
@@ -32,7 +32,7 @@ pub struct Wanted {
     pub placement: Placement,
 }
 
-impl Wanted {
+impl ServerSpec {
     /// What the environment says: a service of Docker Compose if `BENCH_DOCKER` names one (`1` is Redis), `REDIS_URL`
     /// if set, and otherwise whatever can be found or fetched.
     ///
@@ -55,7 +55,7 @@ impl Wanted {
     ///
     /// # Errors
     /// No server: one line that says why, and what would give one.
-    pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Server> {
+    pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Target> {
         self.layout.validate()?;
         if self.layout != Layout::default() && (self.url.is_some() || self.docker.is_some() || self.unix) {
             return Err(Error::usage(format!(
@@ -65,16 +65,16 @@ impl Wanted {
         }
         let (server_cpus, client_cpus) = self.placement.choose(self.url.is_none() && self.docker.is_none());
         let server = match (self.docker, &self.url) {
-            (Some(service), _) => Server::composed(Wish::new(service).up(stop)?)?,
-            (None, Some(url)) => Server::at_with(url, &self.tls)?,
+            (Some(service), _) => Target::composed(ComposeSpec::new(service).up(stop)?)?,
+            (None, Some(url)) => Target::at_with(url, &self.tls)?,
             (None, None) if !self.layout.is_plain() => {
                 let binary = self.find_unless(stop, say)?;
-                Server::fleet(Fleet::start(&binary, self.layout, server_cpus.as_ref())?, self.layout)?
+                Target::fleet(Fleet::start(&binary, self.layout, server_cpus.as_ref())?, self.layout)?
             }
             (None, None) => {
                 let binary = self.find_unless(stop, say)?;
                 let private = Private::start(&binary, &[], server_cpus.as_ref())?;
-                Server::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })?
+                Target::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })?
             }
         };
         if let Some(cpus) = &client_cpus {

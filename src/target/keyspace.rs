@@ -8,7 +8,7 @@
 /// The counter `number` of the crew `crew`.
 ///
 /// ```
-/// use redis_lost_updates::server::keyspace;
+/// use redis_lost_updates::target::keyspace;
 /// let key = keyspace::counter("lost-updates:0123456789abcdef:", 7, 1);
 /// assert_eq!(key, "lost-updates:0123456789abcdef:{00000007:1}");
 /// assert_eq!(keyspace::number("lost-updates:0123456789abcdef:", &key), Some(1));
@@ -29,7 +29,7 @@ pub fn number(prefix: &str, key: &str) -> Option<usize> {
 /// follows the counter's name without its last character if that closes a tag.
 ///
 /// ```
-/// use redis_lost_updates::server::keyspace::{part, stem};
+/// use redis_lost_updates::target::keyspace::{part, stem};
 /// let key = "lost-updates:0123456789abcdef:{00000007:1}";
 /// assert_eq!(format!("{}{}", stem(key), part(3)), "lost-updates:0123456789abcdef:{00000007:1:part:3}");
 /// ```

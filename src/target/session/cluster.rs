@@ -17,8 +17,8 @@ use redis::{
 };
 
 use super::route::{Route, SLOTS, route};
-use crate::server::address::elsewhere;
-use crate::server::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::target::address::elsewhere;
+use crate::target::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
 /// A command is sent on at most so often before its last error stands.
 pub(super) const MOST_HOPS: usize = 16;

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::condition::Transport;
-use redis_lost_updates::server::{Private, Server, Wanted};
+use redis_lost_updates::target::{Private, ServerSpec, Target};
 
 /// A private server of whatever kind this machine has or can fetch.
-pub(crate) fn private() -> Server {
-    Wanted::default().resolve(&AtomicBool::new(false), &mut |_| ()).unwrap()
+pub(crate) fn private() -> Target {
+    ServerSpec::default().resolve(&AtomicBool::new(false), &mut |_| ()).unwrap()
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -94,7 +94,7 @@ fn no_process_list_shows_a_password() {
 fn a_server_that_does_not_know_a_setting_is_started_without_it() {
     let dir = tempfile::tempdir().unwrap();
     let old = dir.path().join("redis-server");
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let script = format!(
         "#!/bin/sh\nif grep -q '^enable-' \"$1\"; then\n  echo \">>> 'enable-protected-configs no'\"\n  \
          echo 'Bad directive or wrong number of arguments'\n  exit 1\nfi\nexec {} \"$@\"\n",
@@ -109,7 +109,7 @@ fn a_server_that_does_not_know_a_setting_is_started_without_it() {
         .unwrap();
     assert!(written.success());
     let child = Private::start(&old, &[], None).unwrap();
-    assert!(Server::private(child, Transport::Tcp).unwrap().facts().is_ok());
+    assert!(Target::private(child, Transport::Tcp).unwrap().facts().is_ok());
 }
 
 #[test]
@@ -124,23 +124,23 @@ fn what_a_server_says_of_a_password_is_not_repeated() {
             let _ = stream.write_all(b"-ERR unknown command 'AUTH', with args beginning with: 's3cret' \x1b[2J\r\n");
         }
     });
-    let error = Server::at(&format!("redis://:s3cret@127.0.0.1:{port}")).unwrap_err().to_string();
+    let error = Target::at(&format!("redis://:s3cret@127.0.0.1:{port}")).unwrap_err().to_string();
     assert!(!error.contains("s3cret") && !error.contains('\u{1b}') && error.lines().count() == 1, "{error}");
 }
 
 #[test]
 fn a_password_in_the_wrong_place_of_a_url_is_not_shown() {
     for url in ["redis://:s3cret%40127.0.0.1:1", "redis://s3cret%40127.0.0.1:1", "unix:/nowhere%3Fpass=s3cret"] {
-        let error = Server::at(url).unwrap_err().to_string();
+        let error = Target::at(url).unwrap_err().to_string();
         assert!(!error.contains("s3cret"), "{error}");
     }
 }
 
 #[test]
 fn an_evicting_server_is_said_loudly() {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let extra = ["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-random"];
-    let server = Server::private(Private::start(&binary, &extra, None).unwrap(), Transport::Unix).unwrap();
+    let server = Target::private(Private::start(&binary, &extra, None).unwrap(), Transport::Unix).unwrap();
     let warnings = server.facts().unwrap().warnings;
     assert!(warnings.len() == 1 && warnings[0].1.contains("allkeys-random"), "{warnings:?}");
 }
@@ -161,10 +161,10 @@ fn only_keys_of_ours_are_removed() {
 #[test]
 fn a_server_that_is_not_there_is_one_line_and_soon() {
     let since = Instant::now();
-    let error = Server::at("redis://:secret@127.0.0.1:1").unwrap_err().to_string();
+    let error = Target::at("redis://:secret@127.0.0.1:1").unwrap_err().to_string();
     assert!(since.elapsed() < Duration::from_secs(5));
     assert!(error.contains("127.0.0.1:1") && !error.contains("secret") && error.lines().count() == 1, "{error}");
-    let error = Server::at("redis://user:secret@[bad").unwrap_err().to_string();
+    let error = Target::at("redis://user:secret@[bad").unwrap_err().to_string();
     assert!(!error.contains("secret"), "{error}");
 }
 
@@ -176,14 +176,14 @@ fn a_binary_that_is_no_server_says_so() {
 
 #[test]
 fn a_password_and_a_database_are_used_and_never_shown() {
-    let binary = Wanted::default().find(&mut |_| ()).unwrap();
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
     let child = Private::start(&binary, &[], None).unwrap();
     let port = child.port();
-    let open = Server::private(child, Transport::Unix).unwrap();
+    let open = Target::private(child, Transport::Unix).unwrap();
     redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("s3cret/@").exec(&mut open.connect().unwrap()).unwrap();
-    let server = Server::at(&format!("redis://:s3cret%2F%40@127.0.0.1:{port}/3")).unwrap();
+    let server = Target::at(&format!("redis://:s3cret%2F%40@127.0.0.1:{port}/3")).unwrap();
     assert_eq!(server.address(), format!("127.0.0.1:{port}/3"));
     assert!(!format!("{server:?}").contains("s3cret"));
-    let error = Server::at(&format!("redis://:wrong@127.0.0.1:{port}")).unwrap_err().to_string();
+    let error = Target::at(&format!("redis://:wrong@127.0.0.1:{port}")).unwrap_err().to_string();
     assert!(!error.contains("wrong@") && error.lines().count() == 1, "{error}");
 }

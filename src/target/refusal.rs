@@ -4,12 +4,12 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::Error;
 use crate::plain::one_line;
-use crate::server::Server;
+use crate::target::Target;
 
 /// What a server without room says before it hangs up.
 const FULL: &str = "max number of clients";
 
-impl Server {
+impl Target {
     /// One clear line for an error of this server.
     pub(crate) fn refuses(&self, error: &RedisError) -> Error {
         let meaning = match self.is_tls() && error.is_timeout() {

@@ -4,10 +4,10 @@ use redis::{Cmd, ConnectionLike, RedisError, Value};
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::server::{Server, keyspace};
+use crate::target::{Target, keyspace};
 
 /// Checks that what answers is of the kind that its URL says, and looks for replicas.
-pub(super) fn kind(mut server: Server) -> Result<Server> {
+pub(super) fn kind(mut server: Target) -> Result<Target> {
     let mut db = server.connect()?;
     let mut section = |name: &str| -> Result<String> {
         let text = redis::cmd("INFO").arg(name).query(&mut db);
@@ -48,14 +48,14 @@ pub(super) fn kind(mut server: Server) -> Result<Server> {
     Ok(server)
 }
 
-pub(super) fn unnamed(server: &Server, error: &RedisError) -> Error {
+pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
     Error::server(format!(
         "server {}: INFO is refused ({error}); what cannot be named is not measured",
         server.address()
     ))
 }
 
-impl Server {
+impl Target {
     /// Checks that we may send `commands`, to keys of ours. None of them is executed: they are queued in a transaction that
     /// is then discarded.
     ///
@@ -65,7 +65,7 @@ impl Server {
         let mut db = self.connect()?;
         let key = keyspace::counter(self.prefix(), 0, 0);
         let refused = |command: &str, error: &RedisError| -> Error {
-            let pattern = format!("{}*", crate::server::OURS);
+            let pattern = format!("{}*", crate::target::OURS);
             Error::server(format!(
                 "server {}: we may not send {} to keys {pattern} ({error}); allow it (ACL SETUSER USER +{command} ~{pattern})",
                 self.address(),

@@ -127,14 +127,14 @@ impl FromStr for Service {
 
 /// What is to be brought up, and how.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct ComposeSpec {
     service: Service,
     port: Option<u16>,
     path: Option<OsString>,
     patience: Duration,
 }
 
-impl Wish {
+impl ComposeSpec {
     /// The service, on a free loopback port, with ten minutes for fetching its image.
     pub fn new(service: Service) -> Self {
         Self { service, port: None, path: None, patience: Duration::from_secs(600) }
@@ -170,9 +170,9 @@ impl Wish {
     /// # Examples
     /// ```no_run
     /// use std::sync::atomic::AtomicBool;
-    /// use redis_lost_updates::server::compose::{Service, Wish};
+    /// use redis_lost_updates::target::compose::{Service, ComposeSpec};
     ///
-    /// let compose = Wish::new(Service::Redis).up(&AtomicBool::new(false))?;
+    /// let compose = ComposeSpec::new(Service::Redis).up(&AtomicBool::new(false))?;
     /// let client = redis::Client::open(compose.url()).expect("it is a URL");
     /// compose.down()?;
     /// # Ok::<(), redis_lost_updates::error::Error>(())
@@ -268,7 +268,7 @@ impl Wish {
 /// A server in a container of ours; dropping it takes the container down.
 #[derive(Debug)]
 pub struct Compose {
-    wish: Wish,
+    spec: ComposeSpec,
     tool: &'static [&'static str],
     project: String,
     port: u16,
@@ -278,7 +278,7 @@ pub struct Compose {
 }
 
 impl Compose {
-    fn begin(wish: Wish, tool: &'static [&'static str]) -> Result<Self> {
+    fn begin(spec: ComposeSpec, tool: &'static [&'static str]) -> Result<Self> {
         let project = format!("redis-lost-updates-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let dir = tempfile::Builder::new()
             .prefix("lost-updates-compose-")
@@ -286,12 +286,12 @@ impl Compose {
             .map_err(|e| Error::server(format!("cannot make a temporary folder for Docker Compose: {e}")))?;
         fs::write(dir.path().join("file"), FILE).map_err(|e| Error::file(dir.path(), e))?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(wish.service.name());
-        command.args(tool).args(ours(&project, wish.service));
-        wish.prepare(&mut command);
+        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(spec.service.name());
+        command.args(tool).args(ours(&project, spec.service));
+        spec.prepare(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let keeper = command.spawn().map_err(|e| Error::server(format!("cannot start /bin/sh: {e}")))?;
-        Ok(Self { wish, tool, project, port: 0, keeper: Some(keeper), dir })
+        Ok(Self { spec, tool, project, port: 0, keeper: Some(keeper), dir })
     }
 
     /// Waits for `up` to end well.
@@ -301,14 +301,14 @@ impl Compose {
             if let Ok(code) = fs::read_to_string(self.dir.path().join("code")) {
                 return match code.trim() {
                     "0" => Ok(()),
-                    _ => Err(self.wish.refused(&self.said("up"))),
+                    _ => Err(self.spec.refused(&self.said("up"))),
                 };
             }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
-            if since.elapsed() > self.wish.patience {
-                let seconds = self.wish.patience.as_secs();
+            if since.elapsed() > self.spec.patience {
+                let seconds = self.spec.patience.as_secs();
                 let line = telling(&self.said("up"));
                 return Err(Error::server(format!(
                     "Docker Compose is not done after {seconds} s; it last said: {line}"
@@ -325,7 +325,7 @@ impl Compose {
 
     /// Waits for the server's answer at the port that the engine gave it.
     fn answering(&mut self, stop: &AtomicBool) -> Result<()> {
-        let service = self.wish.service;
+        let service = self.spec.service;
         let since = Instant::now();
         loop {
             // Asked each time round: a container that has ended has no port any more.
@@ -356,7 +356,7 @@ impl Compose {
     }
 
     fn published(&self) -> Result<u16> {
-        let service = self.wish.service;
+        let service = self.spec.service;
         let output = self.ask(&["port", service.name(), INSIDE])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let port = text.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|&port| port != 0);
@@ -369,8 +369,8 @@ impl Compose {
     }
 
     fn ask(&self, question: &[&str]) -> Result<Output> {
-        let mut command = self.wish.command(self.tool);
-        command.args(ours(&self.project, self.wish.service)).args(question);
+        let mut command = self.spec.command(self.tool);
+        command.args(ours(&self.project, self.spec.service)).args(question);
         let file = File::open(self.dir.path().join("file")).map_err(|e| Error::file(self.dir.path(), e))?;
         command.stdin(file);
         finished(command, QUESTION)
@@ -389,7 +389,7 @@ impl Compose {
 
     /// What runs there.
     pub fn service(&self) -> Service {
-        self.wish.service
+        self.spec.service
     }
 
     /// The Compose project that holds all we started; its containers carry it as `com.docker.compose.project`.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::placement::CpuSet;
 use crate::proxy::cost::{self, Cost};
 use crate::proxy::{Address, Delay, Direction, Options, Proxy};
-use crate::server::Server;
+use crate::target::Target;
 
 /// The longest round trip that can be emulated: replies are waited for five times as long.
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    fn start(server: &Server, each_way: Duration, cpus: Option<CpuSet>) -> Result<Self> {
+    fn start(server: &Target, each_way: Duration, cpus: Option<CpuSet>) -> Result<Self> {
         let upstream = server.upstream()?;
         let folder = match upstream {
             Address::Tcp(_) => None,
@@ -60,7 +60,7 @@ impl Reach {
     }
 }
 
-impl Server {
+impl Target {
     /// The same server, its racing clients a round trip away. Takes some seconds, in which the proxy's cost is measured.
     ///
     /// # Errors

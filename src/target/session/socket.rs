@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use super::cluster::{Cluster, MOST_HOPS, Member};
 use super::route::{Route, SLOTS, route};
 use crate::resp::Reply;
-use crate::server::Socket;
+use crate::target::Socket;
 
 /// Room for one read.
 const READ: usize = 16 * 1_024;

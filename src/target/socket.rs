@@ -14,9 +14,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{BoxError, Error, Result};
 use crate::resp::{Reply, Requests};
-use crate::server::session::{Cluster, RoutedSocket};
-use crate::server::topology::Place;
-use crate::server::{RESPONSE_TIMEOUT, Server};
+use crate::target::session::{Cluster, RoutedSocket};
+use crate::target::topology::Place;
+use crate::target::{RESPONSE_TIMEOUT, Target};
 
 /// How long one connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -61,7 +61,7 @@ impl Stream for UnixStream {
     }
 }
 
-impl Server {
+impl Target {
     /// `count` new connections. Each is made and answered before the next: thousands at once would overflow the server's
     /// queue of unaccepted ones.
     ///

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use redis::{Connection, RedisResult};
 
-use crate::server::Session;
+use crate::target::Session;
 
 /// One reading of the server's counters.
 #[derive(Debug, Clone, Default)]

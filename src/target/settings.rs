@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::RedisResult;
 
 use crate::error::{Error, Result};
-use crate::server::{Server, Session};
+use crate::target::{Session, Target};
 
 /// What may be changed, in the order in which it is put back. Nothing else is, whatever a key on the server says.
 const MAY_CHANGE: [&str; 2] = ["maxmemory", "maxmemory-policy"];
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Changed settings; dropping this puts them back.
 pub(crate) struct Changed {
-    server: Server,
+    server: Target,
     before: Vec<(&'static str, String)>,
 }
 
@@ -29,7 +29,7 @@ impl Changed {
     ///
     /// # Errors
     /// The server does not let us read, note or change them, or they are so already: then nothing tells what they should be.
-    pub(crate) fn set(server: &Server, settings: &[(&'static str, &str)]) -> Result<Self> {
+    pub(crate) fn set(server: &Target, settings: &[(&'static str, &str)]) -> Result<Self> {
         let refuses = |e: redis::RedisError| server.refuses(&e);
         let mut db = server.connect()?;
         let mut before = Vec::new();
@@ -76,7 +76,7 @@ impl Drop for Changed {
     }
 }
 
-impl Server {
+impl Target {
     /// Whether settings that we changed have not been put back.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::server::{Server, Session};
+use crate::target::{Session, Target};
 
 /// What is added to the time that is asked for: for opening, judging and cleaning up.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -16,11 +16,11 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A right to keys under the server's prefix. Several may be held at once; the last to end removes the key.
 pub(crate) struct Lease {
-    server: Server,
+    server: Target,
 }
 
 impl Lease {
-    pub(crate) fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Target) -> Self {
         server.leases.fetch_add(1, Ordering::Relaxed);
         Self { server: server.clone() }
     }

@@ -6,13 +6,13 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult}
 
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
-use crate::server::address::{Address, TlsFiles, elsewhere};
-use crate::server::fleet::{self, Fleet, Layout};
-use crate::server::session::Cluster;
-use crate::server::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Server, Session, preflight};
+use crate::target::address::{Address, TlsFiles, elsewhere};
+use crate::target::fleet::{self, Fleet, Layout};
+use crate::target::session::Cluster;
+use crate::target::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Session, Target, preflight};
 use crate::workload::DriverKind;
 
-/// What there is beside the one server that a [`Server`] speaks to first.
+/// What there is beside the one server that a [`Target`] speaks to first.
 #[derive(Clone, Default)]
 pub(super) struct Place {
     pub(super) kind: Topology,
@@ -64,7 +64,7 @@ pub(super) fn nodelay(info: ConnectionInfo) -> ConnectionInfo {
     info.set_tcp_settings(tcp)
 }
 
-impl Server {
+impl Target {
     /// The target at `url`, with the files that TLS needs: see the forms of URLs that `docs/topologies.md` lists.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Server {
     pub fn fleet(fleet: Fleet, layout: Layout) -> Result<Self> {
         let refused = |e: RedisError| Error::server(format!("a private topology: {e}"));
         let first = &fleet.primaries[0];
-        let info = |private: &crate::server::Private| private.connection(Transport::Tcp).map(nodelay).map_err(refused);
+        let info = |private: &crate::target::Private| private.connection(Transport::Tcp).map(nodelay).map_err(refused);
         let mut server = match (layout.topology, first.encrypted()) {
             (Topology::Cluster, _) => Self::cluster(fleet.primaries.iter().map(info).collect::<Result<_>>()?)?,
             (Topology::Sentinel, _) => Self::watched(Sentinels {

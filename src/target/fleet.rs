@@ -14,8 +14,8 @@ use redis::{ConnectionInfo, RedisResult};
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
 use crate::placement::CpuSet;
-use crate::server::private::{Extra, Private};
-use crate::server::session::slot_of;
+use crate::target::private::{Extra, Private};
+use crate::target::session::slot_of;
 
 /// What private servers are wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
