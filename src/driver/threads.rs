@@ -120,6 +120,7 @@ fn race_paced(
     let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
     let clients = seats.len();
     let (barrier, arrived, start) = (Barrier::new(clients), AtomicUsize::new(0), AtomicU64::new(0));
+    let begun = AtomicUsize::new(0);
     let zero = Instant::now();
     let logs: Vec<std::thread::Result<ClientLog>> = pool.broadcast(|thread| {
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,10 +133,13 @@ fn race_paced(
         // Orders the store above before every load below.
         barrier.wait();
         let start_ns = start.load(Ordering::Relaxed);
-        let pacer = Pacer { table: timetable, client: thread.index(), start_ns, zero, stop: limits.stop };
+        let pacer =
+            Pacer { table: timetable, client: thread.index(), start_ns, zero, stop: limits.stop, begun: &begun, clients };
         // Caught here, so that one panicking client cannot leave the others waiting or take the process down.
-        catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)))?;
-        Ok(recorder.log)
+        let ended = catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)));
+        // A rayon thread without work looks for some, and would take the CPU from clients that have not ended.
+        barrier.wait();
+        ended.map(|()| recorder.log)
     });
     let mut log = RaceLog { clients: Vec::with_capacity(logs.len()) };
     for (client, ended) in logs.into_iter().enumerate() {
@@ -147,6 +151,8 @@ fn race_paced(
 fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits<'_>, recorder: &mut Recorder) {
     let cpu_before = thread_cpu_ns();
     recorder.start(pacer.await_start(), pacer.start_ns, limits);
+    pacer.begun.fetch_add(1, Ordering::Relaxed);
+    let mut all_began = pacer.table.is_some();
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
     while recorder.goes_on(limits) {
@@ -163,6 +169,7 @@ fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits
             _ => updater.update_batch(&keys, &mut recorder.done),
         };
         recorder.write_down(ending, pacer.now());
+        all_began = all_began || pacer.make_way();
     }
     if recorder.are_done()
         && let Some(table) = pacer.table
