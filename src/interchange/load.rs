@@ -3,8 +3,9 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::history::History;
-use crate::history::Reply;
+use super::history::{History, Rows, Timed};
+use crate::history::{Operation, Reply};
+use crate::update::Outcome;
 
 /// Throughput, latency and overlap of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -28,45 +29,70 @@ impl Load {
 
     /// And how long acknowledged operations took, as upper ends and counts.
     pub(super) fn of(history: &History) -> (Option<Self>, Vec<(u64, u64)>) {
-        let Ok(mut latency) = Histogram::<u64>::new(2) else { return (None, Vec::new()) };
-        let (mut first, mut last, mut busy, mut acked) = (u64::MAX, 0, 0_u128, 0_u64);
-        let (mut all_begun, mut all_going) = (0, u64::MAX);
-        let mut lane = None::<(u32, u64, u64)>;
-        let mut close = |lane: Option<(u32, u64, u64)>| {
-            if let Some((_, begin, end)) = lane {
-                (all_begun, all_going) = (all_begun.max(begin), all_going.min(end));
-            }
-        };
-        for (worker, _, op) in history.operations() {
-            let (begin, end) = (op.begin_ns, op.end_ns);
-            (first, last) = (first.min(begin), last.max(end));
-            lane = match lane {
-                Some((of, from, to)) if of == worker => Some((of, from.min(begin), to.max(end))),
-                before => {
-                    close(before);
-                    Some((worker, begin, end))
-                }
-            };
-            if matches!(op.reply, Reply::Told(_) | Reply::Done) {
-                acked += 1;
-                busy += u128::from(end - begin);
-                let _ = latency.record((end - begin).max(1)); // cannot fail: it grows
+        let Ok(mut sums) = Sums::new() else { return (None, Vec::new()) };
+        match &history.rows {
+            Rows::Plain(lanes) => lanes.iter().for_each(|lane| {
+                sums.lane(lane.items.iter().map(|event| (event.span(), matches!(event.outcome(), Outcome::Acked(_) | Outcome::AckedBlind))));
+            }),
+            Rows::General(lanes) => lanes.iter().for_each(|lane| {
+                let acked = |operation: &Operation| matches!(operation.reply, Reply::Told(_) | Reply::Done);
+                sums.lane(lane.items.iter().map(|operation| (operation.span(), acked(operation))));
+            }),
+        }
+        sums.load()
+    }
+}
+
+/// What is added up over all rows.
+struct Sums {
+    latency: Histogram<u64>,
+    first: u64,
+    last: u64,
+    /// Nanoseconds that acknowledged operations took together.
+    busy: u128,
+    acked: u64,
+    /// When the last worker began, and when the first one ended.
+    all_begun: u64,
+    all_going: u64,
+}
+
+impl Sums {
+    fn new() -> Result<Self, hdrhistogram::CreationError> {
+        let latency = Histogram::new(2)?;
+        Ok(Self { latency, first: u64::MAX, last: 0, busy: 0, acked: 0, all_begun: 0, all_going: u64::MAX })
+    }
+
+    /// Adds one lane: when each operation began and ended, and whether it was acknowledged.
+    fn lane(&mut self, operations: impl Iterator<Item = ((u64, u64), bool)>) {
+        let (mut from, mut to) = (u64::MAX, 0);
+        for ((begin, end), acked) in operations {
+            (from, to) = (from.min(begin), to.max(end));
+            if acked {
+                self.acked += 1;
+                self.busy += u128::from(end - begin);
+                let _ = self.latency.record((end - begin).max(1)); // cannot fail: it grows
             }
         }
-        close(lane);
-        if acked == 0 || first >= last {
+        if from <= to {
+            (self.first, self.last) = (self.first.min(from), self.last.max(to));
+            (self.all_begun, self.all_going) = (self.all_begun.max(from), self.all_going.min(to));
+        }
+    }
+
+    fn load(self) -> (Option<Load>, Vec<(u64, u64)>) {
+        if self.acked == 0 || self.first >= self.last {
             return (None, Vec::new());
         }
-        let span_ns = last - first;
-        let at = |quantile: f64| latency.value_at_quantile(quantile);
-        let load = Self {
-            acked_per_s: acked as f64 * 1e9 / span_ns as f64,
+        let span_ns = self.last - self.first;
+        let at = |quantile: f64| self.latency.value_at_quantile(quantile);
+        let load = Load {
+            acked_per_s: self.acked as f64 * 1e9 / span_ns as f64,
             span_ns,
-            latency_ns: [at(0.5), at(0.9), at(0.99), at(0.999), latency.max()],
-            in_flight: busy as f64 / span_ns as f64,
-            overlap: all_going.saturating_sub(all_begun) as f64 / span_ns as f64,
+            latency_ns: [at(0.5), at(0.9), at(0.99), at(0.999), self.latency.max()],
+            in_flight: self.busy as f64 / span_ns as f64,
+            overlap: self.all_going.saturating_sub(self.all_begun) as f64 / span_ns as f64,
         };
-        let times = latency.iter_recorded();
+        let times = self.latency.iter_recorded();
         let times = times.map(|step| (step.value_iterated_to(), step.count_since_last_iteration())).collect();
         (Some(load), times)
     }

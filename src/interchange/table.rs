@@ -83,18 +83,42 @@ fn shortest(line: &[u8], separator: u8) -> Option<Row<'_>> {
 
 /// A number of at most 18 digits and what comes after its separator.
 fn whole(text: &[u8], separator: u8) -> Option<(u64, &[u8])> {
-    let mut number = 0_u64;
-    for (at, byte) in text.iter().enumerate() {
+    let (mut number, mut at) = (0_u64, 0);
+    // Two words of eight digits fit whatever comes after them is checked for.
+    while at < 16
+        && let Some(word) = text.get(at..at + 8)
+        && let Some(eight) = eight_digits(word)
+    {
+        number = number * 100_000_000 + eight;
+        at += 8;
+    }
+    for byte in &text[at..] {
         let digit = byte.wrapping_sub(b'0');
         if digit < 10 && at < 18 {
             number = number * 10 + u64::from(digit);
+            at += 1;
         } else if *byte == separator && at > 0 {
             return Some((number, &text[at + 1..]));
         } else {
             return None;
         }
     }
-    (!text.is_empty()).then_some((number, &[]))
+    (at > 0).then_some((number, &[]))
+}
+
+/// Eight digits at once: neighbours are added up as digits, pairs and fours, all in one word (Lemire, "Quickly parsing
+/// eight digits", 2018). `None` if one is no digit.
+fn eight_digits(text: &[u8]) -> Option<u64> {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    let word = u64::from_le_bytes(text.try_into().ok()?);
+    // A digit is 0x30 to 0x39: its upper half is 3, and still is with 6 added.
+    if (word & HIGH) | ((word.wrapping_add(0x0606_0606_0606_0606) & HIGH) >> 4) != 0x3333_3333_3333_3333 {
+        return None;
+    }
+    let digits = word & !HIGH;
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff)
 }
 
 impl Table {
@@ -249,4 +273,20 @@ fn comment(text: &str, builder: &mut Builder) -> Result<(), String> {
     let (number, key) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let number: Decimal = number.parse()?;
     builder.say(what, number, key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Eight at a time says what the standard library says, of every text of this kind.
+        #[test]
+        fn a_number_is_read_as_the_standard_library_reads_it(text in "[0-9]{0,20}[,x/:]{0,1}[0-9]{0,9}") {
+            let (digits, rest) = text.split_once(',').unwrap_or((&text, ""));
+            let right = digits.parse::<u64>().ok().filter(|_| digits.len() <= 18).map(|number| (number, rest.as_bytes()));
+            prop_assert_eq!(whole(text.as_bytes(), b','), right);
+        }
+    }
 }
