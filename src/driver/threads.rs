@@ -133,8 +133,15 @@ fn race_paced(
         // Orders the store above before every load below.
         barrier.wait();
         let start_ns = start.load(Ordering::Relaxed);
-        let pacer =
-            Pacer { table: timetable, client: thread.index(), start_ns, zero, stop: limits.stop, begun: &begun, clients };
+        let pacer = Pacer {
+            table: timetable,
+            client: thread.index(),
+            start_ns,
+            zero,
+            stop: limits.stop,
+            begun: &begun,
+            clients,
+        };
         // Caught here, so that one panicking client cannot leave the others waiting or take the process down.
         let ended = catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)));
         // A rayon thread without work looks for some, and would take the CPU from clients that have not ended.

@@ -31,9 +31,13 @@ impl Load {
     pub(super) fn of(history: &History) -> (Option<Self>, Vec<(u64, u64)>) {
         let Ok(mut sums) = Sums::new() else { return (None, Vec::new()) };
         match &history.rows {
-            Rows::Plain(lanes) => lanes.iter().for_each(|lane| {
-                sums.lane(lane.items.iter().map(|event| (event.span(), matches!(event.outcome(), Outcome::Acked(_) | Outcome::AckedBlind))));
-            }),
+            Rows::Plain(lanes) => {
+                lanes.iter().for_each(|lane| {
+                    sums.lane(lane.items.iter().map(|event| {
+                        (event.span(), matches!(event.outcome(), Outcome::Acked(_) | Outcome::AckedBlind))
+                    }));
+                })
+            }
             Rows::General(lanes) => lanes.iter().for_each(|lane| {
                 let acked = |operation: &Operation| matches!(operation.reply, Reply::Told(_) | Reply::Done);
                 sums.lane(lane.items.iter().map(|operation| (operation.span(), acked(operation))));

@@ -66,8 +66,9 @@ impl Columns {
     }
 }
 
-/// A row of the five columns in their plainest form, as nearly all rows of long files are; `None` for any other.
-fn shortest(line: &[u8], separator: u8) -> Option<Row<'_>> {
+/// A row of the five columns in their plainest form, as nearly all rows of long files are: worker, begin, end and value of
+/// an acknowledged update. `None` for any other.
+fn shortest(line: &[u8], separator: u8) -> Option<(&[u8], u64, u64, i64)> {
     let end = line.iter().position(|&byte| byte == separator)?;
     let (worker, rest) = (&line[..end], &line[end + 1..]);
     let (begin, rest) = whole(rest, separator)?;
@@ -76,9 +77,7 @@ fn shortest(line: &[u8], separator: u8) -> Option<Row<'_>> {
     let (value, rest) = whole(value, separator)?;
     let named = worker.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'"');
     let fits = rest.is_empty() && begin <= end && named && !worker.is_empty();
-    let value = Some(Decimal::from(i64::try_from(value).ok()?));
-    let row = Row { worker, key: b"", begin, end, op: Op::Add, amount: None, outcome: Outcome::Ok, value };
-    fits.then_some(row)
+    fits.then_some((worker, begin, end, i64::try_from(value).ok()?))
 }
 
 /// A number of at most 18 digits and what comes after its separator.
@@ -143,9 +142,9 @@ impl Table {
             return Ok(());
         };
         if columns.is_shortest()
-            && let Some(row) = shortest(line, columns.separator)
+            && let Some((worker, begin, end, value)) = shortest(line, columns.separator)
         {
-            return builder.row(&row);
+            return builder.told(worker, begin, end, value);
         }
         if memchr::memchr(b'"', line).is_some() {
             return quoted(line, columns, builder);

@@ -246,6 +246,43 @@ proptest! {
     }
 }
 
+/// What one client hears of sixty requests, a third of them no writes, over as many connections as it takes.
+fn same_requests(proxy: &Proxy) -> Vec<Heard> {
+    let mut caller = Caller::new(proxy);
+    let requests = (0..60).map(|number| if number % 3 == 0 { ["GET", "k"] } else { ["INCR", "k"] });
+    let heard = requests.map(|request| {
+        let heard = caller.call(&request);
+        if !matches!(heard, Heard::Reply(_)) {
+            caller = Caller::new(proxy);
+        }
+        heard
+    });
+    heard.collect()
+}
+
+#[test]
+fn the_same_script_and_the_same_requests_give_the_same_events() {
+    let runs: Vec<_> = (0..5)
+        .map(|_| {
+            let server = Counting::start();
+            let rules = vec![
+                Rule::every(7, Lose::Reply, By::Fin),
+                Rule::every(5, Lose::Request, By::Rst).of(&["get"]),
+                Rule::these([3], Lose::Request, By::Fin).on_each_connection(),
+            ];
+            let delay = Delay::Between(Duration::ZERO, Duration::from_micros(200));
+            let options = Options { rules, to_server: delay, to_client: delay, seed: 9, ..Options::default() };
+            let proxy = Proxy::start(&server.address, options).unwrap();
+            let heard = same_requests(&proxy);
+            (heard, told(&proxy.events()), server.executed("INCR"), server.executed("GET"))
+        })
+        .collect();
+    assert!(runs[0].1.len() > 10, "{:?}", runs[0].1);
+    for run in &runs {
+        assert_eq!(run, &runs[0]);
+    }
+}
+
 #[test]
 fn of_a_pipeline_the_server_sees_all_up_to_the_lost_one_and_no_more() {
     for (lose, by) in

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Client, Connection};
 use redis_lost_updates::condition::{Topology, Transport};
+use redis_lost_updates::proxy::{Address, Delay, Direction, Options, Proxy};
 use redis_lost_updates::strategy::{Strategy, find};
 use redis_lost_updates::target::{Fleet, Layout, Private, ServerSpec, Target, TlsFiles};
 use redis_lost_updates::trial::Crew;
@@ -305,6 +306,41 @@ fn tls_is_trusted_only_with_the_right_authority() {
         let row = row(&server, name, Workload::one_key(4));
         assert_eq!((row.verdict, row.condition.tls), (Some(Verdict::Exact), true), "{name}");
     }
+}
+
+#[test]
+fn tls_passes_through_the_proxy_which_delays_and_cuts_it() {
+    if !has_tls() {
+        return;
+    }
+    let (fleet, _) = fleet("tls", None);
+    let node = &fleet.primaries[0];
+    let info = node.connection(Transport::Tcp).unwrap();
+    let password = info.redis_settings().password().unwrap().to_owned();
+    let (port, authority) = node.encrypted().unwrap();
+    let trust = TlsFiles { cacert: Some(authority.to_owned()), ..TlsFiles::default() };
+    let delay = Delay::Fixed(Duration::from_millis(2));
+    let options = Options { to_server: delay, to_client: delay, ..Options::default() };
+    let proxy = Proxy::start(&Address::tcp("127.0.0.1", port).unwrap(), options).unwrap();
+    let Address::Tcp(front) = proxy.address() else { panic!("{:?} is no port", proxy.address()) };
+    let server = Target::at_with(&format!("rediss://:{password}@{front}"), &trust).unwrap();
+    let mut session = server.connect().unwrap();
+    let start = Instant::now();
+    for number in 1..=10 {
+        assert_eq!(redis::cmd("INCR").arg("through:tls").query::<i64>(&mut session).unwrap(), number);
+    }
+    // Ten round trips of 4 ms; a wake-up may be early by as much as the last ones were late.
+    assert!(start.elapsed() > Duration::from_millis(34), "{:?}", start.elapsed());
+    proxy.cut(Direction::Both).unwrap();
+    let healed = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| redis::cmd("INCR").arg("through:tls").query::<i64>(&mut session));
+        std::thread::sleep(Duration::from_millis(200));
+        let mut direct = to(node);
+        assert_eq!(redis::cmd("GET").arg("through:tls").query::<i64>(&mut direct).unwrap(), 10, "the cut held it back");
+        proxy.heal().unwrap();
+        asked.join().unwrap()
+    });
+    assert_eq!(healed.unwrap(), 11);
 }
 
 #[test]
