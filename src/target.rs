@@ -8,6 +8,7 @@ mod address;
 mod certificate;
 mod clean;
 pub mod compose;
+mod connection;
 mod counts;
 mod distance;
 mod facts;
@@ -22,6 +23,7 @@ mod resolve;
 mod session;
 mod settings;
 mod socket;
+mod stream;
 mod topology;
 mod url;
 mod wheel;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{Client, ConnectionAddr, ConnectionInfo, RedisResult};
 
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
@@ -41,6 +43,7 @@ use crate::target::compose::Compose;
 pub use crate::placement::{CpuSet, Placement};
 pub use address::TlsFiles;
 pub use clean::Cleaned;
+pub(crate) use connection::Connection;
 pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
 pub use facts::ServerFacts;
@@ -50,13 +53,11 @@ pub use private::Private;
 pub use resolve::ServerSpec;
 pub use session::Session;
 pub(crate) use settings::Changed;
-pub(crate) use socket::{Socket, after, allow_files};
+pub(crate) use socket::{after, allow_files};
+pub(crate) use stream::Socket;
 
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long one connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between two tries to reach a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -164,7 +165,8 @@ impl Target {
         &self.product
     }
 
-    /// A new connection of one's own: TCP_NODELAY, and [`RESPONSE_TIMEOUT`] on every reply.
+    /// A new connection of one's own: TCP_NODELAY, and [`RESPONSE_TIMEOUT`] for every reply to begin and again to be
+    /// complete.
     ///
     /// # Errors
     /// Nothing answers there, or it refuses us.
@@ -176,16 +178,9 @@ impl Target {
         match (&self.place.cluster, &self.place.sentinels) {
             (Some(cluster), _) => Session::cluster(cluster),
             // Asked every time: which server is the primary may have changed.
-            (None, Some(sentinels)) => self.dial_one(&sentinels.primary()?).map(Session::one),
-            (None, None) => self.dial_one(&self.client).map(Session::one),
+            (None, Some(sentinels)) => Connection::open(&sentinels.primary()?).map(Session::one),
+            (None, None) => Connection::open(&self.client).map(Session::one),
         }
-    }
-
-    fn dial_one(&self, client: &Client) -> RedisResult<Connection> {
-        let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-        Ok(connection)
     }
 
     /// A connection to every node that has keys of its own.
@@ -197,7 +192,7 @@ impl Target {
             Some(cluster) => cluster.primaries().iter().map(|node| cluster.client(node)).collect::<RedisResult<_>>(),
             None => Ok(vec![self.client.clone()]),
         };
-        let connections = clients.and_then(|clients: Vec<Client>| clients.iter().map(|c| self.dial_one(c)).collect());
+        let connections = clients.and_then(|clients: Vec<Client>| clients.iter().map(Connection::open).collect());
         connections.map_err(|e| self.shuts_out(&e))
     }
 

@@ -3,10 +3,10 @@
 //! The lines of a short race wait in the connection's buffers until it is over. A command that only we can have sent
 //! marks the end, so that reading needs no timeout.
 
-use redis::{Connection, RedisResult, Value};
+use redis::{RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::target::Target;
+use crate::target::{Connection, Target};
 
 /// One command as the server saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,9 @@
 //! it is exact. `cluster-incr-no-retry` turns that off: then an update whose reply is lost is an error, but so is every
 //! later one over that connection, which the client does not make anew; and a slot that moves is an error too.
 //!
+//! Its time limit is one for every piece of a reply, not for the reply: it waits without end for a node that sends a byte a
+//! second.
+//!
 //! Every other strategy here uses a session that goes to the key's own node and sends again only what was refused.
 
 #![cfg(feature = "topologies")]

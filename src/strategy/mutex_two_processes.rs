@@ -26,6 +26,9 @@ use crate::update::{Update, Updater};
 /// The hidden subcommand of `report`.
 const SUBCOMMAND: &str = "second-process";
 
+/// What an answer begins with to an update that certainly changed nothing.
+const REFUSED: &str = "refused: ";
+
 /// The first line of a second process that is ready.
 const READY: &str = "ready to race";
 
@@ -40,8 +43,8 @@ const INFO: Info = Info {
 pub(super) struct TwoProcesses;
 
 /// The second process's side: reads the server's URL from the first line of `input`, does GET, add one, SET for every
-/// counter named on a later one, and answers on `output` with the value written, or `!` and what went wrong. Ends when
-/// `input` does.
+/// counter named on a later one, and answers on `output` with the value written, with [`REFUSED`] and why, or with `!` and
+/// what went wrong. Ends when `input` does.
 ///
 /// # Errors
 /// No URL, no server, or `output` is closed.
@@ -58,7 +61,7 @@ pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()>
     for key in lines {
         match get_then_set(&mut db, &key) {
             Ok(Update::Applied { value, .. }) => say(&value.unwrap_or_default().to_string())?,
-            Ok(Update::Refused { reason, .. }) => say(&format!("!{reason}"))?,
+            Ok(Update::Refused { reason, .. }) => say(&format!("{REFUSED}{reason}"))?,
             Err(error) => say(&format!("!{error}"))?,
         }
     }
@@ -121,9 +124,11 @@ impl Second {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         self.say(key)?;
         self.listen()?;
-        match self.line.trim_end().parse() {
-            Ok(value) => Ok(Update::told(value)),
-            Err(_) => Err(format!("unexpected output of the second process: {:?}", self.line.trim_end()).into()),
+        let answer = self.line.trim_end();
+        match (answer.parse(), answer.strip_prefix(REFUSED)) {
+            (Ok(value), _) => Ok(Update::told(value)),
+            (_, Some(reason)) => Ok(Update::Refused { tries: 1, reason: reason.to_owned() }),
+            _ => Err(format!("unexpected output of the second process: {answer:?}").into()),
         }
     }
 }

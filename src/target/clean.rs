@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::{Connection, RedisResult, Value};
+use redis::{RedisResult, Value};
 
 use crate::error::{Error, Result};
-use crate::target::{OURS, Session, Target, lease, settings};
+use crate::target::{Connection, OURS, Session, Target, lease, settings};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

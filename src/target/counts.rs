@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
-use redis::{Connection, RedisResult};
+use redis::RedisResult;
 
-use crate::target::Session;
+use crate::target::{Connection, Session};
 
 /// One reading of the server's counters.
 #[derive(Debug, Clone, Default)]

@@ -48,7 +48,11 @@ pub(super) fn kind(mut server: Target) -> Result<Target> {
     Ok(server)
 }
 
+/// A server that does not say what it is: it refuses to, or does not answer.
 pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
+    if error.is_io_error() {
+        return server.refuses(error);
+    }
     Error::server(format!(
         "server {}: INFO is refused ({error}); what cannot be named is not measured",
         server.address()

@@ -7,12 +7,13 @@ mod cluster;
 mod route;
 mod socket;
 
-use redis::{Cmd, Connection, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
+use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 
 pub(crate) use cluster::Cluster;
 pub(crate) use route::slot_of;
 pub(crate) use socket::RoutedSocket;
 
+use crate::target::Connection;
 use cluster::Routed;
 
 /// A connection of one's own.

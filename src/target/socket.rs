@@ -2,24 +2,17 @@
 //!
 //! They are as a strategy's connections are: TCP_NODELAY, logged in, and on the URL's database.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Source;
-use redis::{Connection, ConnectionAddr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{BoxError, Error, Result};
 use crate::resp::{Reply, Requests};
 use crate::target::session::{Cluster, RoutedSocket};
+use crate::target::stream::{Socket, Stream, open, targets};
 use crate::target::topology::Place;
-use crate::target::{RESPONSE_TIMEOUT, Target};
-
-/// How long one connection may take to be made.
-const PATIENCE: Duration = Duration::from_secs(3);
+use crate::target::{Connection, RESPONSE_TIMEOUT, Target};
 
 /// How long a server that hung up may take to say why.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
@@ -27,39 +20,6 @@ const FIRST_WORDS: Duration = Duration::from_millis(500);
 /// Files that this process has open beside its clients' sockets: at most, and at least.
 const OTHER_FILES: u64 = 200;
 const FEWEST_FILES: u64 = 24;
-
-/// A socket that never blocks and can be watched by an event loop.
-pub(crate) trait Socket: Read + Write + Source + Send {}
-impl<T: Read + Write + Source + Send> Socket for T {}
-
-/// A socket as the system gives it, which blocks.
-trait Stream: Read + Write {
-    /// Gives up a read after so long.
-    fn wait_at_most(&self, time: Duration) -> std::io::Result<()>;
-    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>>;
-}
-
-impl Stream for TcpStream {
-    fn wait_at_most(&self, time: Duration) -> std::io::Result<()> {
-        self.set_read_timeout(Some(time))
-    }
-
-    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
-        self.set_nonblocking(true)?;
-        Ok(Box::new(mio::net::TcpStream::from_std(*self)))
-    }
-}
-
-impl Stream for UnixStream {
-    fn wait_at_most(&self, time: Duration) -> std::io::Result<()> {
-        self.set_read_timeout(Some(time))
-    }
-
-    fn unblocked(self: Box<Self>) -> std::io::Result<Box<dyn Socket>> {
-        self.set_nonblocking(true)?;
-        Ok(Box::new(mio::net::UnixStream::from_std(*self)))
-    }
-}
 
 impl Target {
     /// `count` new connections. Each is made and answered before the next: thousands at once would overflow the server's
@@ -73,11 +33,12 @@ impl Target {
             return self.routed(cluster, count);
         }
         allow_files(count)?;
-        let targets = self.targets().map_err(|e| self.unreachable(&e))?;
+        let address = self.client.get_connection_info().addr();
+        let targets = targets(address).map_err(|e| self.unreachable(&e))?;
         let hello = self.hello();
         let mut sockets = Vec::with_capacity(count);
         for made in 0..count {
-            let socket = self.open(&targets).and_then(|stream| greet(stream, &hello));
+            let socket = open(address, &targets).map_err(Into::into).and_then(|stream| greet(stream, &hello));
             let refused = |e: BoxError| {
                 after(made, count, Error::server(format!("server {}: {}", self.address(), self.hushed(&e.to_string()))))
             };
@@ -128,35 +89,12 @@ impl Target {
 
     /// What the server says to a client that says nothing: none that is well says anything.
     pub(super) fn first_words(&self) -> Option<String> {
-        let mut stream = self.targets().ok().and_then(|targets| self.open(&targets).ok())?;
+        let address = self.client.get_connection_info().addr();
+        let mut stream = open(address, &targets(address).ok()?).ok()?;
         stream.wait_at_most(FIRST_WORDS).ok()?;
         let mut words = [0; 128];
         let length = stream.read(&mut words).ok()?;
         Some(String::from_utf8_lossy(&words[..length]).into_owned())
-    }
-
-    fn targets(&self) -> std::io::Result<Vec<SocketAddr>> {
-        match self.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn open(&self, targets: &[SocketAddr]) -> Result<Box<dyn Stream>, BoxError> {
-        if let ConnectionAddr::Unix(path) = self.client.get_connection_info().addr() {
-            return Ok(Box::new(UnixStream::connect(path)?));
-        }
-        let mut failed = std::io::Error::from(ErrorKind::AddrNotAvailable);
-        for target in targets {
-            match TcpStream::connect_timeout(target, PATIENCE) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Box::new(stream));
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed.into())
     }
 
     /// Who we are, which database, and whether anybody is there.

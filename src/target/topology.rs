@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::target::address::{Address, TlsFiles, elsewhere};
 use crate::target::fleet::{self, Fleet, Layout};
 use crate::target::session::Cluster;
-use crate::target::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT, Session, Target, preflight};
+use crate::target::{Connection, Session, Target, preflight};
 use crate::workload::DriverKind;
 
 /// What there is beside the one server that a [`Target`] speaks to first.
@@ -46,8 +46,7 @@ impl Sentinels {
     }
 
     fn asked(&self, node: &ConnectionInfo) -> RedisResult<Client> {
-        let mut db = Client::open(node.clone())?.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-        db.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        let mut db = Connection::open(&Client::open(node.clone())?)?;
         let mut ask = redis::cmd("SENTINEL");
         let address: Option<(String, u16)> = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name).query(&mut db)?;
         let (host, port) = address.ok_or_else(|| {
@@ -210,7 +209,7 @@ impl Target {
     pub(crate) fn replica(&self) -> Result<Session> {
         let session = match (&self.place.cluster, self.place.replicas.first()) {
             (Some(cluster), _) => Session::replicas(cluster),
-            (None, Some(client)) => self.dial_one(client).map(Session::one),
+            (None, Some(client)) => Connection::open(client).map(Session::one),
             (None, None) => return Err(Error::server(format!("server {} has no replica", self.address()))),
         };
         session.map_err(|e| self.shuts_out(&e))

@@ -38,6 +38,37 @@ pub(crate) enum Fault {
     Misfit {
         done: bool,
     },
+    /// The right reply, byte by byte over [`DRIP`], and nothing more on the connection.
+    Drip {
+        done: bool,
+    },
+    /// Done and answered well; then somebody else sets the counter to the largest integer there is.
+    Absurd,
+    /// A reply of lists within lists, far deeper than any client reads, and nothing more on the connection.
+    Nested {
+        done: bool,
+    },
+}
+
+/// Longer than any client waits for a reply, though no byte of it is long in coming.
+const DRIP: Duration = Duration::from_secs(12);
+
+/// Lists within lists.
+const DEPTH: usize = 50_000;
+
+impl Fault {
+    /// Whether the update that it is done to is done, where no good reply says so.
+    fn done(self) -> Option<bool> {
+        match self {
+            Self::Nothing | Self::Lose | Self::Double | Self::Refuse | Self::Absurd => None,
+            Self::Drop { done }
+            | Self::Silence { done }
+            | Self::Garbage { done }
+            | Self::Misfit { done }
+            | Self::Drip { done }
+            | Self::Nested { done } => Some(done),
+        }
+    }
 }
 
 /// What was done, counted in updates: an INCRBY of 16 is sixteen.
@@ -208,7 +239,10 @@ impl Data {
                     }
                     assert!(id.parse::<u64>().unwrap() < args[0].parse().unwrap(), "an older id");
                 }
-                let sum = self.add(keys[0], 1).unwrap();
+                let sum = match self.add(keys[0], 1) {
+                    Ok(sum) => sum,
+                    Err(error) => return error,
+                };
                 let ttl = Duration::from_millis(args[1].parse().unwrap());
                 self.put(keys[1], format!("{} {sum}", args[0]), Some(ttl));
                 bulk(&sum.to_string())
@@ -240,6 +274,8 @@ struct Session {
     watched: Vec<(String, u64)>,
     queued: Option<Vec<Vec<String>>>,
     is_silent: bool,
+    /// The reply at hand goes out byte by byte.
+    drips: bool,
 }
 
 /// A command's counter and how much it is to move by.
@@ -400,22 +436,22 @@ impl State {
         self.log.asked += amount;
         let saved = self.data.clone();
         let mut reply = self.run(words, session);
-        match fault {
-            Fault::Lose | Fault::Refuse => self.data = saved,
-            Fault::Drop { done } | Fault::Silence { done } | Fault::Garbage { done } | Fault::Misfit { done }
-                if !done =>
-            {
-                self.data = saved;
-            }
+        match (fault, fault.done()) {
+            (Fault::Lose | Fault::Refuse, _) | (_, Some(false)) => self.data = saved,
             // What was queued is gone, so an EXEC has nothing to do twice.
-            Fault::Double => reply = if words == ["EXEC"] { reply } else { self.run(words, session) },
+            (Fault::Double, _) => reply = if words == ["EXEC"] { reply } else { self.run(words, session) },
+            // Where the counter is a number: not a text's length or a few bits.
+            (Fault::Absurd, _) if !["APPEND", "BITFIELD", "INCRBYFLOAT"].contains(&words[0]) => {
+                self.data.put(&key, i64::MAX.to_string(), None);
+            }
             _ => {}
         }
         let moved = self.number(&key) - before;
         let misfit = if words == ["EXEC"] { "+WHAT\r\n" } else { "*2\r\n$1\r\nx\r\n*0\r\n" };
         let reply = if matches!(fault, Fault::Misfit { .. }) { misfit.to_owned() } else { reply };
         self.log.gain += moved;
-        session.is_silent = matches!(fault, Fault::Silence { .. } | Fault::Garbage { .. });
+        session.is_silent = fault.done().is_some() && !matches!(fault, Fault::Drop { .. } | Fault::Misfit { .. });
+        session.drips = matches!(fault, Fault::Drip { .. });
         self.write_down(fault, reply, amount, moved)
     }
 
@@ -425,16 +461,17 @@ impl State {
                 self.log.refused += amount;
                 Some(error("refused by the script"))
             }
-            Fault::Drop { .. } | Fault::Silence { .. } | Fault::Garbage { .. } | Fault::Misfit { .. } => {
+            _ if fault.done().is_some() => {
                 self.log.unanswered += amount;
                 match fault {
                     Fault::Drop { .. } => None,
                     Fault::Garbage { .. } => Some("?what\r\n".to_owned()),
-                    Fault::Misfit { .. } => Some(reply),
+                    Fault::Misfit { .. } | Fault::Drip { .. } => Some(reply),
+                    Fault::Nested { .. } => Some("*1\r\n".repeat(DEPTH) + ":1\r\n"),
                     _ => Some(String::new()),
                 }
             }
-            Fault::Nothing | Fault::Lose | Fault::Double => {
+            _ => {
                 // EXEC's nil, and IFEQ's, say that nothing was done: whatever was, was not asked for.
                 let acked = if reply == "*-1\r\n" || reply == NIL { 0 } else { amount };
                 self.log.acked += acked;
@@ -506,7 +543,14 @@ fn converse(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     while let Some(words) = request(&mut reader)? {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let Some(reply) = lock(state).answer(&words, &mut session) else { return Ok(()) };
-        writer.write_all(reply.as_bytes())?;
+        if std::mem::take(&mut session.drips) {
+            for byte in reply.as_bytes() {
+                writer.write_all(&[*byte])?;
+                std::thread::sleep(DRIP / reply.len() as u32);
+            }
+        } else {
+            writer.write_all(reply.as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Servers that are none, or that do not let us in: one line that says what it is.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +12,8 @@ use redis_lost_updates::target::{Private, ServerSpec, Target};
 use redis_lost_updates::trial::Crew;
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::Workload;
+
+use crate::model::request;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -53,6 +55,42 @@ fn a_port_that_is_no_redis_and_a_server_that_is_silent_say_so() {
     assert!(error.contains("stalled or stopped"), "{error}");
     let error = refusal(&format!("redis://{}", listener(b"", false)));
     assert!(error.contains("closed the connection"), "{error}");
+}
+
+/// Something that answers so many commands, and then begins a reply of which a byte a tenth of a second comes for
+/// 40 seconds.
+fn dripper(answers: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
+                for _ in 0..answers {
+                    if request(&mut reader).ok().flatten().is_none() || writer.write_all(b"+OK\r\n").is_err() {
+                        return;
+                    }
+                }
+                for _ in 0..400 {
+                    if writer.write_all(b"+").is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_server_that_drips_is_not_waited_for_however_far_it_lets_us() {
+    // Two commands are sent with every new connection.
+    for answers in [0, 2, 3] {
+        let error = Target::at(&format!("redis://{}", dripper(answers))).unwrap_err().to_string();
+        assert!(error.contains("no answer in time: it is stalled or stopped"), "after {answers}: {error}");
+    }
 }
 
 fn set_to(extra: &[&str]) -> Target {

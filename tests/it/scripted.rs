@@ -34,6 +34,8 @@ struct Script {
     refuse: u64,
     /// The connection is closed without a reply; every other time the update was applied.
     hang_up: u64,
+    /// Told the largest integer there is, and applied or not.
+    absurd: (u64, bool),
     /// The reply is held back for so long.
     hold: (u64, Duration),
 }
@@ -70,6 +72,12 @@ impl Log {
             () if is(script.forget) => {
                 self.lost += 1;
                 (0, 1)
+            }
+            () if is(script.absurd.0) => {
+                let applied = i64::from(script.absurd.1);
+                self.lost += u64::from(!script.absurd.1);
+                (self.value, self.told) = (self.value + applied, self.told + applied);
+                return Some(format!(":{}\r\n", i64::MAX));
             }
             () if is(script.double) => {
                 self.doubled += 1;
@@ -273,6 +281,28 @@ fn what_is_scripted_is_what_is_reported() {
     }
 }
 
+/// Three of 2,000 updates are told `i64::MAX`. Where the server also lost them, they are lost; where it counted them, they
+/// were told values that are not there, and others are there that nobody was told.
+#[test]
+fn the_largest_integer_told_three_times_is_judged_like_any_other() {
+    for name in ["incr", "pooled-incr", "multiplexed-incr", "pipelined-incr"] {
+        let (_, record, log) = race(name, Script { absurd: (600, false), ..Script::default() }, 4, 500);
+        check(&record, &log);
+        assert_eq!((record.verdict, record.lost, record.found), (Some(Verdict::Lost), Some(3), Some(1_997)), "{name}");
+        assert_eq!((record.overwritten, record.rolled_back), (Some(2), Some(1)), "{name}: {record:?}");
+        let (trial, record, log) = race(name, Script { absurd: (600, true), ..Script::default() }, 4, 500);
+        assert_eq!((record.acked, record.found), (Some(2_000), Some(log.value)), "{name}");
+        assert_eq!(
+            (record.verdict, record.lost, record.doubled),
+            (Some(Verdict::Repeated), Some(3), Some(3)),
+            "{name}"
+        );
+        assert_eq!((record.repeated, record.gaps), (Some(2), Some(3)), "{name}: {record:?}");
+        let told = trial.log.clients.iter().flat_map(|client| &client.events);
+        assert_eq!(told.filter(|event| event.outcome() == Outcome::Acked(i64::MAX)).count(), 3, "{name}");
+    }
+}
+
 #[test]
 fn as_many_losses_as_doublings_leave_the_right_count_and_are_seen() {
     let (_, record, log) = race("incr", Script { lose: 20, double: 10, ..Script::default() }, 4, 500);
@@ -350,8 +380,15 @@ fn check_percentiles(buckets: &[(u64, u64)], log: &Log) {
     assert!(quantile(buckets, 0.96).unwrap() >= 30_000_000);
 }
 
-const HELD: Script =
-    Script { hold: (20, Duration::from_millis(30)), lose: 0, forget: 0, double: 0, refuse: 0, hang_up: 0 };
+const HELD: Script = Script {
+    hold: (20, Duration::from_millis(30)),
+    lose: 0,
+    forget: 0,
+    double: 0,
+    refuse: 0,
+    hang_up: 0,
+    absurd: (0, false),
+};
 
 #[test]
 fn latencies_are_those_of_the_script_within_one_percent() {

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{
-    Client, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, RedisError, RedisResult,
-    ServerError, ServerErrorKind, Value,
+    Client, ConnectionAddr, ConnectionInfo, ConnectionLike, ErrorKind, RedisError, RedisResult, ServerError,
+    ServerErrorKind, Value,
 };
 
 use super::route::{Route, SLOTS, route};
+use crate::target::Connection;
 use crate::target::address::elsewhere;
-use crate::target::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
 /// A command is sent on at most so often before its last error stands.
 pub(super) const MOST_HOPS: usize = 16;
@@ -88,7 +88,7 @@ impl Cluster {
             }
             _ => return Err(RedisError::from((ErrorKind::InvalidClientConfig, "a cluster is reached over TCP"))),
         };
-        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(&mut connect(seed)?)?;
+        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(&mut Connection::open(seed)?)?;
         let shards: Vec<Shard> = ranges.into_iter().map(|range| shard(range, &asked)).collect::<RedisResult<_>>()?;
         let covered: u32 = shards.iter().map(|shard| u32::from(shard.last - shard.first) + 1).sum();
         if covered != u32::from(SLOTS) {
@@ -155,13 +155,6 @@ fn shard(range: Vec<Value>, asked: &Member) -> RedisResult<Shard> {
     Ok(Shard { first, last, primary, replicas })
 }
 
-fn connect(client: &Client) -> RedisResult<Connection> {
-    let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-    connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-    connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
-    Ok(connection)
-}
-
 /// Connections to all nodes, and which of them has which slot, as far as this session knows.
 pub(super) struct Routed {
     cluster: Arc<Cluster>,
@@ -210,7 +203,7 @@ impl Routed {
         if let Some(known) = self.nodes.iter().position(|(known, _)| known == member) {
             return Ok(known);
         }
-        let connection = connect(&self.cluster.client(member)?)?;
+        let connection = Connection::open(&self.cluster.client(member)?)?;
         self.nodes.push((member.clone(), connection));
         Ok(self.nodes.len() - 1)
     }

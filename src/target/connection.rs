@@ -1,0 +1,233 @@
+//! A connection to one server, with a limit for every reply as a whole.
+//!
+//! It sends what the redis crate packs and reads replies with the redis crate's parser, as that crate's own connection
+//! does. But that one gives every *read* its time anew, so that a server that sends a byte a second is waited for as long
+//! as it pleases. Here a reply that has begun must be complete in time. A reply that comes in one piece, as all but the
+//! longest do, costs not one call more.
+//!
+//! Over TLS it is the redis crate's own connection, with a limit for every read.
+
+use std::io::{ErrorKind, Read, Result, Write};
+use std::time::{Duration, Instant};
+
+use redis::{Client, ConnectionAddr, ConnectionLike, Parser, RedisConnectionInfo, RedisError, RedisResult, Value};
+
+use crate::target::RESPONSE_TIMEOUT;
+use crate::target::stream::{CONNECT_TIMEOUT, Stream, open, targets};
+
+/// A connection to one server.
+pub(crate) struct Connection(Kind);
+
+// The variant that is measured most is the large one; a box would put a pointer into its way.
+#[allow(clippy::large_enum_variant)]
+enum Kind {
+    Plain(Plain),
+    Tls(redis::Connection),
+}
+
+impl Connection {
+    /// A new one, logged in and on the URL's database. A reply may take [`RESPONSE_TIMEOUT`] to begin and as long again to
+    /// be complete.
+    ///
+    /// # Errors
+    /// Nothing answers there, or it refuses us.
+    pub(crate) fn open(client: &Client) -> RedisResult<Self> {
+        let info = client.get_connection_info();
+        if matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
+            return Plain::open(info.addr(), info.redis_settings()).map(|plain| Self(Kind::Plain(plain)));
+        }
+        let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        Ok(Self(Kind::Tls(connection)))
+    }
+
+    /// Sends a packed command, or several, whose replies [`Connection::recv_response`] then takes in one by one.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub(crate) fn send_packed_command(&mut self, packed: &[u8]) -> RedisResult<()> {
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.send(packed),
+            Kind::Tls(connection) => connection.send_packed_command(packed),
+        }
+    }
+
+    /// The next reply to what was sent.
+    ///
+    /// # Errors
+    /// The connection is gone, or the reply does not come in time or is none.
+    pub(crate) fn recv_response(&mut self) -> RedisResult<Value> {
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.receive(),
+            Kind::Tls(connection) => connection.recv_response(),
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command(&mut self, cmd: &[u8]) -> RedisResult<Value> {
+        match &mut self.0 {
+            Kind::Plain(plain) => {
+                plain.send(cmd)?;
+                plain.receive()
+            }
+            Kind::Tls(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.ask_all(cmd, offset, count),
+            Kind::Tls(connection) => connection.req_packed_commands(cmd, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match &self.0 {
+            Kind::Plain(plain) => plain.db,
+            Kind::Tls(connection) => connection.get_db(),
+        }
+    }
+
+    fn check_connection(&mut self) -> bool {
+        redis::cmd("PING").query::<String>(self).is_ok()
+    }
+
+    fn is_open(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(plain) => plain.is_open,
+            Kind::Tls(connection) => connection.is_open(),
+        }
+    }
+}
+
+/// A connection that is not encrypted.
+struct Plain {
+    stream: Box<dyn Stream>,
+    parser: Parser,
+    limit: Duration,
+    db: i64,
+    /// Not once the server has hung up, or where its next reply begins is not known.
+    is_open: bool,
+    /// Replies that were given up and may still come: they are not the answer to what is asked next.
+    late: usize,
+}
+
+impl Plain {
+    fn open(address: &ConnectionAddr, settings: &RedisConnectionInfo) -> RedisResult<Self> {
+        let stream = open(address, &targets(address)?)?;
+        let (parser, db) = (Parser::new(), settings.db());
+        let mut plain = Self { stream, parser, limit: CONNECT_TIMEOUT, db, is_open: true, late: 0 };
+        plain.limit_to(CONNECT_TIMEOUT)?;
+        match plain.greet(settings, settings.username()) {
+            // Servers before 6.0 know no users.
+            Err(error) if error.to_string().contains("wrong number of arguments for 'auth'") => {
+                plain.greet(settings, None)
+            }
+            greeted => greeted,
+        }?;
+        plain.limit_to(RESPONSE_TIMEOUT)?;
+        Ok(plain)
+    }
+
+    fn limit_to(&mut self, limit: Duration) -> Result<()> {
+        self.limit = limit;
+        self.stream.wait_at_most(limit)?;
+        self.stream.push_at_most(limit)
+    }
+
+    /// Logs in, chooses the database, and says who we are to servers that want to know.
+    fn greet(&mut self, settings: &RedisConnectionInfo, user: Option<&str>) -> RedisResult<()> {
+        let mut hello = redis::pipe();
+        if let Some(password) = settings.password() {
+            hello.cmd("AUTH").arg(user).arg(password);
+        }
+        if settings.db() != 0 {
+            hello.cmd("SELECT").arg(settings.db());
+        }
+        let demanded = hello.len();
+        hello.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg(env!("CARGO_PKG_NAME"));
+        hello.cmd("CLIENT").arg("SETINFO").arg("LIB-VER").arg(env!("CARGO_PKG_VERSION"));
+        let replies = self.ask_all(&hello.get_packed_pipeline(), 0, hello.len())?;
+        replies.into_iter().take(demanded).try_for_each(|reply| reply.extract_error().map(drop))
+    }
+
+    fn send(&mut self, packed: &[u8]) -> RedisResult<()> {
+        if !self.is_open {
+            return Err(std::io::Error::from(ErrorKind::BrokenPipe).into());
+        }
+        self.stream.write_all(packed).map_err(|error| {
+            let error = RedisError::from(error);
+            self.is_open &= !error.is_unrecoverable_error();
+            error
+        })
+    }
+
+    fn receive(&mut self) -> RedisResult<Value> {
+        loop {
+            let value = self.receive_any()?;
+            if self.late == 0 {
+                return Ok(value);
+            }
+            self.late -= 1;
+        }
+    }
+
+    fn receive_any(&mut self) -> RedisResult<Value> {
+        if !self.is_open {
+            return Err(std::io::Error::from(ErrorKind::BrokenPipe).into());
+        }
+        let mut incoming = Incoming { stream: &mut *self.stream, limit: self.limit, pieces: 0, begun: None };
+        let reply = self.parser.parse_value(&mut incoming);
+        let is_cut = incoming.begun.is_some();
+        if is_cut {
+            self.stream.wait_at_most(self.limit)?;
+        }
+        reply.inspect_err(|error| match error.is_timeout() && !is_cut {
+            true => self.late += 1,
+            false => self.is_open = false,
+        })
+    }
+
+    /// As the redis crate's own connection does it, but for replies that do not come: once one is missing, none of those
+    /// behind it is waited for.
+    fn ask_all(&mut self, packed: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
+        self.send(packed)?;
+        let (mut replies, mut refused) = (Vec::with_capacity(count), None);
+        for at in 0..offset + count {
+            let reply = self.receive().inspect_err(|_| self.late += offset + count - 1 - at)?;
+            match reply {
+                // What could not be queued: EXEC says of it only that nothing was done.
+                Value::ServerError(error) if at < offset => refused = refused.or(Some(error)),
+                _ if at < offset => {}
+                reply => replies.push(reply),
+            }
+        }
+        refused.map_or(Ok(replies), |error| Err(error.into()))
+    }
+}
+
+/// One reply on its way in: a read of its first piece, and if that is not all of it, more within `limit`.
+struct Incoming<'a> {
+    stream: &'a mut dyn Stream,
+    limit: Duration,
+    pieces: usize,
+    /// When the first piece had come, if more are needed.
+    begun: Option<Instant>,
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        if self.pieces > 0 {
+            let begun = *self.begun.get_or_insert_with(Instant::now);
+            let left = self.limit.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.wait_at_most(left)?;
+        }
+        self.pieces += 1;
+        self.stream.read(buffer)
+    }
+}
