@@ -20,7 +20,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
         report::write_page(page, &comparison::page(&compared))?;
     }
     print(&match (args.json, args.markdown) {
-        (true, _) => json(&compared)?,
+        (true, _) => json(&comparison::Document::of(&compared))?,
         (_, true) => comparison::markdown(&compared),
         _ => comparison::terminal(&compared, coloured()),
     })?;

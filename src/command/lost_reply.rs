@@ -116,7 +116,7 @@ fn tell(args: &LostReplyArgs, rows: &[LostReply], machine: &Machine) -> Result<(
         say(&format!("report: {}", page.display()));
     }
     let text = match (args.json, args.csv, args.markdown) {
-        (true, ..) => json(&rows)?,
+        (true, ..) => json(&words::Document::of(rows, machine))?,
         (_, true, _) => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
         (_, _, true) => words::markdown(rows),
         _ => words::terminal(rows),

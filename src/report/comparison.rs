@@ -8,8 +8,28 @@ pub use markdown::markdown;
 pub use page::page;
 pub use terminal::terminal;
 
+use serde::Serialize;
+
 use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
 use crate::report::words;
+
+/// The version of the JSON document.
+const SCHEMA: &str = "redis-lost-updates/compare/1";
+
+/// What `report compare --json` prints; `docs/compare.schema.json` describes it.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+}
+
+impl<'a> Document<'a> {
+    /// The document of two runs compared.
+    pub fn of(comparison: &'a Comparison) -> Self {
+        Self { schema: SCHEMA, comparison }
+    }
+}
 
 /// A ratio in at most four characters: `0.81`, `12.3`, `140`.
 fn ratio(value: f64) -> String {

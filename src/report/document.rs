@@ -53,6 +53,11 @@ struct Figure<'a> {
     latency_clock: Clock,
 }
 
+/// The facts of a run by their names.
+pub(super) fn facts(machine: &Machine) -> BTreeMap<&str, &str> {
+    machine.0.iter().map(|fact| (fact.fact.as_str(), fact.value.as_str())).collect()
+}
+
 impl<'a> Document<'a> {
     /// The document of a run with these facts.
     pub fn of(summary: &'a Summary, machine: &'a Machine) -> Self {
@@ -60,7 +65,7 @@ impl<'a> Document<'a> {
         let loads = summary.threads().into_iter().flat_map(|threads| keys.iter().map(move |&keys| (threads, keys)));
         Self {
             schema: SCHEMA,
-            facts: machine.0.iter().map(|fact| (fact.fact.as_str(), fact.value.as_str())).collect(),
+            facts: facts(machine),
             answers: loads.filter_map(|(threads, keys)| answer(summary, machine, threads, keys)).collect(),
             summary,
         }

@@ -3,9 +3,30 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use serde::Serialize;
 
+use super::document::facts;
 use crate::record::Machine;
 use crate::record::lost_reply::{LossWay, LostReply};
+
+/// The version of the JSON document.
+const SCHEMA: &str = "redis-lost-updates/lost-reply/1";
+
+/// What `report lost-reply --json` prints; `docs/lost-reply.schema.json` describes it.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    schema: &'static str,
+    /// The facts of the run, as machine.csv has them.
+    facts: BTreeMap<&'a str, &'a str>,
+    rows: &'a [LostReply],
+}
+
+impl<'a> Document<'a> {
+    /// The document of these rows, measured with these facts.
+    pub fn of(rows: &'a [LostReply], machine: &'a Machine) -> Self {
+        Self { schema: SCHEMA, facts: facts(machine), rows }
+    }
+}
 
 /// The columns of every form of the table.
 const COLUMNS: [&str; 9] =

@@ -1,4 +1,4 @@
-//! The JSON of a run is what its schema says: all of it is described, and a document that is not so is refused.
+//! What `--json` prints is what its schema says: all of it is described, and a document that is not so is refused.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,10 @@ use redis_lost_updates::report::{Document, SCHEMA as VERSION};
 use redis_lost_updates::summary::Summary;
 use serde_json::{Map, Value};
 
-const SCHEMA: &str = "docs/run.schema.json";
+const RUN: &str = "docs/run.schema.json";
+const CHECK: &str = "docs/check.schema.json";
+const LOST_REPLY: &str = "docs/lost-reply.schema.json";
+const COMPARE: &str = "docs/compare.schema.json";
 
 fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap()
@@ -16,9 +19,13 @@ fn json(text: &[u8]) -> Value {
 
 /// What a real run prints.
 fn run(args: &[&str]) -> Value {
-    let dir = tempfile::tempdir().unwrap();
+    run_into(&tempfile::tempdir().unwrap().path().join("run"), args)
+}
+
+/// The same, with its folder kept.
+fn run_into(out: &Path, args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_report"))
-        .args(["--json", "--rounds", "2", "--threads", "1,3", "--out", &dir.path().join("run").display().to_string()])
+        .args(["--json", "--rounds", "2", "--threads", "1,3", "--out", &out.display().to_string()])
         .args(args)
         .env_remove("REDIS_URL")
         .output()
@@ -28,12 +35,12 @@ fn run(args: &[&str]) -> Value {
 }
 
 /// Why a document is not what the schema says, if it is not.
-fn complaint(document: &Value) -> Option<String> {
-    let schema = json(&std::fs::read(SCHEMA).unwrap());
+fn complaint(document: &Value, schema: &str) -> Option<String> {
+    let schema = json(&std::fs::read(schema).unwrap());
     refuted(document, &schema, schema["$defs"].as_object().unwrap(), "").err()
 }
 
-/// The keywords of JSON Schema that this schema uses; any other is an error, lest it be passed over in silence.
+/// The keywords of JSON Schema that these schemas use; any other is an error, lest it be passed over in silence.
 fn refuted(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str) -> Result<(), String> {
     let wrong = |what: String| Err(format!("{path}: {what}, not {value}"));
     let list = |keyword: &Value| keyword.as_array().cloned().unwrap_or_default();
@@ -110,8 +117,8 @@ fn is_of_type(value: &Value, name: &str) -> bool {
 }
 
 /// Members that the schema says nothing about.
-fn undescribed(document: &Value) -> Vec<String> {
-    let schema = json(&std::fs::read(SCHEMA).unwrap());
+fn undescribed(document: &Value, schema: &str) -> Vec<String> {
+    let schema = json(&std::fs::read(schema).unwrap());
     let mut found = Vec::new();
     walk(document, &schema, schema["$defs"].as_object().unwrap(), "", &mut found);
     found
@@ -122,9 +129,8 @@ fn walk(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str, fo
         return walk(value, &defs[name.trim_start_matches("#/$defs/")], defs, path, found);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let of_objects =
-            choices.iter().filter(|choice| choice.get("$ref").is_some() || choice.get("properties").is_some());
-        return of_objects.filter(|_| value.is_object()).for_each(|choice| walk(value, choice, defs, path, found));
+        let fitting = choices.iter().filter(|choice| refuted(value, choice, defs, path).is_ok());
+        return fitting.for_each(|choice| walk(value, choice, defs, path, found));
     }
     match value {
         Value::Array(items) => items.iter().for_each(|item| walk(item, &schema["items"], defs, path, found)),
@@ -140,13 +146,75 @@ fn walk(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str, fo
     }
 }
 
+/// The document is what the schema says, and says nothing else.
+fn described(document: &Value, schema: &str) {
+    assert_eq!(complaint(document, schema), None, "{schema}");
+    assert_eq!(undescribed(document, schema), Vec::<String>::new(), "not in {schema}");
+}
+
+/// What `report` prints on stdout, whatever its exit code: one document.
+fn printed(args: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_report")).args(args).env_remove("REDIS_URL").output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
+}
+
+#[test]
+fn judged_histories_are_what_the_schema_says() {
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut files: Vec<String> = Vec::new();
+    for folder in ["corpus/histories", "corpus/recorded", "tests/cases"] {
+        files.extend(std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().display().to_string()));
+    }
+    let args = ["check", "--json"].into_iter().chain(files.iter().map(String::as_str));
+    let output = Command::new(env!("CARGO_BIN_EXE_report")).args(args).output().unwrap();
+    let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let documents: Vec<Value> = documents.map(Result::unwrap).collect();
+    assert_eq!(documents.len(), files.len());
+    for document in &documents {
+        described(document, CHECK);
+        kinds.insert(document["witness"]["kind"].to_string());
+    }
+    assert!(kinds.len() > 8, "{kinds:?}");
+    let none = printed(&["check", "--json", "Cargo.toml"]);
+    described(&none, CHECK);
+    assert!(none["error"].as_str().unwrap().contains("line"), "{none}");
+    let mut spoilt = documents[0].clone();
+    spoilt["oversold"] = 0.into(); // a number of the counter is text
+    assert!(complaint(&spoilt, CHECK).is_some());
+}
+
+#[test]
+fn compared_runs_are_what_the_schema_says() {
+    let same = printed(&["compare", "--json", "results/example", "results/example"]);
+    described(&same, COMPARE);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("other");
+    run_into(&out, &["--strategies", "incr,get-set", "--duration", "20ms"]);
+    let other = printed(&["compare", "--json", "results/example", &out.display().to_string()]);
+    described(&other, COMPARE);
+    assert!(other["differences"].as_array().is_some_and(|list| !list.is_empty()), "{other}");
+    let mut spoilt = same;
+    spoilt["cells"][0]["outcome"] = "unclear".into();
+    assert!(complaint(&spoilt, COMPARE).is_some());
+}
+
+#[test]
+fn lost_replies_are_what_the_schema_says() {
+    let args = ["lost-reply", "--json", "--libraries", "redis-rs", "--ways", "fin,dropped", "--settings", "default"];
+    let document = printed(&args);
+    described(&document, LOST_REPLY);
+    assert_eq!(document["rows"].as_array().unwrap().len(), 2);
+    let mut spoilt = document;
+    spoilt["rows"][0]["acked"] = (-1).into();
+    assert!(complaint(&spoilt, LOST_REPLY).is_some());
+}
+
 #[test]
 fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
     let closed = run(&["--strategies", "incr,lua-incr,mutex,pipelined-incr,get-set", "--duration", "30ms"]);
     let open = run(&["--strategies", "incr,get-set", "--rate", "2000", "--duration", "200ms", "--keys", "1,4"]);
     for document in [&closed, &open] {
-        assert_eq!(complaint(document), None);
-        assert_eq!(undescribed(document), Vec::<String>::new(), "not in {SCHEMA}");
+        described(document, RUN);
     }
     let headline = closed["answers"].as_array().unwrap().iter().find(|answer| answer["headline"] == true).unwrap();
     assert_eq!((&headline["threads"], &headline["race"]["label"]), (&Value::from(3), &Value::from("get-set")));
@@ -162,7 +230,7 @@ fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
 fn what_is_not_so_is_refused() {
     let run = Run::read(Path::new("results/example")).unwrap();
     let document = serde_json::to_value(Document::of(&Summary::of(&run), &run.machine)).unwrap();
-    assert_eq!((complaint(&document), &document["schema"]), (None, &Value::from(VERSION)));
+    assert_eq!((complaint(&document, RUN), &document["schema"]), (None, &Value::from(VERSION)));
     let spoil: [(&str, Value); 6] = [
         ("/schema", "redis-lost-updates/run/2".into()),
         ("/cells/0/latency_ns", Value::from(vec![1, 2, 3, 4, 5])),
@@ -174,12 +242,12 @@ fn what_is_not_so_is_refused() {
     for (at, value) in spoil {
         let mut spoilt = document.clone();
         *spoilt.pointer_mut(at).unwrap() = value;
-        assert!(complaint(&spoilt).is_some(), "{at}");
+        assert!(complaint(&spoilt, RUN).is_some(), "{at}");
     }
     let mut without = document.clone();
     without.as_object_mut().unwrap().remove("facts");
-    assert!(complaint(&without).is_some());
+    assert!(complaint(&without, RUN).is_some());
     let mut more = document;
     more.as_object_mut().unwrap().insert("later".to_owned(), Value::Null);
-    assert_eq!((complaint(&more), undescribed(&more)), (None, vec![".later".to_owned()]));
+    assert_eq!((complaint(&more, RUN), undescribed(&more, RUN)), (None, vec![".later".to_owned()]));
 }
