@@ -244,11 +244,18 @@ impl Builder {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        // Of a pipe or a packed file nobody knows how much is to come.
+        let takes = match self.input {
+            Some(_) => format!("it would take {} MiB of memory", mib(all.max(now))),
+            None => {
+                format!("it takes more than {} MiB of memory, how much more shows only at its end", mib(self.memory))
+            }
+        };
         Err(Error::usage(format!(
-            "it would take {} MiB of memory, at {each} bytes a row ({} rows so far), and {} MiB may be used: give \
+            "{takes}, at {each} bytes a row ({} rows so far; {} MiB for every 10 million), and {} MiB may be used: give \
              --memory MIB, split the file by counter, or check a part of it",
-            mib(all.max(now)),
             self.count,
+            mib(each * 10_000_000),
             mib(self.memory)
         )))
     }
