@@ -13,6 +13,7 @@ mod estimate;
 mod facts;
 mod fault;
 mod folder;
+pub mod lab;
 mod latency;
 pub mod lost_reply;
 mod read;

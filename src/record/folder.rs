@@ -94,14 +94,7 @@ impl Folder {
     /// # Errors
     /// As [`Folder::append`].
     pub fn append_faults(&mut self, faults: &[Fault]) -> Result<()> {
-        let Some(first) = faults.first() else { return Ok(()) };
-        let mut rows = match self.faults.take() {
-            Some(rows) => rows,
-            None => Rows::create(&self.path.join(FAULTS), first)?,
-        };
-        let appended = rows.append(faults);
-        self.faults = Some(rows);
-        appended
+        Rows::append_to(&mut self.faults, &self.path.join(FAULTS), faults)
     }
 
     /// Where it is.
@@ -111,14 +104,14 @@ impl Folder {
 }
 
 /// A CSV file that grows by whole rows.
-struct Rows {
+pub(super) struct Rows {
     file: File,
     path: PathBuf,
 }
 
 impl Rows {
     /// Creates the file with the header that rows like `example` have.
-    fn create(path: &Path, example: &impl Serialize) -> Result<Self> {
+    pub(super) fn create(path: &Path, example: &impl Serialize) -> Result<Self> {
         let bytes = rows_of(std::slice::from_ref(example), true).map_err(|e| Error::file(path, e))?;
         let header = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |end| end + 1);
         let mut file = File::create_new(path).map_err(|e| Error::file(path, e))?;
@@ -126,8 +119,20 @@ impl Rows {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Appends to a file that begins with its first row.
+    pub(super) fn append_to(file: &mut Option<Self>, path: &Path, rows: &[impl Serialize]) -> Result<()> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let mut open = match file.take() {
+            Some(open) => open,
+            None => Self::create(path, first)?,
+        };
+        let appended = open.append(rows);
+        *file = Some(open);
+        appended
+    }
+
     /// Appends all rows in one write; a write that fails half-way (disk full) is taken back, so that every row is whole.
-    fn append(&mut self, rows: &[impl Serialize]) -> Result<()> {
+    pub(super) fn append(&mut self, rows: &[impl Serialize]) -> Result<()> {
         let bytes = rows_of(rows, false).map_err(|e| Error::file(&self.path, e))?;
         let before = self.file.metadata().map_err(|e| Error::file(&self.path, e))?.len();
         self.file.write_all(&bytes).map_err(|e| {
