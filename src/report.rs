@@ -3,6 +3,7 @@
 pub mod comparison;
 mod document;
 mod headline;
+pub mod lab;
 pub mod lost_reply;
 mod markup;
 mod page;

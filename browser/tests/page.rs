@@ -5,6 +5,8 @@
 //! accessibility check wants axe-core, which `.ci/axe` fetches, at the path in `AXE`, or else at `target/axe/axe.min.js`.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+#[path = "../../tests/it/lab_sample.rs"]
+mod lab_sample;
 #[path = "../../tests/it/sample.rs"]
 mod sample;
 
@@ -12,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use browser::{Look, NARROW, Page, WIDE, find};
 use redis_lost_updates::compare::{Comparison, Options};
-use redis_lost_updates::report::{comparison, render};
+use redis_lost_updates::record::lost_reply;
+use redis_lost_updates::report::{comparison, lab, lost_reply as lost_replies, render};
 use redis_lost_updates::summary::Summary;
 use sample::{Shape, USUAL};
 use serde_json::Value;
@@ -28,14 +31,18 @@ struct Stage {
 
 impl Stage {
     fn set(shape: Shape) -> Option<Self> {
+        let run = sample::run(shape);
+        Self::of(&render(&Summary::of(&run), &run))
+    }
+
+    fn of(html: &str) -> Option<Self> {
         if find().is_none() {
             skip("there is no Chromium on PATH (CHROME may name one)");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("index.html");
-        let run = sample::run(shape);
-        std::fs::write(&file, render(&Summary::of(&run), &run)).unwrap();
+        std::fs::write(&file, html).unwrap();
         Some(Self { file, _dir: dir })
     }
 
@@ -325,35 +332,111 @@ fn everything_works_by_keyboard_in_a_sensible_order() {
     is_quiet(&page);
 }
 
+/// What is wider than the window, if anything.
+fn spills(page: &Page) -> String {
+    let spills = "(() => { const wide = document.documentElement.scrollWidth; return wide <= innerWidth ? '' : \
+        [...document.body.querySelectorAll('*')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('.scroll, .wide, pre')).slice(0, 5).map((n) => n.outerHTML.slice(0, 120)).join('\\n') || String(wide); })()";
+    text(page, spills)
+}
+
+/// The pages that have no script: the failure lab's, and that of lost replies.
+fn sheets() -> [(&'static str, String); 2] {
+    let (machine, rows) = lost_reply::read(&root().join("results/lost-reply")).unwrap().unwrap();
+    [("lab", lab::page(&lab_sample::run())), ("lost-reply", lost_replies::page(&rows, &machine))]
+}
+
+const PHONE: Look = Look { width: 390, ..NARROW };
+
+#[test]
+fn pages_without_a_script_are_whole_at_every_width_and_ask_for_nothing() {
+    for (name, html) in sheets() {
+        let Some(stage) = Stage::of(&html) else { return };
+        for look in [PHONE, Look { width: 768, ..WIDE }, WIDE, Look { script: false, ..WIDE }] {
+            let page = stage.open(look);
+            is_quiet(&page);
+            assert_eq!(spills(&page), "", "{name} at {}", look.width);
+        }
+    }
+}
+
+#[test]
+fn the_lab_shows_a_verdict_beside_each_protection_wherever_the_matrix_is_scrolled() {
+    let Some(stage) = Stage::of(&lab::page(&lab_sample::run())) else { return };
+    let page = stage.open(PHONE);
+    // A sentence stays inside the window while the figures beside it are moved.
+    let inside = "[...document.querySelectorAll('.matrix .said p')].every((n) => { const b = n.getBoundingClientRect(); \
+        return b.width > 200 && b.left >= 0 && b.right <= innerWidth; })";
+    assert!(is(&page, inside));
+    page.run("document.querySelector('.matrix').closest('.scroll').scrollLeft = 400").unwrap();
+    assert!(is(&page, inside));
+    assert!(visible(&page, ".matrix .hurt") > 3 && visible(&page, ".matrix .held") > 3);
+    // The fault is shaded, and every loss that is drawn lies on the plot.
+    assert_eq!(visible(&page, ".timeline"), 9);
+    assert_eq!(visible(&page, ".timeline .window path"), 9);
+    assert!(visible(&page, ".timeline use") > 10);
+    page.click(".timeline summary").unwrap();
+    assert!(is(&page, "document.querySelector('.timeline details').open"));
+    page.press("Enter").unwrap();
+    assert!(is(&page, "!document.querySelector('.timeline details').open"));
+    is_quiet(&page);
+}
+
+#[test]
+fn markup_in_the_labs_files_runs_nothing() {
+    let run = lab_sample::hostile(lab_sample::run(), sample::HOSTILE);
+    let Some(stage) = Stage::of(&lab::page(&run)) else { return };
+    let page = stage.open(WIDE);
+    assert!(is(&page, "document.documentElement.textContent.includes('window.ran=1')"));
+    assert!(is(
+        &page,
+        "!document.querySelector('img, [onload], [onerror], [href^=javascript]') && window.ran === undefined"
+    ));
+    is_quiet(&page);
+}
+
 #[test]
 fn nothing_spills_over_a_telephone() {
     for shape in [USUAL, KEYED, MANY] {
         let Some(stage) = Stage::set(shape) else { return };
         let page = stage.open(NARROW);
-        let spills = "(() => { const wide = document.documentElement.scrollWidth; return wide <= innerWidth ? '' : \
-            [...document.body.querySelectorAll('*')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('.scroll, pre')).slice(0, 5).map((n) => n.outerHTML.slice(0, 120)).join('\\n') || String(wide); })()";
-        assert_eq!(text(&page, spills), "");
+        assert_eq!(spills(&page), "");
         // Labels at the ends of lines stay inside as well; body clips what spills, so ask the labels themselves.
         let cut = "[...document.querySelectorAll('.ends tspan')].filter((n) => n.getClientRects().length && n.getBoundingClientRect().right > innerWidth).map((n) => n.textContent).join()";
         assert_eq!(text(&page, cut), "");
     }
 }
 
+/// axe-core, if it is there.
+fn axe() -> Option<String> {
+    let path = std::env::var_os("AXE").map_or_else(|| root().join("target/axe/axe.min.js"), PathBuf::from);
+    let axe = std::fs::read_to_string(&path).ok();
+    if axe.is_none() {
+        skip(&format!("there is no axe-core at {} (.ci/axe fetches it)", path.display()));
+    }
+    axe
+}
+
+/// Axe finds nothing serious, with everything open.
+fn is_accessible(page: &Page, axe: &str, look: Look) {
+    page.run(axe).unwrap();
+    page.run("document.querySelectorAll('details').forEach((n) => n.open = true)").unwrap();
+    let found = page.eval("axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => [v.id, v.help, v.nodes.slice(0, 4).map((n) => `${n.html.slice(0, 200)} ${n.failureSummary}`)]))").unwrap();
+    assert_eq!(found.as_array().map(Vec::len), Some(0), "{look:?}: {found:#}");
+}
+
 #[test]
 fn axe_finds_nothing_serious() {
-    let path = std::env::var_os("AXE").map_or_else(|| root().join("target/axe/axe.min.js"), PathBuf::from);
-    let Ok(axe) = std::fs::read_to_string(&path) else {
-        skip(&format!("there is no axe-core at {} (.ci/axe fetches it)", path.display()));
-        return;
-    };
+    let Some(axe) = axe() else { return };
+    for (_, html) in sheets() {
+        let Some(stage) = Stage::of(&html) else { return };
+        for look in [WIDE, Look { dark: true, ..WIDE }, PHONE] {
+            is_accessible(&stage.open(look), &axe, look);
+        }
+    }
     for shape in [USUAL, KEYED] {
         let Some(stage) = Stage::set(shape) else { return };
         for look in [WIDE, Look { dark: true, ..WIDE }, NARROW] {
-            let page = stage.open(look);
-            page.run(&axe).unwrap();
-            page.run("document.querySelectorAll('details').forEach((n) => n.open = true)").unwrap();
-            let found = page.eval("axe.run(document, { resultTypes: ['violations'] }).then((r) => r.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => [v.id, v.help, v.nodes.slice(0, 4).map((n) => `${n.html.slice(0, 200)} ${n.failureSummary}`)]))").unwrap();
-            assert_eq!(found.as_array().map(Vec::len), Some(0), "{look:?}: {found:#}");
+            is_accessible(&stage.open(look), &axe, look);
         }
     }
 }
@@ -376,6 +459,18 @@ fn screenshots_for_people_to_look_at() {
         let pdf = stage.open(WIDE).printed().unwrap();
         assert!(pdf.starts_with(b"%PDF"));
         std::fs::write(dir.join(format!("{name}.pdf")), pdf).unwrap();
+    }
+    for (name, html) in sheets() {
+        let Some(stage) = Stage::of(&html) else { return };
+        for look in [WIDE, PHONE] {
+            let page = stage.open(look);
+            for dark in [false, true] {
+                page.prefer_dark(dark).unwrap();
+                let scheme = if dark { "dark" } else { "light" };
+                let png = page.whole(look.width).unwrap();
+                std::fs::write(dir.join(format!("{name}-{}-{scheme}.png", look.width)), png).unwrap();
+            }
+        }
     }
     eprintln!("look at {}", dir.display());
 }

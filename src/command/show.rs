@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
+use crate::record::lab::LabRun;
 use crate::record::{PAGE, Run, lost_reply};
 use crate::strategy::Strategy;
 use crate::summary::Summary;
@@ -16,6 +17,10 @@ pub(super) fn render(dir: &Path) -> Result<()> {
     let page = dir.join(PAGE);
     if let Some((machine, rows)) = lost_reply::read(dir)? {
         report::write_page(&page, &report::lost_reply::page(&rows, &machine))?;
+        return print(&format!("{}\n", page.display()));
+    }
+    if let Some(run) = LabRun::read(dir)? {
+        report::write_page(&page, &report::lab::page(&run))?;
         return print(&format!("{}\n", page.display()));
     }
     let run = Run::read(dir)?;

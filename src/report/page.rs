@@ -15,8 +15,8 @@ mod labels;
 mod lanes;
 mod latency;
 mod lines;
-mod plot;
-mod scale;
+pub(super) mod plot;
+pub(super) mod scale;
 mod tables;
 mod view;
 

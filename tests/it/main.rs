@@ -13,6 +13,8 @@ mod explain;
 mod history;
 mod interchange;
 mod known_answers;
+mod lab;
+mod lab_sample;
 mod law;
 mod libraries;
 mod lost_reply;

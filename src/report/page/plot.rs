@@ -10,46 +10,46 @@ use crate::report::markup::{Markup, html, num};
 
 /// One point of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Dot {
+pub(in crate::report) struct Dot {
     /// Its place across, 0 to 1.
-    pub(super) x: f64,
+    pub(in crate::report) x: f64,
     /// Its figure.
-    pub(super) value: f64,
+    pub(in crate::report) value: f64,
     /// The interval around it.
-    pub(super) interval: Option<(f64, f64)>,
+    pub(in crate::report) interval: Option<(f64, f64)>,
     /// The cell it tells of: an index into the summary's cells.
-    pub(super) cell: Option<usize>,
+    pub(in crate::report) cell: Option<usize>,
 }
 
 /// One line, or the area between two.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Line {
+pub(in crate::report) struct Line {
     /// Classes of the group it is drawn in.
-    pub(super) class: String,
+    pub(in crate::report) class: String,
     /// Its points, from left to right.
-    pub(super) dots: Vec<Dot>,
+    pub(in crate::report) dots: Vec<Dot>,
     /// The upper edge of an area whose lower edge is the line.
-    pub(super) up_to: Vec<f64>,
+    pub(in crate::report) up_to: Vec<f64>,
     /// Which marker its points have; none without.
-    pub(super) marker: Option<usize>,
+    pub(in crate::report) marker: Option<usize>,
     /// What stands at its end: a name, and what may be left out where there is little room.
-    pub(super) label: Option<(String, String)>,
+    pub(in crate::report) label: Option<(String, String)>,
 }
 
 /// A chart.
-pub(super) struct Plot<'a> {
+pub(in crate::report) struct Plot<'a> {
     /// Pixels from the lowest to the highest figure.
-    pub(super) height: f64,
+    pub(in crate::report) height: f64,
     /// Its vertical scale.
-    pub(super) scale: &'a Scale,
+    pub(in crate::report) scale: &'a Scale,
     /// Ticks across: place, name, and the class that marks it when selected.
-    pub(super) across: &'a [(f64, String, String)],
+    pub(in crate::report) across: &'a [(f64, String, String)],
     /// What the figures across are.
-    pub(super) across_title: &'a str,
+    pub(in crate::report) across_title: &'a str,
     /// What is in it.
-    pub(super) lines: Vec<Line>,
+    pub(in crate::report) lines: Vec<Line>,
     /// A text that tells the same without looking.
-    pub(super) alternative: String,
+    pub(in crate::report) alternative: String,
 }
 
 const LABEL_GAP: f64 = 15.0;
@@ -62,7 +62,7 @@ const FOOT: f64 = 36.0;
 
 impl Plot<'_> {
     /// The chart.
-    pub(super) fn html(&self) -> Markup {
+    pub(in crate::report) fn html(&self) -> Markup {
         let labels = self.labels();
         let (wide, tall) = (if labels.is_empty() { " bare" } else { "" }, num(self.height + 2.0 * PAD + FOOT));
         html!(

@@ -4,17 +4,17 @@ use crate::report::words;
 
 /// A vertical scale.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Scale {
+pub(in crate::report) struct Scale {
     log: bool,
     low: f64,
     high: f64,
     /// Where lines are drawn across, and what is written there.
-    pub(super) ticks: Vec<(f64, String)>,
+    pub(in crate::report) ticks: Vec<(f64, String)>,
 }
 
 impl Scale {
     /// From zero to a round figure above `highest`.
-    pub(super) fn linear(highest: f64, name: &dyn Fn(f64) -> String) -> Self {
+    pub(in crate::report) fn linear(highest: f64, name: &dyn Fn(f64) -> String) -> Self {
         let highest = if highest.is_finite() { highest.clamp(0.0, 1e300) } else { 1.0 };
         let step = round_step(highest.max(1e-300) / 5.0);
         let steps = (highest / step).ceil().max(1.0) as u32;
@@ -23,7 +23,7 @@ impl Scale {
     }
 
     /// From a power of ten at or below `lowest` to one at or above `highest`, over so many decades at most.
-    pub(super) fn log(lowest: f64, highest: f64, name: &dyn Fn(f64) -> String) -> Self {
+    pub(in crate::report) fn log(lowest: f64, highest: f64, name: &dyn Fn(f64) -> String) -> Self {
         let power = |value: f64| if value > 0.0 && value.is_finite() { value.log10() } else { 0.0 };
         let to = power(highest).ceil() as i32;
         // A file may say that something took no time at all: a scale without a lowest figure has no end of ticks.
@@ -44,13 +44,13 @@ impl Scale {
     }
 
     /// From 0 to 100 percent, for parts of one.
-    pub(super) fn percent() -> Self {
+    pub(in crate::report) fn percent() -> Self {
         let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, format!("{:.0} %", at * 100.0))).to_vec();
         Self { log: false, low: 0.0, high: 1.0, ticks }
     }
 
     /// The part of the height, from the bottom, at which `value` lies; what is off the scale lies at its end.
-    pub(super) fn part(&self, value: f64) -> f64 {
+    pub(in crate::report) fn part(&self, value: f64) -> f64 {
         let part = if self.log {
             (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
         } else {
@@ -70,7 +70,7 @@ fn round_step(least: f64) -> f64 {
 }
 
 /// A rate as a tick says it: `0`, `500`, `20k`, `1.5M`.
-pub(super) fn rate_tick(value: f64) -> String {
+pub(in crate::report) fn rate_tick(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{}M", (v / 1e5).round() / 10.0),
         v if v >= 1e3 => format!("{}k", (v / 1e2).round() / 10.0),
@@ -79,7 +79,7 @@ pub(super) fn rate_tick(value: f64) -> String {
 }
 
 /// Thread and key counts stand at equal steps where each is the double of the last; 0 to 1.
-pub(super) fn across(counts: &[usize], count: usize) -> f64 {
+pub(in crate::report) fn across(counts: &[usize], count: usize) -> f64 {
     let log = |n: usize| (n.max(1) as f64).log2();
     let (first, last) = (counts.first().copied().unwrap_or(1), counts.last().copied().unwrap_or(1));
     if first == last { 0.5 } else { (log(count) - log(first)) / (log(last) - log(first)) }

@@ -1,0 +1,225 @@
+//! The trials as a matrix: a row for each protection, a column for each fault, a cell for all trials of one in the other.
+
+use super::names;
+use crate::condition::Topology;
+use crate::record::lab::LabRow;
+use crate::stats::median;
+
+/// What tells one row from another: the protection, and the server that it was measured on.
+type Protection<'a> = (&'a str, &'a str);
+
+/// What tells one column from another: the fault, and how the servers are arranged.
+pub(super) type Column<'a> = (&'a str, Topology, u32, u32);
+
+/// The name of the fault that is none.
+pub(super) const NO_FAULT: &str = "none";
+
+/// The whole matrix.
+pub(super) struct Matrix<'a> {
+    /// Protections, by their kind.
+    pub(super) rows: Vec<Protected<'a>>,
+    /// Faults, from the network to the client; those without a fault are not among them.
+    pub(super) columns: Vec<Column<'a>>,
+    /// Whether several servers were measured, so that a protection's name alone does not tell which row it is.
+    pub(super) has_servers: bool,
+}
+
+/// A protection under all faults.
+pub(super) struct Protected<'a> {
+    pub(super) name: &'a str,
+    pub(super) family: &'a str,
+    pub(super) server: &'a str,
+    /// Its cells, in the order of the run.
+    pub(super) cells: Vec<Cell<'a>>,
+}
+
+/// All trials of a protection under a fault. There is one at least.
+pub(super) struct Cell<'a> {
+    pub(super) trials: Vec<&'a LabRow>,
+}
+
+fn protection(row: &LabRow) -> Protection<'_> {
+    (&row.protection, &row.server)
+}
+
+fn column(row: &LabRow) -> Column<'_> {
+    (&row.fault, row.topology, row.shards, row.replicas)
+}
+
+/// The order of the kinds of protection, from none on.
+const FAMILIES: [&str; 5] = ["none", "retry", "fencing", "durability", "library"];
+
+fn family_rank(family: &str) -> usize {
+    FAMILIES.iter().position(|known| *known == family).unwrap_or(FAMILIES.len())
+}
+
+impl<'a> Matrix<'a> {
+    pub(super) fn of(trials: &'a [LabRow]) -> Self {
+        let mut rows: Vec<Protected<'a>> = Vec::new();
+        let mut columns = Vec::new();
+        for trial in trials {
+            if trial.fault != NO_FAULT && !columns.contains(&column(trial)) {
+                columns.push(column(trial));
+            }
+            let at = rows.iter().position(|row| (row.name, row.server) == protection(trial)).unwrap_or_else(|| {
+                let (name, server) = protection(trial);
+                rows.push(Protected { name, family: &trial.family, server, cells: Vec::new() });
+                rows.len() - 1
+            });
+            let cells = &mut rows[at].cells;
+            // Another number of clients or another setting of the server is another condition, and never pooled.
+            match cells.iter_mut().find(|cell| cell.is_of(trial)) {
+                Some(cell) => cell.trials.push(trial),
+                None => cells.push(Cell { trials: vec![trial] }),
+            }
+        }
+        // Trials are measured in a shuffled order; what belongs together stands together.
+        columns.sort_by_key(|&(fault, ..)| (names::rank(fault), fault));
+        rows.sort_by_key(|row| (family_rank(row.family), row.name != BASE, row.name, row.server));
+        let mut servers: Vec<&str> = rows.iter().map(|row| row.server).filter(|server| !server.is_empty()).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        let has_servers = servers.len() > 1;
+        Self { rows, columns, has_servers }
+    }
+
+    /// All cells in which there was a fault.
+    pub(super) fn faulted(&self) -> impl Iterator<Item = (&Protected<'a>, &Cell<'a>)> {
+        let all = self.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
+        all.filter(|(_, cell)| cell.fault() != NO_FAULT)
+    }
+
+    /// The row's name, with its server if that is needed.
+    pub(super) fn title(&self, row: &Protected<'_>) -> String {
+        if self.has_servers { format!("{} on {}", row.name, row.server) } else { row.name.to_owned() }
+    }
+
+    /// The surviving updates per second of a protection without a fault, as a part of those of the unprotected `incr` on the
+    /// same servers: what it costs. `None` if one of the two was not measured.
+    pub(super) fn price(&self, row: &Protected<'_>) -> Option<f64> {
+        let healthy = row.cells.iter().filter(|cell| cell.fault() == NO_FAULT);
+        healthy.into_iter().find_map(|cell| {
+            let unprotected = |base: &&Protected<'_>| base.name == BASE && base.server == row.server;
+            let base = self.rows.iter().find(unprotected)?;
+            let base = base.cells.iter().find(|other| other.is_healthy_twin_of(cell))?;
+            let base = base.surviving_per_s().filter(|&rate| rate > 0.0)?;
+            Some(cell.surviving_per_s()? / base)
+        })
+    }
+}
+
+/// The strategy that every price is told against.
+pub(super) const BASE: &str = "incr";
+
+impl<'a> Protected<'a> {
+    /// Its cells in this column.
+    pub(super) fn at(&self, wanted: Column<'_>) -> impl Iterator<Item = &Cell<'a>> {
+        self.cells.iter().filter(move |cell| column(cell.trials[0]) == wanted)
+    }
+
+    /// Its cells under a fault that were measured.
+    pub(super) fn faulted(&self) -> impl Iterator<Item = &Cell<'a>> {
+        self.cells.iter().filter(|cell| cell.fault() != NO_FAULT && cell.count() > 0)
+    }
+}
+
+impl<'a> Cell<'a> {
+    fn is_of(&self, trial: &LabRow) -> bool {
+        let own = self.trials[0];
+        (column(own), own.clients, &own.server_settings) == (column(trial), trial.clients, &trial.server_settings)
+    }
+
+    /// Whether both have no fault, and the same servers and clients but for the settings that protect.
+    fn is_healthy_twin_of(&self, other: &Cell<'_>) -> bool {
+        let (one, two) = (self.trials[0], other.trials[0]);
+        (column(one), one.clients) == (column(two), two.clients)
+    }
+
+    pub(super) fn first(&self) -> &'a LabRow {
+        self.trials[0]
+    }
+
+    pub(super) fn fault(&self) -> &'a str {
+        &self.trials[0].fault
+    }
+
+    /// Trials that have a verdict.
+    pub(super) fn measured(&self) -> impl Iterator<Item = &'a LabRow> {
+        self.trials.iter().copied().filter(|trial| trial.is_measured())
+    }
+
+    /// How many these are.
+    pub(super) fn count(&self) -> u64 {
+        self.measured().count() as u64
+    }
+
+    /// Trials in which something was lost.
+    pub(super) fn losing(&self) -> u64 {
+        self.measured().filter(|trial| trial.lost > Some(0)).count() as u64
+    }
+
+    /// Trials in which something was counted twice.
+    pub(super) fn doubling(&self) -> u64 {
+        self.measured().filter(|trial| trial.doubled > Some(0)).count() as u64
+    }
+
+    /// Whether no trial lost or doubled anything.
+    pub(super) fn is_clean(&self) -> bool {
+        self.losing() == 0 && self.doubling() == 0
+    }
+
+    /// The middle and the ends of a figure over the measured trials that have it.
+    pub(super) fn spread(&self, of: impl Fn(&LabRow) -> Option<u64>) -> Option<Spread> {
+        let mut values: Vec<u64> = self.measured().filter_map(of).collect();
+        values.sort_unstable();
+        let (low, high) = (*values.first()?, *values.last()?);
+        // The lower middle, so that it is a figure that was measured.
+        Some(Spread { low, middle: values[(values.len() - 1) / 2], high })
+    }
+
+    /// The median of the trials' surviving updates per second.
+    pub(super) fn surviving_per_s(&self) -> Option<f64> {
+        let rates: Vec<f64> = self.measured().filter_map(LabRow::surviving_per_s).collect();
+        median(&rates)
+    }
+
+    /// What was not as expected, in any of its trials.
+    pub(super) fn surprise(&self) -> Option<String> {
+        self.measured().find_map(LabRow::surprise)
+    }
+
+    /// Why it was not measured, if no trial was.
+    pub(super) fn note(&self) -> Option<&'a str> {
+        if self.count() > 0 {
+            return None;
+        }
+        Some(self.trials.iter().find_map(|trial| trial.note.as_deref()).unwrap_or("no trial of it has a verdict"))
+    }
+
+    /// The trial that stands for all: the middle one by what it lost and doubled.
+    pub(super) fn typical(&self, has: impl Fn(&LabRow) -> bool) -> Option<&'a LabRow> {
+        let mut trials: Vec<&LabRow> = self.measured().filter(|trial| has(trial)).collect();
+        trials.sort_by_key(|trial| (trial.lost.unwrap_or(0).saturating_add(trial.doubled.unwrap_or(0)), trial.trial));
+        // The upper middle: where half of the trials lost nothing, one that lost shows more.
+        trials.get(trials.len() / 2).copied()
+    }
+}
+
+/// The middle of a figure, and its ends.
+#[derive(Clone, Copy)]
+pub(super) struct Spread {
+    pub(super) low: u64,
+    pub(super) middle: u64,
+    pub(super) high: u64,
+}
+
+impl Spread {
+    /// `48`, `6 (2 to 15)`, or `up to 15` where the middle is nothing.
+    pub(super) fn text(&self, word: impl Fn(u64) -> String) -> String {
+        match (self.low == self.high, self.middle) {
+            (true, _) => word(self.middle),
+            (false, 0) => format!("up to {}", word(self.high)),
+            (false, _) => format!("{} ({} to {})", word(self.middle), word(self.low), word(self.high)),
+        }
+    }
+}

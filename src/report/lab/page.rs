@@ -1,0 +1,323 @@
+//! The page of the failure lab: one self-contained HTML file without a script.
+
+use std::collections::HashMap;
+
+use askama::Template;
+
+use super::cells::{Cell, Matrix, NO_FAULT, Protected};
+use super::model::{self, Bar};
+use super::table::{fate, figure};
+use super::timeline::{Timeline, timelines};
+use super::{names, verdict};
+use crate::record::Machine;
+use crate::record::lab::{Evidence, EvidenceKind, LabRow, LabRun};
+use crate::report::markup::{Markup, html};
+use crate::report::policy;
+use crate::report::words::{self, count};
+use crate::verdict::Verdict;
+
+#[derive(Template)]
+#[template(path = "lab.html")]
+struct Page<'a> {
+    policy: Markup,
+    css: Markup,
+    answer: String,
+    prestop: Vec<String>,
+    heads: Vec<Head>,
+    rows: Vec<Row>,
+    surprises: Vec<String>,
+    has_expected: bool,
+    timelines: Vec<Timeline>,
+    bars: Vec<Bar>,
+    witnesses: Vec<Told>,
+    columns: [(&'static str, &'static str); 13],
+    figures: Vec<Figures>,
+    missing: Vec<String>,
+    faults: Vec<(String, String)>,
+    protections: Vec<(String, String)>,
+    command: &'a str,
+    environment: Vec<(&'a str, &'a str)>,
+}
+
+/// The head of a column.
+struct Head {
+    title: String,
+    servers: String,
+}
+
+/// A row of the matrix.
+struct Row {
+    name: String,
+    family: String,
+    price: String,
+    cells: Vec<Vec<Shown>>,
+    sentence: String,
+}
+
+/// A cell of the matrix.
+struct Shown {
+    class: &'static str,
+    fate: String,
+    more: Vec<String>,
+}
+
+/// A witness.
+struct Told {
+    title: String,
+    steps: Vec<(&'static str, String, String)>,
+    more: usize,
+}
+
+/// A row of the table of all figures.
+struct Figures {
+    name: String,
+    fault: String,
+    class: &'static str,
+    fields: [String; 13],
+    verdict: Markup,
+}
+
+/// The columns of the table of all figures, behind protection and fault.
+const FIGURES: [(&str, &str); 13] = [
+    ("servers", "how they are arranged"),
+    ("clients", "at once"),
+    ("trials", "with a verdict"),
+    ("acknowledged", "updates, median and range over the trials, as all that follow"),
+    ("lost", "acknowledged and not in the counter at the end"),
+    (
+        "before, during, after",
+        "when the lost ones were acknowledged: before, during, after the fault; all trials together",
+    ),
+    ("doubled", "increments beyond what the updates explain"),
+    ("unknown", "updates that ended in an error after which they may have happened"),
+    ("refused", "updates that certainly did not happen"),
+    ("longest gap", "the longest time in which no client got an acknowledgement"),
+    ("recovered", "from the beginning of the fault to the end of the gap that it made"),
+    ("stable", "from the clients' end until the counter could be read"),
+    ("surviving/s", "acknowledged updates that are in the counter, per second; median"),
+];
+
+/// How many steps of a witness are shown.
+const STEPS: usize = 12;
+/// How many witnesses are shown.
+const WITNESSES: usize = 24;
+
+/// The page: a pure function of the run.
+pub fn page(run: &LabRun) -> String {
+    let matrix = Matrix::of(&run.rows);
+    let css = Markup::ours(include_str!("../page/page.css")) + Markup::ours(include_str!("lab.css"));
+    let surprises = matrix.faulted().filter_map(|(row, cell)| {
+        let why = &cell.first().expected_why;
+        let why = if why.is_empty() { String::new() } else { format!(" (expected because: {why})") };
+        Some(format!("{}, {}: {}{why}", matrix.title(row), names::title(cell.fault()), cell.surprise()?))
+    });
+    let page = Page {
+        policy: policy::of(&css, None),
+        css,
+        answer: answer(&matrix),
+        prestop: verdict::prestop(&matrix),
+        heads: matrix
+            .columns
+            .iter()
+            .map(|&(fault, topology, shards, replicas)| Head {
+                title: names::title(fault),
+                servers: names::servers(topology, shards, replicas),
+            })
+            .collect(),
+        rows: matrix
+            .rows
+            .iter()
+            .filter(|row| row.cells.iter().any(|cell| cell.fault() != NO_FAULT))
+            .map(|row| shown(&matrix, row))
+            .collect(),
+        surprises: surprises.collect(),
+        has_expected: run.rows.iter().any(|row| row.expected_lost.is_some() || row.expected_doubled.is_some()),
+        timelines: timelines(run, &matrix),
+        bars: model::bars(&matrix),
+        witnesses: witnesses(run, &matrix),
+        columns: FIGURES,
+        figures: figures(&matrix),
+        missing: missing(&matrix),
+        faults: glossary(&run.machine, FAULT),
+        protections: glossary(&run.machine, PROTECTION),
+        command: run.machine.get("command").unwrap_or_default(),
+        environment: environment(&run.machine),
+    };
+    // Rendering into memory fails only where a field's own Display does, and ours do not.
+    page.render().unwrap_or_default()
+}
+
+/// What the page says first.
+fn answer(matrix: &Matrix<'_>) -> String {
+    let met: Vec<&Protected<'_>> = matrix.rows.iter().filter(|row| row.faulted().next().is_some()).collect();
+    let held = met.iter().filter(|row| row.faulted().all(Cell::is_clean));
+    let held: Vec<String> = held.map(|row| matrix.title(row)).collect();
+    let faults = matrix.columns.len();
+    match (met.len(), held.as_slice()) {
+        (0, _) => "Nothing was measured under a fault.".to_owned(),
+        (all, []) => {
+            format!(
+                "Of {} under {}, every one lost or doubled updates under some fault.",
+                words::counted(all, "protection"),
+                words::counted(faults, "fault")
+            )
+        }
+        (all, held) if held.len() == all => {
+            format!(
+                "No protection lost or doubled an update under the faults that it met ({} of {}).",
+                words::counted(all, "protection"),
+                faults
+            )
+        }
+        (all, held) => format!(
+            "{} of {} lost or doubled acknowledged updates under a fault. Those that did not, under the faults that they met: {}.",
+            all - held.len(),
+            words::counted(all, "protection"),
+            held.join(", ")
+        ),
+    }
+}
+
+fn shown(matrix: &Matrix<'_>, row: &Protected<'_>) -> Row {
+    Row {
+        name: matrix.title(row),
+        family: if row.family == "none" { "no protection".to_owned() } else { row.family.to_owned() },
+        price: matrix.price(row).map_or_else(|| "–".to_owned(), verdict::share),
+        cells: matrix.columns.iter().map(|&column| row.at(column).map(cell).collect()).collect(),
+        sentence: verdict::sentence(matrix, row),
+    }
+}
+
+fn cell(cell: &Cell<'_>) -> Shown {
+    let mut more = Vec::new();
+    let trials = cell.count();
+    if trials > 0 {
+        let hit = cell.losing().max(cell.doubling());
+        more.push(if hit > 0 {
+            format!("in {hit} of {}", words::counted(trials as usize, "trial"))
+        } else {
+            format!("in {}", words::counted(trials as usize, "trial"))
+        });
+    }
+    if let Some(unknown) = cell.spread(|trial| trial.unknown).filter(|unknown| unknown.high > 0) {
+        more.push(format!("{} unknown", count(unknown.middle)));
+    }
+    if let Some(gap) = cell.spread(|trial| trial.downtime_ns) {
+        more.push(format!("{} gap", words::time(gap.middle)));
+    }
+    if cell.surprise().is_some() {
+        more.push("not as expected".to_owned());
+    }
+    let class = match (trials, cell.is_clean()) {
+        (0, _) => "blank",
+        (_, true) => "held",
+        (_, false) => "hurt",
+    };
+    Shown { class, fate: if trials == 0 { "not measured".to_owned() } else { fate(cell) }, more }
+}
+
+/// One for each cell that lost or doubled something.
+fn witnesses(run: &LabRun, matrix: &Matrix<'_>) -> Vec<Told> {
+    let mut steps: HashMap<u32, Vec<&Evidence>> = HashMap::new();
+    run.evidence.iter().for_each(|step| steps.entry(step.trial).or_default().push(step));
+    let hurt = matrix.faulted().filter(|(_, cell)| !cell.is_clean());
+    let told = hurt.filter_map(|(row, cell)| {
+        let is_hurt = |trial: &LabRow| trial.lost > Some(0) || trial.doubled > Some(0);
+        let trial = cell.typical(|trial| is_hurt(trial) && steps.contains_key(&trial.trial))?;
+        let mut steps = steps.get(&trial.trial)?.clone();
+        steps.sort_by_key(|step| step.step);
+        let more = steps.len().saturating_sub(STEPS);
+        Some(Told {
+            title: format!("{}: {}, trial {}", names::title(&trial.fault), matrix.title(row), trial.trial),
+            steps: steps.into_iter().take(STEPS).map(step).collect(),
+            more,
+        })
+    });
+    told.take(WITNESSES).collect()
+}
+
+fn step(step: &Evidence) -> (&'static str, String, String) {
+    let class = match step.what {
+        EvidenceKind::Lost => "lost",
+        EvidenceKind::Doubled => "lost doubled",
+        EvidenceKind::Fault => "done",
+        EvidenceKind::Unknown => "unknown",
+        EvidenceKind::Acked | EvidenceKind::ReadBack => "",
+    };
+    (class, format!("{:.4} s", step.at_ns as f64 / 1e9), step.note.clone())
+}
+
+fn figures(matrix: &Matrix<'_>) -> Vec<Figures> {
+    let all = matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
+    all.map(|(row, cell)| {
+        let first = cell.first();
+        let number = |of: fn(&LabRow) -> Option<u64>| figure(cell, of, count);
+        let time = |of: fn(&LabRow) -> Option<u64>| figure(cell, of, words::time);
+        Figures {
+            name: matrix.title(row),
+            fault: if cell.fault() == NO_FAULT { "none".to_owned() } else { names::title(cell.fault()) },
+            class: if cell.surprise().is_some() {
+                "broken"
+            } else if cell.count() == 0 {
+                "unjudged"
+            } else {
+                ""
+            },
+            fields: [
+                names::servers(first.topology, first.shards, first.replicas),
+                count(u64::from(first.clients)),
+                count(cell.count()),
+                number(|trial| trial.acked),
+                number(|trial| trial.lost),
+                when(cell),
+                number(|trial| trial.doubled),
+                number(|trial| trial.unknown),
+                number(|trial| trial.refused),
+                time(|trial| trial.downtime_ns),
+                time(|trial| trial.recover_ns),
+                time(|trial| trial.stable_ns),
+                cell.surviving_per_s().map_or_else(String::new, words::rate),
+            ],
+            verdict: judged(cell.measured().filter_map(|trial| trial.verdict).max()),
+        }
+    })
+    .collect()
+}
+
+/// `0, 48, 0`: when the lost ones were acknowledged.
+fn when(cell: &Cell<'_>) -> String {
+    let sum = |of: fn(&LabRow) -> Option<u64>| {
+        cell.measured().map(of).try_fold(0_u64, |sum, count| Some(sum.saturating_add(count?)))
+    };
+    let parts = [sum(|trial| trial.lost_before), sum(|trial| trial.lost_during), sum(|trial| trial.lost_after)];
+    match parts {
+        [Some(0), Some(0), Some(0)] => String::new(),
+        [Some(before), Some(during), Some(after)] => [before, during, after].map(count).join(", "),
+        _ => String::new(),
+    }
+}
+
+fn missing(matrix: &Matrix<'_>) -> Vec<String> {
+    let all = matrix.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
+    all.filter_map(|(row, cell)| Some(format!("{}, {}: {}", matrix.title(row), cell.fault(), cell.note()?))).collect()
+}
+
+/// What the folder says of each fault and each protection.
+fn glossary(machine: &Machine, kind: &str) -> Vec<(String, String)> {
+    let facts = machine.0.iter();
+    facts.filter_map(|fact| Some((fact.fact.strip_prefix(kind)?.to_owned(), fact.value.clone()))).collect()
+}
+
+/// The facts that are said nowhere else on the page.
+fn environment(machine: &Machine) -> Vec<(&str, &str)> {
+    let facts = machine.0.iter().filter(|fact| !fact.fact.starts_with(FAULT) && !fact.fact.starts_with(PROTECTION));
+    facts.map(|fact| (fact.fact.as_str(), fact.value.as_str())).collect()
+}
+
+const FAULT: &str = "fault.";
+const PROTECTION: &str = "protection.";
+
+/// A verdict as the tables of the other page show it.
+fn judged(verdict: Option<Verdict>) -> Markup {
+    verdict.map_or_else(Markup::default, |verdict| html!("<b class=\"v-{}\">{}</b>", verdict, verdict))
+}

@@ -1,0 +1,157 @@
+//! A protection in a sentence, and the questions that two faults beside each other answer.
+
+use super::cells::{BASE, Cell, Matrix, Protected};
+use super::names;
+use crate::record::lab::LabRow;
+use crate::report::words::{self, count};
+use crate::stats::proportion_interval;
+
+/// How many faults a sentence names; the matrix has them all.
+const NAMED: usize = 3;
+
+/// What so many trials without it prove: `so under 1 in 7 of them at 95 %`.
+fn bound(trials: u64) -> String {
+    let (_, high) = proportion_interval(0, trials);
+    // Rounded down, so that no more is claimed than was shown.
+    match (1.0 / high).floor() {
+        one_in if one_in >= 2.0 => format!("so under 1 in {one_in:.0} of them at 95 %"),
+        _ => "too few to say more".to_owned(),
+    }
+}
+
+/// `in 6 of 10 planned failovers (26 % to 88 % at 95 %), at the median 6 of 4,000 updates`.
+fn damage(cell: &Cell<'_>, hit: u64, of: impl Fn(&LabRow) -> Option<u64>) -> String {
+    let all = cell.count();
+    let (low, high) = proportion_interval(hit, all);
+    let sure =
+        if hit == all { String::new() } else { format!(" ({:.0} to {:.0} % at 95 %)", low * 100.0, high * 100.0) };
+    let middle = cell.spread(|trial| of(trial).filter(|&count| count > 0)).map_or(0, |spread| spread.middle);
+    let acked = cell.spread(|trial| trial.acked).map_or(0, |spread| spread.middle);
+    let trials = names::trials(cell.fault(), all);
+    format!("in {} of {trials}{sure}, then {} of {} updates", count(hit), count(middle), count(acked))
+}
+
+fn listed(mut parts: Vec<String>) -> String {
+    let more = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
+    if more > 0 {
+        parts.push(format!("and under {more} more"));
+    }
+    parts.join("; ")
+}
+
+/// What the row amounts to: what was lost and doubled and how surely, the longest standstill, the price.
+pub(super) fn sentence(matrix: &Matrix<'_>, row: &Protected<'_>) -> String {
+    let cells: Vec<&Cell<'_>> = row.faulted().collect();
+    let mut said = Vec::new();
+    let losing: Vec<String> = cells
+        .iter()
+        .filter(|cell| cell.losing() > 0)
+        .map(|cell| damage(cell, cell.losing(), |trial| trial.lost))
+        .collect();
+    let doubling: Vec<String> = cells
+        .iter()
+        .filter(|cell| cell.doubling() > 0)
+        .map(|cell| damage(cell, cell.doubling(), |trial| trial.doubled))
+        .collect();
+    let is_hurt = !losing.is_empty() || !doubling.is_empty();
+    if !losing.is_empty() {
+        said.push(format!("Lost updates {}.", listed(losing)));
+    }
+    if !doubling.is_empty() {
+        said.push(format!("Counted updates twice {}.", listed(doubling)));
+    }
+    said.extend(clean(&cells, is_hurt));
+    said.extend(standstill(&cells));
+    said.extend(price(matrix, row));
+    said.join(" ")
+}
+
+/// What was not lost, and how surely.
+fn clean(cells: &[&Cell<'_>], is_hurt: bool) -> Option<String> {
+    let clean: Vec<&&Cell<'_>> = cells.iter().filter(|cell| cell.is_clean()).collect();
+    let begin = if is_hurt { "Lost nothing and doubled nothing" } else { "Lost nothing" };
+    match clean.as_slice() {
+        [] => None,
+        [one] => Some(format!("{begin} in {}, {}.", names::trials(one.fault(), one.count()), bound(one.count()))),
+        several => {
+            let (fewest, most) =
+                (several.iter().map(|cell| cell.count()).min()?, several.iter().map(|cell| cell.count()).max()?);
+            let trials = if fewest == most { count(fewest) } else { format!("{fewest} to {most}") };
+            let faults =
+                if is_hurt { format!("{} other faults", several.len()) } else { format!("{} faults", several.len()) };
+            let word = if most == 1 { "trial" } else { "trials" };
+            Some(format!("{begin} under {faults}, in {trials} {word} of each, {}.", bound(fewest)))
+        }
+    }
+}
+
+/// The longest time without any acknowledgement.
+fn standstill(cells: &[&Cell<'_>]) -> Option<String> {
+    let downtime = |cell: &&&Cell<'_>| cell.spread(|trial| trial.downtime_ns).map_or(0, |spread| spread.middle);
+    let worst = cells.iter().max_by_key(downtime)?;
+    let longest = downtime(&worst);
+    let title = names::title(names::base(worst.fault())).to_lowercase();
+    (longest >= NOTABLE_NS)
+        .then(|| format!("Longest time without an acknowledgement: {} ({title}).", words::time(longest)))
+}
+
+/// A shorter standstill is not worth a sentence.
+const NOTABLE_NS: u64 = 50_000_000;
+
+fn price(matrix: &Matrix<'_>, row: &Protected<'_>) -> Option<String> {
+    let part = matrix.price(row).filter(|_| row.name != BASE)?;
+    Some(format!("Without a fault it makes {} of the speed of {BASE}.", share(part)))
+}
+
+/// A part of one in two digits: `0.42`, `0.05`, `1.1`.
+pub(super) fn share(part: f64) -> String {
+    match part {
+        p if p < 0.01 => "under 0.01".to_owned(),
+        p if p < 0.995 => format!("{p:.2}"),
+        p => format!("{p:.1}"),
+    }
+}
+
+/// The answer to what people ask most of a hook that runs before a server is stopped: a planned failover beside a kill, of
+/// the unprotected strategy on the same servers. Nothing where the two were not both measured.
+pub(super) fn prestop(matrix: &Matrix<'_>) -> Vec<String> {
+    let rows = matrix.rows.iter().filter(|row| row.name == BASE);
+    rows.flat_map(|row| row.faulted().map(move |planned| (row, planned)))
+        .filter(|(_, planned)| names::base(planned.fault()) == "failover-planned")
+        .filter_map(|(row, planned)| {
+            let kill = ["failover-crash", "failover-lagging"].into_iter().find_map(|fault| {
+                let same = |cell: &&Cell<'_>| {
+                    let (one, two) = (cell.first(), planned.first());
+                    names::base(cell.fault()) == fault && (one.topology, one.shards) == (two.topology, two.shards)
+                };
+                row.faulted().find(same)
+            })?;
+            Some(side_by_side(&matrix.title(row), planned, kill))
+        })
+        .collect()
+}
+
+fn side_by_side(title: &str, planned: &Cell<'_>, kill: &Cell<'_>) -> String {
+    let first = planned.first();
+    let servers = names::servers(first.topology, first.shards, first.replicas);
+    let fate = |cell: &Cell<'_>| {
+        let trials = names::trials(cell.fault(), cell.count());
+        match cell.losing() {
+            0 => format!("nothing was lost in {trials}, {}", bound(cell.count())),
+            losing => {
+                let lost = cell.spread(|trial| trial.lost.filter(|&lost| lost > 0)).map_or(0, |spread| spread.middle);
+                format!("acknowledged updates were lost in {losing} of {trials}, {} at the median", count(lost))
+            }
+        }
+    };
+    let answer = match (planned.losing(), kill.losing()) {
+        (0, _) => {
+            "A hook that asks for the failover and waits until it is over makes it the former; one that only stops the server, the latter."
+        }
+        _ => {
+            "Asking for a failover is not enough here: stop the writers first, or wait for the replica after each update (WAIT)."
+        }
+    };
+    format!("Is my prestop hook safe? With {title} ({servers}), {}; but {}. {answer}", fate(planned), fate(kill))
+}
