@@ -10,6 +10,7 @@ mod estimate;
 mod grammar;
 mod imported;
 mod judge;
+mod libraries;
 mod live;
 mod lost_reply;
 mod measure;

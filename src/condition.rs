@@ -157,6 +157,16 @@ fn one() -> u32 {
     1
 }
 
+/// What one line of a plan is called: its strategy's name, and of worker processes the library, with its settings if
+/// they are not the ones it comes with.
+pub fn entrant_name(strategy: &str, driver: DriverKind, library: &str, settings: &str) -> String {
+    match (driver, settings) {
+        (DriverKind::External, "default") => format!("{strategy} {library}"),
+        (DriverKind::External, _) => format!("{strategy} {library} {settings}"),
+        _ => strategy.to_owned(),
+    }
+}
+
 impl Default for Condition {
     fn default() -> Self {
         Self {
@@ -187,6 +197,11 @@ impl Condition {
     /// A strategy under a load, and otherwise as it comes: one server over TCP, a thread for every client, a closed loop.
     pub fn of(strategy: &str, threads: usize, keys: usize) -> Self {
         Self { strategy: strategy.to_owned(), threads, keys, ..Self::default() }
+    }
+
+    /// What it is called in a running plan, whatever its load: see [`entrant_name`].
+    pub fn entrant(&self) -> String {
+        entrant_name(&self.strategy, self.driver, &self.library, &self.settings)
     }
 
     /// Its clients in words: `16 threads`, `1 thread`, `10000 clients`.

@@ -4,10 +4,13 @@
 //! one, an entry in [`ALL`], and a kind that rows call it by ([`DriverKind`]).
 
 pub mod events;
+#[cfg(feature = "cli")]
+pub mod external;
 pub mod tasks;
 pub mod threads;
 
 use crate::client_machine::ClientMachine;
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::pace::Timetable;
 use crate::race::{Limits, RaceLog, Work};
@@ -20,8 +23,13 @@ pub trait Driver: Sync {
     /// What rows call it.
     fn kind(&self) -> DriverKind;
 
-    /// Why it cannot drive this strategy's clients, if it cannot.
-    fn refuses(&self, strategy: &dyn Strategy) -> Option<String>;
+    /// The client library that its clients use: the one built in, if it does not say otherwise.
+    fn library(&self) -> Library {
+        Library::built_in()
+    }
+
+    /// Why it cannot drive this strategy's clients on this server, if it cannot.
+    fn refuses(&self, server: &Target, strategy: &dyn Strategy) -> Option<String>;
 
     /// The strategy's parameters as this driver runs it.
     fn parameters(&self, strategy: &dyn Strategy) -> String;
@@ -49,6 +57,45 @@ pub trait Clients {
 
     /// How many updates a client likes to be handed at once.
     fn batch(&self) -> usize;
+
+    /// What the processes say of themselves that the clients are in; `None` if that is this one.
+    fn process(&self) -> Option<Process> {
+        None
+    }
+}
+
+/// The client library that sends the commands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// Its name, as rows have it.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its settings, by name.
+    pub settings: String,
+}
+
+impl Library {
+    /// The redis crate in the version of this build, as it comes.
+    pub fn built_in() -> Self {
+        let Condition { library, settings, .. } = Condition::default();
+        Self { name: library, version: env!("BUILD_REDIS").to_owned(), settings }
+    }
+}
+
+/// What worker processes say of themselves, and what they cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    /// The language's runtime and its version.
+    pub runtime: String,
+    /// The retry and timeout settings in effect: `retries=3; timeout=none`.
+    pub effective: String,
+    /// By how much their clocks may be wrong against each other; zero where there is one process.
+    pub apart_ns: u64,
+    /// By how much their clocks may be wrong against ours.
+    pub clock_error_ns: u64,
+    /// Updates per second that as many clients of the same worker acknowledge when they send nothing.
+    pub no_op_per_s: Option<u64>,
 }
 
 /// Every driver.
@@ -60,7 +107,10 @@ pub static ALL: &[&dyn Driver] = &[&threads::Threads, &events::Events, &tasks::T
 /// There is none in this build.
 pub fn of(kind: DriverKind) -> Result<&'static dyn Driver> {
     let found = ALL.iter().copied().find(|driver| driver.kind() == kind);
-    found.ok_or_else(|| Error::usage(format!("driver '{kind}' is not part of this build")))
+    found.ok_or_else(|| match kind {
+        DriverKind::External => Error::usage("driver external: name client libraries with --libraries"),
+        kind => Error::usage(format!("driver '{kind}' is not part of this build")),
+    })
 }
 
 /// Checks that a strategy opened as many clients as it was asked for.

@@ -17,12 +17,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::driver;
 use crate::error::{Error, Result};
 use crate::explain::monitor::Monitor;
 use crate::record::{Run, Step, WITNESS, rows_of, write_whole};
 use crate::strategy::Strategy;
 use crate::target::Target;
-use crate::trial::Crew;
+use crate::trial::{Crew, Entrant};
 use crate::workload::Workload;
 
 /// How long [`explain`] goes on looking for a loss.
@@ -69,11 +70,22 @@ pub fn explain_within(
     patience: Duration,
     stop: &AtomicBool,
 ) -> Result<Option<Witness>> {
-    if let Some(why) = strategy.unavailable(server)? {
-        return Err(Error::server(format!("strategy {} cannot run here: {why}", strategy.info().name)));
+    within(server, Entrant { strategy, driver: driver::of(workload.driver)? }, workload, patience, stop)
+}
+
+fn within(
+    server: &Target,
+    entrant: Entrant<'_>,
+    workload: Workload,
+    patience: Duration,
+    stop: &AtomicBool,
+) -> Result<Option<Witness>> {
+    if let Some(why) = entrant.strategy.unavailable(server)? {
+        return Err(Error::server(format!("strategy {} cannot run here: {why}", entrant.strategy.info().name)));
     }
     // Opening may take long (a replica to start): patience is for the races.
-    let mut crew = Crew::open(server, strategy, workload, 0, stop)?;
+    let mut crew = Crew::of(server, entrant, workload, 0, stop)?;
+    crew.warm_connections()?;
     let since = Instant::now();
     let mut updates = FIRST;
     let witness = loop {
@@ -81,7 +93,7 @@ pub fn explain_within(
         if left.is_zero() {
             break Ok(None);
         }
-        match watched(server, strategy, &mut crew, workload.threads, updates, left) {
+        match watched(server, entrant, &mut crew, workload.threads, updates, left) {
             Ok(None) => updates = (updates * 2).min(LAST),
             found_or_failed => break found_or_failed,
         }
@@ -97,7 +109,7 @@ pub fn explain_within(
 /// One race under MONITOR, and its witness if it lost an update.
 fn watched(
     server: &Target,
-    strategy: &dyn Strategy,
+    entrant: Entrant<'_>,
     crew: &mut Crew<'_>,
     threads: usize,
     updates: u64,
@@ -115,36 +127,35 @@ fn watched(
     let acts = replayed.max_by_key(Vec::len).unwrap_or_default();
     let steps = shortest::shortest(&acts, ledger, trial.spent.map_or(0, |spent| spent.rejected));
     Ok(Some(Witness {
-        steps: shortest::rows(strategy.info().name, threads, &steps),
+        steps: shortest::rows(entrant.strategy.info().name, &entrant.driver.library().name, threads, &steps),
         acked: ledger.acked,
         lost: ledger.lost,
     }))
 }
 
-/// Writes `witness.csv` into a result folder: one witness for every strategy that lost something there, raced again at
+/// Writes `witness.csv` into a result folder: one witness for every entrant that lost something there, raced again at
 /// the fewest threads at which it did (but at most 64), driven as it was. Takes about two seconds at most, and what the last strategy needs to open (a
 /// replica to start); what is not found in that time is left out.
 ///
 /// # Errors
 /// The folder cannot be read or written, the server is gone or does not allow MONITOR, or `stop` was raised. What was
 /// found until then is written all the same.
-pub fn record_losses(folder: &Path, server: &Target, strategies: &[&dyn Strategy], stop: &AtomicBool) -> Result<()> {
+pub fn record_losses(folder: &Path, server: &Target, entrants: &[Entrant<'_>], stop: &AtomicBool) -> Result<()> {
     let run = Run::read(folder)?;
     let since = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
     let mut trouble = Ok(());
-    for strategy in strategies {
-        let losses = run
-            .records
-            .iter()
-            .filter(|r| r.condition.strategy == strategy.info().name && r.lost.is_some_and(|lost| lost > 0));
+    for entrant in entrants {
+        let name = entrant.name();
+        let losses =
+            run.records.iter().filter(|r| r.condition.entrant() == name && r.lost.is_some_and(|lost| lost > 0));
         let Some(least) = losses.min_by_key(|record| record.condition.threads) else { continue };
         let workload = Workload::one_key(least.condition.threads.min(MOST)).driven_by(least.condition.driver);
         let patience = WHOLE_RUN.saturating_sub(since.elapsed()).min(ONE_STRATEGY);
         if patience.is_zero() || stop.load(Ordering::Relaxed) {
             break;
         }
-        match explain_within(server, *strategy, workload, patience, stop) {
+        match within(server, *entrant, workload, patience, stop) {
             Ok(witness) => steps.extend(witness.into_iter().flat_map(|witness| witness.steps)),
             Err(error) => trouble = Err(error),
         }

@@ -50,7 +50,7 @@
 //! | [`worker`] | client libraries of any language, as worker processes (feature `cli`) |
 //! | [`target`] | the only access to a server: find, fetch, start, describe, clean up |
 //! | [`strategy`] | the ways to add one to a counter, one file each |
-//! | [`driver`] | what drives the clients: threads, an event loop, tasks; one trait |
+//! | [`driver`] | what drives the clients: threads, an event loop, tasks, worker processes; one trait |
 //! | `machine` | the facts of a run: server, machine, build, plan |
 //! | `demo` | the original demonstration |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |

@@ -154,7 +154,7 @@ impl Machine {
             self.add(&format!("batch.{name}"), batch.to_string());
             self.add(&format!("role.{name}"), role.to_string());
             let parameters =
-                driver::of(plan.driver).map_or_else(|_| String::new(), |driver| driver.parameters(*strategy));
+                driver::of(plan.driver).map_or_else(|_| strategy.parameters(), |driver| driver.parameters(*strategy));
             if !parameters.is_empty() {
                 self.add(&format!("parameters.{name}"), parameters);
             }

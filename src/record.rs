@@ -133,6 +133,19 @@ pub struct Record {
     /// CPU time of each node's process, in microseconds.
     #[serde(default)]
     pub node_cpu_us: Option<String>,
+    /// The runtime of the client library's language, as its worker says; empty where the clients are in this process.
+    #[serde(default)]
+    pub runtime: Option<String>,
+    /// The retry and timeout settings in effect, as the worker read them from the library.
+    #[serde(default)]
+    pub effective_settings: Option<String>,
+    /// By how much the times of a worker's rows may be wrong against our clock.
+    #[serde(default)]
+    pub clock_error_ns: Option<u64>,
+    /// Updates per second that as many clients of the same worker acknowledge when they send nothing: what the worker and
+    /// the protocol allow. Empty if the worker does not offer that.
+    #[serde(default)]
+    pub no_op_per_s: Option<u64>,
 }
 
 impl Record {
@@ -181,6 +194,10 @@ impl Record {
             asked: None,
             node_calls: None,
             node_cpu_us: None,
+            runtime: None,
+            effective_settings: None,
+            clock_error_ns: None,
+            no_op_per_s: None,
         }
     }
 

@@ -87,6 +87,9 @@ pub struct CellSummary {
     pub slowest_share: f64,
     /// CPUs' worth of client threads busy over the span, median.
     pub client_cpus: f64,
+    /// Updates per second that as many clients of the same worker acknowledge when they send nothing; `None` where the
+    /// clients are in this process.
+    pub no_op_per_s: Option<u64>,
     /// CPUs' worth of server process busy over the span, median.
     pub server_cpus: f64,
     /// Who had no CPU time left; `None` if nobody, or if that is not known.
@@ -404,6 +407,7 @@ impl CellSummary {
             client_cpus: spread(&|r| Some(r.client_cpu_ns? as f64 / r.span_ns.filter(|&ns| ns > 0)? as f64)).median,
             server_cpus: spread(&|r| Some(r.server_cpu_us? as f64 * 1e3 / r.span_ns.filter(|&ns| ns > 0)? as f64))
                 .median,
+            no_op_per_s: judged.iter().filter_map(|r| r.no_op_per_s).max(),
             limit: None,
             server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
             server_us_per_update: per_acked(sum(&|r| r.server_usec)),

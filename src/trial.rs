@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::condition::Condition;
-use crate::driver::{self, Clients};
+use crate::condition::{Condition, entrant_name};
+use crate::driver::{self, Clients, Driver, Library, Process};
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
@@ -24,7 +24,7 @@ use crate::strategy::Strategy;
 use crate::target::{Counts, Lease, Session, Spent, Target, keyspace};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
-use crate::workload::{Cell, Plan, Size, Workload};
+use crate::workload::{Plan, Size, Workload};
 
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
@@ -44,6 +44,9 @@ const MOST: u64 = 10_000_000;
 /// Updates by every client that warm its connection.
 const FEW: u64 = 10;
 
+/// How long the very first may take.
+const FIRST_UPDATE: Duration = Duration::from_secs(5);
+
 /// How long a server is waited for that does not answer after a race: about what a failover or a restart takes.
 pub const READ_BACK: Duration = Duration::from_secs(30);
 
@@ -56,6 +59,7 @@ pub struct Crew<'a> {
     server: &'a Target,
     workload: Workload,
     clients: Box<dyn Clients>,
+    library: Library,
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
     db: Session,
@@ -86,6 +90,10 @@ pub struct Trial {
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
     pub timetable: Option<Timetable>,
+    /// The client library that sent the commands.
+    pub library: Library,
+    /// The processes that the clients were in, if that was not this one.
+    pub process: Option<Process>,
 }
 
 impl<'a> Crew<'a> {
@@ -100,12 +108,27 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
+        server.supports(workload.driver)?;
+        let entrant = Entrant { strategy, driver: driver::of(workload.driver)? };
+        Self::of(server, entrant, workload, seed, stop)
+    }
+
+    /// The same for a driver that is not in the list: one of a client library.
+    ///
+    /// # Errors
+    /// As [`Crew::open`].
+    pub fn of(
+        server: &'a Target,
+        Entrant { strategy, driver }: Entrant<'a>,
+        workload: Workload,
+        seed: u64,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
         let mut db = server.reach(READ_BACK, stop)?;
         let lease = Lease::of(server);
         // Before anything of ours is on the server.
         lease.renew(&mut db, Duration::ZERO);
-        server.supports(workload.driver)?;
-        let clients = driver::of(workload.driver)?.open(server.for_racers(), strategy, workload.threads)?;
+        let clients = driver.open(server.for_racers(), strategy, workload.threads)?;
         let crew = fastrand::u32(..);
         Ok(Self {
             keys: (0..workload.keys).map(|key| keyspace::counter(server.prefix(), crew, key)).collect(),
@@ -116,6 +139,7 @@ impl<'a> Crew<'a> {
             server,
             workload,
             clients,
+            library: driver.library(),
             stop,
         })
     }
@@ -159,8 +183,8 @@ impl<'a> Crew<'a> {
         let (after, found) = self.read_back()?;
         let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
         let spent = after.since(&before);
-        let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
-        let judgement = history::check(&lanes, &found);
+        let process = self.clients.process();
+        let judgement = judgement(&log, &found, process.as_ref().map_or(0, |process| process.apart_ns));
         let counted_by = self.strategy.info().counted_by;
         Ok(Trial {
             verdict: judge(&judgement.ledger),
@@ -173,6 +197,8 @@ impl<'a> Crew<'a> {
             applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
             log,
             timetable: timetable.copied(),
+            library: self.library.clone(),
+            process,
         })
     }
 
@@ -231,6 +257,14 @@ impl<'a> Crew<'a> {
         })
     }
 
+    /// Connects whatever is not connected yet, by a race of one update each that is not judged.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub(crate) fn warm_connections(&mut self) -> Result<()> {
+        self.warm(1, FIRST_UPDATE).map(drop)
+    }
+
     /// How many updates each client does in `target`, found by races of growing size. These are not judged: only a trial is.
     ///
     /// # Errors
@@ -275,12 +309,12 @@ impl<'a> Crew<'a> {
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
         if let Some(timetable) = self.workload.timetable(size)? {
             // Warms the connections; how many updates there will be, the timetable says.
-            self.warm(FEW, Duration::from_secs(5))?;
+            self.warm(FEW, FIRST_UPDATE)?;
             return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
         }
         match size {
             Size::Updates(updates) => {
-                self.warm(updates.min(FEW), Duration::from_secs(5))?;
+                self.warm(updates.min(FEW), FIRST_UPDATE)?;
                 self.trial(updates, Duration::from_secs(600))
             }
             Size::Duration(target) => {
@@ -341,7 +375,8 @@ impl Trial {
             overlap: Some((self.log.overlap() * 1e4).round() / 1e4),
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
-            client_cpu_ns: Some(self.log.clients.iter().map(|lane| lane.cpu_ns).sum()),
+            // Of another process it may not be known.
+            client_cpu_ns: Some(self.log.clients.iter().map(|lane| lane.cpu_ns).sum()).filter(|&ns: &u64| ns > 0),
             server_cpu_us: self.spent.map(|spent| spent.cpu_us),
             server_calls: self.spent.map(|spent| spent.calls),
             server_failed: self.spent.map(|spent| spent.failed),
@@ -358,7 +393,11 @@ impl Trial {
             note: hidden.map(str::to_owned),
             error: trouble.map(one_line),
             read_back_ms: Some(self.waited.as_millis() as u64),
-            ..blank(strategy, server, workload)
+            runtime: self.process.as_ref().map(|process| process.runtime.clone()),
+            effective_settings: self.process.as_ref().map(|process| process.effective.clone()),
+            clock_error_ns: self.process.as_ref().map(|process| process.clock_error_ns),
+            no_op_per_s: self.process.as_ref().and_then(|process| process.no_op_per_s),
+            ..blank(strategy, server, workload, &self.library)
         }
     }
 
@@ -397,11 +436,25 @@ impl Trial {
     }
 }
 
-/// The version of the redis crate, which sends the commands.
-const LIBRARY_VERSION: &str = env!("BUILD_REDIS");
+/// The check, where the clients' clocks may be so far apart: an update is then taken to have lasted from its earliest
+/// possible begin to its latest possible end, so that no order is called wrong that may have been right.
+fn judgement(log: &RaceLog, found: &[i64], apart_ns: u64) -> Judgement {
+    let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
+    if apart_ns == 0 {
+        return history::check(&lanes, found);
+    }
+    let wider = |event: &Event| {
+        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns() + apart_ns);
+        Event::new(event.key(), begin, end, event.tries(), event.outcome())
+    };
+    let lanes: Vec<Vec<Event>> = lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect();
+    history::check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
+}
 
-fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload) -> Record {
+fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload, library: &Library) -> Record {
     let condition = Condition {
+        library: library.name.clone(),
+        settings: library.settings.clone(),
         driver: workload.driver,
         transport: server.transport(),
         topology: server.topology(),
@@ -412,16 +465,33 @@ fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload) -> Recor
         offered_per_s: workload.pace.offered_per_s(),
         rtt_us: server.rtt_us(),
         server: server.product().to_owned(),
-        library_version: LIBRARY_VERSION.to_owned(),
+        library_version: library.version.clone(),
         ..Condition::of(strategy.info().name, workload.threads, workload.keys)
     };
     Record::blank(condition, strategy.info().promise)
 }
 
+/// One line of a plan: a strategy, and what drives its clients.
+#[derive(Clone, Copy)]
+pub struct Entrant<'a> {
+    /// How they update.
+    pub strategy: &'a dyn Strategy,
+    /// What drives them.
+    pub driver: &'a dyn Driver,
+}
+
+impl Entrant<'_> {
+    /// What it is called beside the others of its plan: its strategy's name, and of a client library that too.
+    pub fn name(&self) -> String {
+        let Library { name, settings, .. } = self.driver.library();
+        entrant_name(self.strategy.info().name, self.driver.kind(), &name, &settings)
+    }
+}
+
 /// Follows a plan as it is measured.
 pub trait Observer {
     /// Trial number `done` (from 0) of the plan is about to begin.
-    fn begins(&mut self, _strategy: &dyn Strategy, _workload: &Workload, _done: usize) {}
+    fn begins(&mut self, _entrant: Entrant<'_>, _workload: &Workload, _done: usize) {}
 
     /// A row is there, with its latencies; and the trial itself, unless there was none.
     ///
@@ -452,29 +522,46 @@ pub fn measure(
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    plan.validate()?;
-    check_room(plan, server, strategies)?;
     let driver = driver::of(plan.driver)?;
-    let unavailable: Vec<Option<String>> = strategies
+    let entrants: Vec<Entrant<'_>> = strategies.iter().map(|&strategy| Entrant { strategy, driver }).collect();
+    measure_entrants(plan, server, &entrants, stop, observer)
+}
+
+/// The same for entrants whose drivers differ: those of several client libraries. All are of the plan's kind.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_entrants(
+    plan: &Plan,
+    server: &Target,
+    entrants: &[Entrant<'_>],
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    plan.validate()?;
+    check_room(plan, server, entrants)?;
+    let unavailable: Vec<Option<String>> = entrants
         .iter()
-        .map(|strategy| match driver.refuses(*strategy) {
+        .map(|Entrant { strategy, driver }| match driver.refuses(server, *strategy) {
             Some(why) => Ok(Some(why)),
             None => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
     let mut done = 0;
     for round in 1..=plan.rounds {
-        for cell in plan.round(round, strategies.len()) {
-            let strategy = strategies[cell.strategy];
-            observer.begins(strategy, &cell.workload, done);
+        for cell in plan.round(round, entrants.len()) {
+            let entrant = entrants[cell.entrant];
+            observer.begins(entrant, &cell.workload, done);
             done += 1;
-            let blank = Record { trial: done as u32, round, ..blank(strategy, server, &cell.workload) };
-            match &unavailable[cell.strategy] {
+            let library = entrant.driver.library();
+            let blank = blank(entrant.strategy, server, &cell.workload, &library);
+            let blank = Record { trial: done as u32, round, ..blank };
+            match &unavailable[cell.entrant] {
                 Some(why) => {
                     let note = Some(one_line(&format!("skipped: {why}")));
                     observer.keeps(Record { note, ..blank }, Vec::new(), None)?;
                 }
-                None => measure_cell(plan, server, strategy, cell, blank, stop, observer)?,
+                None => measure_cell(plan, server, entrant, cell.workload, blank, stop, observer)?,
             }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
@@ -489,10 +576,10 @@ pub fn measure(
 
 /// Checks that we may reset and read counters, and send what one of the strategies sends that can run here: where some may
 /// run and others not, the rows say which.
-fn check_rights(server: &Target, strategies: &[&dyn Strategy]) -> Result<()> {
+fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     server.lets_us(&["del", "get"])?;
     let mut refused = Ok(());
-    for strategy in strategies {
+    for Entrant { strategy, .. } in entrants {
         if strategy.unavailable(server)?.is_some() {
             continue;
         }
@@ -510,26 +597,27 @@ fn check_rights(server: &Target, strategies: &[&dyn Strategy]) -> Result<()> {
 ///
 /// # Errors
 /// They cannot: one line that says what stands in the way, and what to do.
-pub fn check_room(plan: &Plan, server: &Target, strategies: &[&dyn Strategy]) -> Result<()> {
+pub fn check_room(plan: &Plan, server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     server.supports(plan.driver)?;
-    check_rights(server, strategies)?;
+    check_rights(server, entrants)?;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     memory::check(plan.most_updates()?, plan.keys.iter().copied().max().unwrap_or(1))?;
-    driver::of(plan.driver)?.check_room(server, strategies, most)
+    let strategies: Vec<&dyn Strategy> = entrants.iter().map(|entrant| entrant.strategy).collect();
+    // Drivers of one kind need the same room.
+    entrants.first().map_or(Ok(()), |first| first.driver.check_room(server, &strategies, most))
 }
 
 fn measure_cell(
     plan: &Plan,
     server: &Target,
-    strategy: &dyn Strategy,
-    cell: Cell,
+    entrant: Entrant<'_>,
+    workload: Workload,
     blank: Record,
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    let workload = cell.workload;
     let mut left = Ok(());
-    let trial = Crew::open(server, strategy, workload, plan.seed, stop).and_then(|mut crew| {
+    let trial = Crew::of(server, entrant, workload, plan.seed, stop).and_then(|mut crew| {
         let trial = crew.sized_trial(plan.size_at(workload.threads));
         left = crew.close();
         trial
@@ -553,7 +641,7 @@ fn measure_cell(
             return answers;
         }
     };
-    let record = Record { trial: blank.trial, round: blank.round, ..trial.record(strategy, server, &workload) };
+    let record = Record { trial: blank.trial, round: blank.round, ..trial.record(entrant.strategy, server, &workload) };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
     let latency = service.chain(response).collect();

@@ -33,6 +33,8 @@ pub enum DriverKind {
     Events,
     /// One thread for all clients, which are tasks of one async runtime.
     Tasks,
+    /// Worker processes of a client library, in whatever language it is of.
+    External,
 }
 
 /// What is known of a driver without opening it.
@@ -54,7 +56,7 @@ pub struct DriverInfo {
 }
 
 /// Every driver, the default first.
-pub static DRIVERS: [DriverInfo; 3] = [
+pub static DRIVERS: [DriverInfo; 4] = [
     DriverInfo {
         kind: DriverKind::Threads,
         name: "threads",
@@ -84,6 +86,15 @@ pub static DRIVERS: [DriverInfo; 3] = [
         refuses_rate: Some(
             "its timer has whole milliseconds only; leave out --rate, or use --driver threads or events",
         ),
+    },
+    DriverInfo {
+        kind: DriverKind::External,
+        name: "external",
+        about: "worker processes of client libraries, told what to do over pipes",
+        racer: "client",
+        most_clients: MAX_THREADS,
+        is_one_thread: false,
+        refuses_rate: None,
     },
 ];
 
@@ -315,11 +326,11 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// One place in the plan: a strategy (by its place in the caller's list) under a workload.
+/// One place in the plan: an entrant (by its place in the caller's list) under a workload.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
-    /// Which strategy, by its place in the list measured.
-    pub strategy: usize,
+    /// Which entrant (a strategy, with a client library), by its place in the list measured.
+    pub entrant: usize,
     /// Under which load.
     pub workload: Workload,
 }
@@ -331,7 +342,7 @@ impl Plan {
     /// What to do instead, where so many clients would measure the scheduler more than the server.
     pub fn advice(&self) -> Option<String> {
         let most = self.threads.iter().copied().max().unwrap_or(0);
-        (!self.driver.info().is_one_thread && most > CROWD).then(|| {
+        (self.driver == DriverKind::Threads && most > CROWD).then(|| {
             format!(
                 "{most} threads spend much of a trial starting and stopping: --driver events or tasks races {most} clients \
                  from one thread"
@@ -423,9 +434,9 @@ impl Plan {
     /// Every cell once, in this round's own order.
     ///
     /// Rounds are the outer loop and each is shuffled anew, so that drift of the machine falls on all cells alike.
-    pub fn round(&self, round: u32, strategies: usize) -> Vec<Cell> {
-        let mut cells: Vec<Cell> = (0..strategies)
-            .flat_map(|strategy| self.workloads().map(move |workload| Cell { strategy, workload }))
+    pub fn round(&self, round: u32, entrants: usize) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = (0..entrants)
+            .flat_map(|entrant| self.workloads().map(move |workload| Cell { entrant, workload }))
             .collect();
         fastrand::Rng::with_seed(self.seed.wrapping_add(u64::from(round) << 32)).shuffle(&mut cells);
         cells
@@ -452,7 +463,7 @@ mod tests {
 
     #[test]
     fn every_driver_is_found_by_its_name_and_has_its_own_info() {
-        for kind in [DriverKind::Threads, DriverKind::Events, DriverKind::Tasks] {
+        for kind in [DriverKind::Threads, DriverKind::Events, DriverKind::Tasks, DriverKind::External] {
             assert_eq!(kind.info().kind, kind);
             assert_eq!(kind.to_string().parse::<DriverKind>().unwrap(), kind);
         }

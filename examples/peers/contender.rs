@@ -208,7 +208,7 @@ fn ours(name: &str, driver: DriverKind, server: &Target, connections: usize, tim
     // Judging is on this thread, and so is the event loop's race: of the one nothing may count, of the other all.
     let cpu = match driver {
         DriverKind::Threads => other_threads_cpu_s() - cpu_before,
-        DriverKind::Events | DriverKind::Tasks => {
+        DriverKind::Events | DriverKind::Tasks | DriverKind::External => {
             trial.log.clients.iter().map(|lane| lane.cpu_ns).sum::<u64>() as f64 / 1e9
         }
     };

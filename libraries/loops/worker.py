@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 HEADER = "worker,begin_ns,end_ns,outcome,value,key,tries\n"
 BLOCK = 64 * 1024  # rows are written in blocks of this size, so that writing is rare within the race
+NO_OP = "no-op"  # the strategy of clients that send nothing: how fast they are is what this loop and the pipes cost
 
 
 class Tried(NamedTuple):
@@ -179,6 +180,8 @@ def batch_of(job, batched):
 def serve(library, version, open_client, strategies, effective, batched=()):
     """Does one job: a thread for every client."""
     job = hear()["job"]
+    if job["strategy"] == NO_OP:
+        open_client, strategies, effective = (lambda job: None), {NO_OP: lambda client, key: 1}, (lambda client: {})
     update, batch = strategies[job["strategy"]], batch_of(job, batched)
     clients = [open_client(job) for _ in job["clients"]]
     ready(library, version, effective(clients[0]), batch)
@@ -205,8 +208,15 @@ def serve_async(library, version, open_client, strategies, effective, batched=()
     asyncio.run(_serve_async(library, version, open_client, strategies, effective, batched))
 
 
+async def nothing(*_):
+    """A client that sends nothing, and its updates."""
+    return 1
+
+
 async def _serve_async(library, version, open_client, strategies, effective, batched):
     job = hear()["job"]
+    if job["strategy"] == NO_OP:
+        open_client, strategies, effective = nothing, {NO_OP: nothing}, (lambda client: {})
     update, batch = strategies[job["strategy"]], batch_of(job, batched)
     clients = [await open_client(job) for _ in job["clients"]]
     ready(library, version, effective(clients[0]), batch)

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 const HEADER: &str = "worker,begin_ns,end_ns,outcome,value,key,tries\n";
+/// The strategy of clients that send nothing: how fast they are is what this loop and the pipes cost.
+const NO_OP: &str = "no-op";
 /// Rows are written in blocks of this size, so that writing is rare within the race.
 const BLOCK: usize = 64 * 1024;
 
@@ -189,9 +191,12 @@ fn work(adapter: Adapter<'_>) -> Result<(), String> {
     let Some(first) = hear(&mut input) else { return Ok(()) };
     let job = Job::read(&first).ok_or("a job is to come first")?;
     let batch = if job.strategy == "pipelined-incr" { job.batch } else { 1 };
-    let mut clients: Vec<Update> = job.clients.iter().map(|_| (adapter.open)(&job)).collect::<Result<_, String>>()?;
+    let is_no_op = job.strategy == NO_OP;
+    let mut open = || if is_no_op { Ok(nothing()) } else { (adapter.open)(&job) };
+    let mut clients: Vec<Update> = job.clients.iter().map(|_| open()).collect::<Result<_, String>>()?;
+    let effective = if is_no_op { Vec::new() } else { (adapter.effective)(&job) };
     let settings: serde_json::Map<String, Value> =
-        (adapter.effective)(&job).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        effective.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     say(&json!({ "ready": { "library": adapter.library, "version": adapter.version, "runtime": "Rust",
         "batch": batch, "settings": settings } }));
     let zero = Instant::now();
@@ -203,6 +208,11 @@ fn work(adapter: Adapter<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A client that sends nothing.
+fn nothing() -> Update {
+    Box::new(|keys| Ok(keys.iter().map(|_| (1, 1)).collect()))
 }
 
 fn race(job: &Job, batch: usize, clients: &mut [Update], go: &Value, zero: Instant) {

@@ -13,9 +13,11 @@ use crate::strategy::{self, Strategy};
 use crate::target::compose::Service;
 use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles};
 use crate::until::{FEWEST, Goal};
+use crate::worker::Manifest;
 use crate::workload::{DriverKind, Plan, Size, Skew};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::libraries::default_strategies;
 use super::signals::{InOrder, STOP};
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
@@ -111,7 +113,7 @@ pub(super) enum Command {
     /// A worker of a built-in library, by the protocol of docs/libraries.md
     #[command(hide = true)]
     Worker {
-        /// redis-rs or no-op
+        /// redis-rs
         library: String,
     },
 }
@@ -208,6 +210,12 @@ pub(super) struct PlanArgs {
     /// (one async runtime for all, through the redis crate's multiplexed connections)
     #[arg(long, value_name = "threads|events|tasks", default_value = "threads")]
     driver: DriverKind,
+    /// Race client libraries as worker processes: names of libraries/, all, or paths to a library.toml
+    #[arg(long, value_delimiter = ',', value_name = "NAME|PATH,...", conflicts_with = "driver")]
+    pub(super) libraries: Vec<String>,
+    /// Settings of the libraries: default, safe, or others that their library.toml names [default: default]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...", requires = "libraries")]
+    pub(super) settings: Vec<String>,
     /// Numbers of counters that the updates are spread over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
@@ -392,9 +400,15 @@ impl ServerArgs {
 }
 
 impl PlanArgs {
-    /// The names asked for, or those of the default plan after `own` ones.
-    pub(super) fn strategies(&self, own: &[&dyn Strategy]) -> Vec<String> {
+    /// What drives the clients.
+    fn driver(&self) -> DriverKind {
+        if self.libraries.is_empty() { self.driver } else { DriverKind::External }
+    }
+
+    /// The names asked for, or those of the default plan after `own` ones; of client libraries, those that they have.
+    pub(super) fn strategies(&self, own: &[&dyn Strategy], libraries: &[Manifest]) -> Vec<String> {
         match (self.full, self.strategies.is_empty()) {
+            (_, true) if !libraries.is_empty() => default_strategies(libraries),
             (true, _) => vec!["all".to_owned()],
             (false, true) => {
                 let is_one_thread = self.driver.info().is_one_thread;
@@ -407,15 +421,15 @@ impl PlanArgs {
         }
     }
 
-    /// The plan for `strategies` of the `known` strategies.
-    pub(super) fn plan(&self, strategies: usize, known: &[&dyn Strategy]) -> Result<Plan> {
+    /// The plan for so many entrants, of the `known` strategies.
+    pub(super) fn plan(&self, entrants: usize, known: &[&dyn Strategy]) -> Result<Plan> {
         let default_threads: &[usize] = if self.quick { &[1, 2, 4, 8] } else { &[1, 2, 4, 8, 16] };
         let mut plan = Plan {
             threads: if self.threads.is_empty() { default_threads.to_vec() } else { self.threads.clone() },
             keys: self.keys.clone(),
             skew: self.skew,
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
-            driver: self.driver,
+            driver: self.driver(),
             size: Size::Updates(1),
             emphasis: 1,
             rounds: self.rounds.filter(|_| self.until.is_none()).unwrap_or(if self.quick { 2 } else { 5 }),
@@ -429,7 +443,7 @@ impl PlanArgs {
             (None, None) if self.full => Size::Duration(FULL_TRIAL),
             (None, None) => {
                 plan.emphasis = if self.quick { 1 } else { EMPHASIS };
-                plan.fit(budget, strategies)
+                plan.fit(budget, entrants)
             }
         };
         // After the trials have been given the time they have without it.

@@ -39,7 +39,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(screen: &MultiProgress, plan: &Plan, strategies: &[&str]) -> Self {
+    pub(super) fn new(screen: &MultiProgress, plan: &Plan, strategies: &[String]) -> Self {
         let mut loads: Vec<Load> =
             plan.keys.iter().flat_map(|&keys| plan.threads.iter().map(move |&threads| (keys, threads))).collect();
         loads.sort_unstable();
@@ -52,10 +52,10 @@ impl Live {
         let keys = if plan.keys.len() > 1 { format!(" k{}", shown.0) } else { String::new() };
         let title = format!("at x{}{keys}", shown.1);
         heading.set_message(format!("{}  {:>7} {:>13}  over all loads", cut(&title, width), "lost", "surviving"));
-        let lane = |name: &&str| {
+        let lane = |name: &String| {
             let bar = screen.add(ProgressBar::new_spinner()).with_style(style("  {wide_msg}"));
             bar.set_message(cut(name, width));
-            ((*name).to_owned(), Lane { bar, loads: BTreeMap::new() })
+            (name.clone(), Lane { bar, loads: BTreeMap::new() })
         };
         Self {
             lanes: strategies.iter().map(lane).collect(),

@@ -10,15 +10,13 @@ use crate::record::lost_reply::{LossWay, LostReply, write};
 use crate::record::{Machine, PAGE, csv_bytes};
 use crate::report::{lost_reply as words, write_page};
 use crate::target::Target;
-use crate::worker::{Installed, Manifest, Unavailable, install};
+use crate::worker::Manifest;
 
 use super::FAILED;
 use super::args::{Cli, LostReplyArgs};
+use super::libraries::{self, Found};
 use super::output::{json, print, say};
 use super::signals::{InOrder, STOP};
-
-/// A library, and whether it can be had here.
-type Found = (Manifest, std::result::Result<Installed, Unavailable>);
 
 pub(super) fn lost_reply(cli: &Cli, args: &LostReplyArgs) -> Result<ExitCode> {
     let trial = args.trial();
@@ -63,33 +61,17 @@ pub(super) fn lost_reply(cli: &Cli, args: &LostReplyArgs) -> Result<ExitCode> {
 
 /// The libraries asked for, installed where they can be.
 fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
-    let report =
-        std::env::current_exe().map_err(|e| Error::broken(format!("cannot find this program's own path: {e}")))?;
-    let names = if args.libraries.is_empty() {
-        Manifest::names()?.into_iter().filter(|name| name != "no-op").collect()
-    } else {
-        args.libraries.clone()
-    };
-    let mut found = Vec::new();
-    for name in names {
-        let manifest = Manifest::find(&name)?;
+    let names = if args.libraries.is_empty() { Manifest::names()? } else { args.libraries.clone() };
+    let manifests = libraries::manifests(&names)?;
+    for manifest in &manifests {
         if !manifest.strategies.iter().any(|strategy| strategy == "incr") {
             return Err(Error::usage(format!("library {}: it has no strategy incr", manifest.name)));
         }
         if let Some(unknown) = args.settings.iter().find(|name| !manifest.settings.contains_key(*name)) {
             say(&format!("report: {}: it has no settings '{unknown}'", manifest.name));
         }
-        let offline = cli.server.is_offline();
-        let outcome = install(manifest.clone(), &report, offline, &STOP, &mut |line| say(&format!("report: {line}")));
-        if let Err(why) = &outcome {
-            say(&format!("report: {}: SKIPPED: {why}", manifest.name));
-        }
-        found.push((manifest, outcome));
-        if STOP.load(Ordering::Relaxed) {
-            return Err(Error::interrupted());
-        }
     }
-    Ok(found)
+    libraries::installed(manifests, cli.server.is_offline())
 }
 
 fn facts(server: &Target, args: &LostReplyArgs) -> Result<Machine> {

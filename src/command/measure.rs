@@ -5,21 +5,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::driver::Driver;
+use crate::driver::external::External;
 use crate::error::{Error, Result};
 use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
 use crate::secret::concealed;
 use crate::strategy::Strategy;
 use crate::summary::{Outcome, Summary};
+use crate::trial::Entrant;
 use crate::until::{Decision, percent};
 use crate::verdict::Promise;
-use crate::{explain, report, strategy, trial};
+use crate::workload::Plan;
+use crate::{driver, explain, report, strategy, trial};
 
 use super::args::{Cli, OutputArgs, UNTIL_TIME};
-use super::estimate;
 use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
+use super::{estimate, libraries};
 
 /// A quick run that is longer was hardly meant.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,15 +34,18 @@ pub(super) fn measure(
     own: &[&dyn Strategy],
     words: &[OsString],
 ) -> Result<ExitCode> {
-    let strategies = strategy::find_among(known, &cli.plan.strategies(own))?;
-    let plan = cli.plan.plan(strategies.len(), known)?;
+    let manifests = libraries::manifests(&cli.plan.libraries)?;
+    let strategies = strategy::find_among(known, &cli.plan.strategies(own, &manifests))?;
+    let settings = cli.plan.settings.len().max(1);
+    let lines = strategies.len() * manifests.len().max(1) * settings;
+    let plan = cli.plan.plan(lines, known)?;
     let goal = cli.plan.goal(&plan);
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
         return Err(Error::usage("--until needs an exact strategy, and --strategies names none"));
     }
     let mut said = Said::new(cli.output.quiet);
-    let estimate = estimate::said(&plan, strategies.len());
-    let is_long = estimate::time(&plan, strategies.len()).is_some_and(|time| time > MINUTE);
+    let estimate = estimate::said(&plan, lines);
+    let is_long = estimate::time(&plan, lines).is_some_and(|time| time > MINUTE);
     if cli.plan.quick && is_long && !cli.plan.yes {
         return Err(Error::usage(format!(
             "--quick with these options takes {estimate}; go on with --yes, or leave some out"
@@ -52,8 +59,13 @@ pub(super) fn measure(
     if cli.server.is_insecure() {
         said.warn("warning: --insecure: whoever answers is trusted, and may read and change what is sent");
     }
-    trial::check_room(&plan, &server, &strategies)?;
+    let looking = InOrder::begin();
+    let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
+    drop(looking);
+    let entrants = entrants(&plan, &strategies, &drivers)?;
+    trial::check_room(&plan, &server, &entrants)?;
     let mut machine = Machine::gather(&server, &plan, &strategies)?;
+    libraries::add_facts(&mut machine, &drivers);
     machine.add("started", now());
     machine.add("command", command_line(words));
     if let Some(goal) = goal {
@@ -75,10 +87,10 @@ pub(super) fn measure(
     }
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
     let folder = Folder::create(&out, &machine)?;
-    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.info().name).collect();
+    let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
     let mut progress = Progress::new(folder, &plan, &names, goal, &cli.output);
     let looking = InOrder::begin();
-    let measured = trial::measure(&plan, &server, &strategies, &STOP, &mut progress);
+    let measured = trial::measure_entrants(&plan, &server, &entrants, &STOP, &mut progress);
     progress.finish();
     if let Some(left) = progress.left() {
         said.warn(&format!("warning: some keys of this run could not be removed: {left}"));
@@ -92,7 +104,7 @@ pub(super) fn measure(
         machine.write(&out)?;
     }
     if measured.is_ok()
-        && let Err(error) = explain::record_losses(&out, &server, &strategies, &STOP)
+        && let Err(error) = explain::record_losses(&out, &server, &entrants, &STOP)
     {
         said.warn(&format!("no witness for some losses: {error}"));
     }
@@ -114,6 +126,16 @@ pub(super) fn measure(
     let text = format!("{headline}\n{}\n{}index.html\n", report::table(&summary, false), said.text());
     write_whole(&out.join(SUMMARY), text.as_bytes())?;
     Ok(code)
+}
+
+/// Every strategy with what drives it: one driver for all, or one for each client library.
+fn entrants<'a>(plan: &Plan, strategies: &[&'a dyn Strategy], drivers: &'a [External]) -> Result<Vec<Entrant<'a>>> {
+    let drivers: Vec<&dyn Driver> = match drivers {
+        [] => vec![driver::of(plan.driver)?],
+        drivers => drivers.iter().map(|driver| driver as &dyn Driver).collect(),
+    };
+    let each = |&strategy: &&'a dyn Strategy| drivers.iter().map(move |&driver| Entrant { strategy, driver });
+    Ok(strategies.iter().flat_map(each).collect())
 }
 
 /// Reads the folder back, as `report render` does.

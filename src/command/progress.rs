@@ -9,8 +9,7 @@ use crate::interchange::write_history;
 use crate::record::{Bucket, Folder, HISTORY, Record, write_whole};
 use crate::report::words;
 use crate::stats::quantile;
-use crate::strategy::Strategy;
-use crate::trial::{Observer, Trial};
+use crate::trial::{Entrant, Observer, Trial};
 use crate::until::{Decision, Goal, Precision, percent};
 use crate::update::Event;
 use crate::workload::{Plan, Workload};
@@ -48,7 +47,7 @@ impl Progress {
     pub(super) fn new(
         folder: Folder,
         plan: &Plan,
-        strategies: &[&str],
+        strategies: &[String],
         goal: Option<Goal>,
         output: &OutputArgs,
     ) -> Self {
@@ -109,7 +108,7 @@ impl Progress {
         let line = format!(
             "round {} {} x{}{keys}: {offered}acked {}/s, surviving {}/s, p99 {}, {}",
             record.round,
-            record.condition.strategy,
+            record.condition.entrant(),
             record.condition.threads,
             per_s(record.acked_per_s()),
             per_s(record.surviving_per_s()),
@@ -125,7 +124,10 @@ impl Progress {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
         let path = folder.join(format!(
             "{}-{}-{}-{}.csv",
-            record.round, record.condition.strategy, record.condition.threads, record.condition.keys
+            record.round,
+            record.condition.entrant().replace(' ', "-"),
+            record.condition.threads,
+            record.condition.keys
         ));
         let lanes: Vec<&[Event]> = trial.log.clients.iter().map(|lane| lane.events.as_slice()).collect();
         let mut bytes = Vec::new();
@@ -139,16 +141,17 @@ fn word(record: &Record) -> String {
 }
 
 impl Observer for Progress {
-    fn begins(&mut self, strategy: &dyn Strategy, workload: &Workload, done: usize) {
+    fn begins(&mut self, entrant: Entrant<'_>, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
+        let name = entrant.name();
         if let Some(live) = &mut self.live {
-            live.begins(strategy.info().name, workload.keys, workload.threads);
+            live.begins(&name, workload.keys, workload.threads);
         }
-        self.bar.set_message(format!("{} x{}{}", strategy.info().name, workload.threads, self.last));
+        self.bar.set_message(format!("{name} x{}{}", workload.threads, self.last));
     }
 
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {
-        self.last = format!("  (last: {} x{} {})", record.condition.strategy, record.condition.threads, word(&record));
+        self.last = format!("  (last: {} x{} {})", record.condition.entrant(), record.condition.threads, word(&record));
         if self.verbose {
             self.say(&record, &latency);
         }

@@ -35,7 +35,7 @@ pub(super) fn list(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy]) ->
         Err(error) if cli.server.is_particular() => return Err(error),
         server => server.ok(),
     };
-    let (width, default) = (width(), cli.plan.strategies(own));
+    let (width, default) = (width(), cli.plan.strategies(own, &[]));
     let mut text = paragraph("* is raced by default; the number is round trips of an update.", 0, width);
     for promise in [Promise::Exact, Promise::Lossy] {
         text += &match promise {

@@ -146,7 +146,7 @@ impl Driver for Events {
         DriverKind::Events
     }
 
-    fn refuses(&self, strategy: &dyn Strategy) -> Option<String> {
+    fn refuses(&self, _server: &Target, strategy: &dyn Strategy) -> Option<String> {
         super::refused_by_one_thread(strategy)
     }
 

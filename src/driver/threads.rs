@@ -31,7 +31,7 @@ impl Driver for Threads {
         DriverKind::Threads
     }
 
-    fn refuses(&self, _strategy: &dyn Strategy) -> Option<String> {
+    fn refuses(&self, _server: &Target, _strategy: &dyn Strategy) -> Option<String> {
         None
     }
 

@@ -260,7 +260,7 @@ fn ending(acts: &[Act], ledger: &Ledger, rejected: u64) -> Vec<Line> {
 }
 
 /// The lines as rows of `witness.csv`.
-pub(super) fn rows(strategy: &str, threads: usize, lines: &[Line]) -> Vec<Step> {
+pub(super) fn rows(strategy: &str, library: &str, threads: usize, lines: &[Line]) -> Vec<Step> {
     let mut lanes: Vec<usize> = Vec::new();
     for lane in lines.iter().filter_map(|line| line.lane) {
         if !lanes.contains(&lane) {
@@ -271,6 +271,7 @@ pub(super) fn rows(strategy: &str, threads: usize, lines: &[Line]) -> Vec<Step> 
     let first = lines.first().map_or(0, |line| line.at_us);
     let row = |(i, line): (usize, &Line)| Step {
         strategy: strategy.to_owned(),
+        library: library.to_owned(),
         threads,
         step: i as u32 + 1,
         at_us: line.at_us.saturating_sub(first),

@@ -55,7 +55,7 @@ fn race(server: &Target, cell: Cell<'_>, trial: Trial, stop: &AtomicBool, row: &
     let mut workers = Workers::open(cell.library, &job, 1, PATIENCE, stop).map_err(|fault| fault.to_string())?;
     let ready = workers.ready();
     (row.version, row.runtime) = (ready.version.clone(), ready.runtime.clone());
-    row.effective = ready.settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+    row.effective = ready.effective();
     // From here on: what connecting needs was not to be lost.
     proxy.set_rules(vec![rule(cell.way, trial.every)]).map_err(said)?;
     let pace = WorkerPace { rate: None, pause: trial.pause, flush: Flush::Row };

@@ -2,11 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::Condition;
+
 /// One command of a witness: the shortest run of commands, in the server's own order, that shows an update being lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The strategy that lost it.
     pub strategy: String,
+    /// The client library that sent the commands.
+    #[serde(default = "redis_rs")]
+    pub library: String,
     /// The clients that raced.
     pub threads: usize,
     /// Its place in the witness, from 1.
@@ -24,4 +29,8 @@ pub struct Step {
     pub mark: String,
     /// The step in words: `B reads 41 too`.
     pub note: String,
+}
+
+fn redis_rs() -> String {
+    Condition::default().library
 }

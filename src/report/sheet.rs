@@ -45,6 +45,7 @@ struct Row<'a> {
     client_cpus: Option<f64>,
     server_cpus: Option<f64>,
     limit: Option<Limit>,
+    no_op_per_s: Option<u64>,
     note: Option<&'a str>,
     error: Option<&'a str>,
 }
@@ -96,6 +97,7 @@ fn row(cell: &CellSummary) -> (&Condition, Row<'_>) {
         client_cpus: told(cell.client_cpus),
         server_cpus: told(cell.server_cpus),
         limit: cell.limit,
+        no_op_per_s: cell.no_op_per_s,
         note: cell.note.as_deref(),
         error: cell.error.as_deref(),
     };

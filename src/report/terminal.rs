@@ -111,10 +111,13 @@ fn shortened<'a>(ranked: &[&'a CellSummary], rows: usize) -> Vec<&'a CellSummary
 fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    // In an open loop the median says the least: the latency from the send takes its place.
-    table.set_header(match words::offered(summary) {
-        None => ["strategy", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
-        Some(_) => ["strategy", "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
+    // In an open loop the median says the least: the latency from the send takes its place. Of worker processes, what they
+    // can do at all.
+    let external = has_no_op(summary);
+    table.set_header(match (words::offered(summary), external) {
+        (None, false) => ["strategy", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
+        (None, true) => ["strategy", "acked/s", "surviving/s", "lost", "no-op/s", "p99", "verdict"],
+        (Some(_), _) => ["strategy", "achieved/s", "surviving/s", "lost", "p99", "svc p99", "verdict"],
     });
     let marks = groups.iter().flat_map(|(_, cells)| cells).any(|cell| limited(cell));
     for cell in groups.iter().flat_map(|(_, cells)| cells) {
@@ -123,7 +126,7 @@ fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], col
             (true, false) => " ",
             (false, _) => "",
         };
-        table.add_row(row(cell, mark, coloured));
+        table.add_row(row(cell, mark, external, coloured));
     }
     for column in 1..=5 {
         if let Some(column) = table.column_mut(column) {
@@ -144,15 +147,37 @@ fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], col
     text
 }
 
+/// Whether cells say what their workers do without a client.
+fn has_no_op(summary: &Summary) -> bool {
+    summary.cells.iter().any(|cell| cell.no_op_per_s.is_some())
+}
+
 /// What drove the clients, where it was not a thread each: such figures are not to be mixed with others.
 fn drivers(summary: &Summary) -> String {
     let drivers: BTreeSet<DriverKind> = summary.cells.iter().map(|cell| cell.condition.driver).collect();
     let mut kinds = drivers.iter().map(|kind| kind.info());
     match (kinds.next(), kinds.next()) {
+        (Some(info), None) if info.name == DriverKind::External.info().name => external(summary),
         (Some(info), None) if info.is_one_thread => format!("Driver {}: {}.\n", info.name, info.about),
         (_, None) => String::new(),
         _ => "Rows of several drivers (threads, events, tasks): do not compare them.\n".to_owned(),
     }
+}
+
+/// What client libraries were, and what their workers cost.
+fn external(summary: &Summary) -> String {
+    let libraries: BTreeSet<String> = summary
+        .cells
+        .iter()
+        .map(|cell| format!("{} {}", cell.condition.library, cell.condition.library_version))
+        .collect();
+    let cost = match has_no_op(summary) {
+        true => "; no-op/s: the same worker with clients that send nothing, which is the cost of the protocol",
+        false => "",
+    };
+    let list: Vec<&str> = libraries.iter().map(String::as_str).collect();
+    let said = format!("Client libraries as worker processes: {}{cost}.", list.join(", "));
+    wrap(&plain::on_one_line(&said), WIDTH).into_iter().map(|line| line + "\n").collect()
 }
 
 /// The round trip between clients and server, where one was emulated.
@@ -245,7 +270,7 @@ fn limited(cell: &CellSummary) -> bool {
     cell.trials > 0 && cell.limit.is_some_and(Limit::is_of_clients)
 }
 
-fn row(cell: &CellSummary, mark: &str, coloured: bool) -> Vec<Cell> {
+fn row(cell: &CellSummary, mark: &str, external: bool, coloured: bool) -> Vec<Cell> {
     // A name out of somebody's file must not take two lines.
     let mut row = vec![Cell::new(plain::on_one_line(&cell.label))];
     let Some(verdict) = cell.verdict else {
@@ -255,15 +280,18 @@ fn row(cell: &CellSummary, mark: &str, coloured: bool) -> Vec<Cell> {
     };
     let time = |ns: Option<u64>| ns.map_or_else(String::new, words::time);
     let times = match cell.service_ns {
-        Some(service) => [cell.latency_ns[2], service[2]],
-        None => [cell.latency_ns[0], cell.latency_ns[2]],
+        Some(service) => [time(cell.latency_ns[2]), time(service[2])],
+        None if external => {
+            [cell.no_op_per_s.map_or_else(String::new, |rate| words::rate(rate as f64)), time(cell.latency_ns[2])]
+        }
+        None => [time(cell.latency_ns[0]), time(cell.latency_ns[2])],
     };
     row.extend([
         Cell::new(format!("{}{mark}", words::rate(cell.acked_per_s.median))),
         Cell::new(words::rate(cell.surviving_per_s.median)),
         Cell::new(words::lost(cell)),
-        Cell::new(time(times[0])),
-        Cell::new(time(times[1])),
+        Cell::new(&times[0]),
+        Cell::new(&times[1]),
     ]);
     let shown = verdict.shown(cell.promise);
     let mut word = Cell::new(shown);

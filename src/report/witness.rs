@@ -12,7 +12,7 @@ const LEAST: usize = 16;
 ///
 /// ```
 /// # use redis_lost_updates::{record::Step, report::witness};
-/// # let step = |step, client: &str, command: &str, note: &str| Step { strategy: "get-set".into(), threads: 2, step,
+/// # let step = |step, client: &str, command: &str, note: &str| Step { strategy: "get-set".into(), library: "redis-rs".into(), threads: 2, step,
 /// #     at_us: 30 * u64::from(step), client: client.into(), command: command.into(), value: None,
 /// #     mark: "read".into(), note: note.into() };
 /// let text = witness(&[step(1, "A", "GET", "A reads 41"), step(2, "B", "GET", "B reads 41 too")]);

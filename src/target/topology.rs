@@ -155,7 +155,8 @@ impl Target {
             _ => return Ok(()),
         };
         match driver {
-            DriverKind::Threads => Ok(()),
+            // Of client libraries, each row says whether it can.
+            DriverKind::Threads | DriverKind::External => Ok(()),
             DriverKind::Events if !self.is_tls() => Ok(()),
             DriverKind::Tasks if self.topology() != Topology::Cluster => Ok(()),
             _ => Err(Error::usage(format!("--driver {driver} is not supported on {what}: expected --driver threads"))),

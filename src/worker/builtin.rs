@@ -1,5 +1,4 @@
-//! The worker of this program itself: the built-in redis crate, and a client that sends nothing, under the same protocol as
-//! every other library. What the second acknowledges in a second is what the protocol costs.
+//! The worker of this program itself: the built-in redis crate, under the same protocol as every other library.
 
 use std::time::Duration;
 
@@ -17,34 +16,21 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The version of the redis crate in Cargo.lock; a test holds it.
 const REDIS: &str = "1.8.1";
 
-/// Does one job over standard input and output as the library `name`: `redis-rs` or `no-op`.
+/// Does one job over standard input and output as the library `name`: `redis-rs`.
 ///
 /// # Errors
 /// There is no such worker.
 pub fn work(name: &str) -> Result<()> {
-    let adapter = |version, open| Adapter { library: name, version, open, effective: &effective };
-    match name {
-        "redis-rs" => serve(adapter(REDIS, &mut open_redis)),
-        "no-op" => serve(adapter("1", &mut open_nothing)),
-        _ => return Err(Error::usage(format!("worker '{name}': expected redis-rs or no-op"))),
+    if name != "redis-rs" {
+        return Err(Error::usage(format!("worker '{name}': expected redis-rs")));
     }
+    serve(Adapter { library: name, version: REDIS, open: &mut open_redis, effective: &effective });
     Ok(())
 }
 
 fn effective(job: &Job) -> Vec<(&'static str, String)> {
     let timeout = if job.settings == "safe" { "1 s" } else { "none" };
     vec![("retries", "0".to_owned()), ("reconnects", "never by itself".to_owned()), ("timeout", timeout.to_owned())]
-}
-
-fn open_nothing(_job: &Job) -> Result<Update, String> {
-    let mut value = 0;
-    Ok(Box::new(move |keys| {
-        let told = keys.iter().map(|_| {
-            value += 1;
-            (value, 1)
-        });
-        Ok(told.collect())
-    }))
 }
 
 fn connect(client: &redis::Client, is_safe: bool) -> RedisResult<Connection> {

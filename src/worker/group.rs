@@ -22,7 +22,7 @@ const LEAD: Duration = Duration::from_millis(20);
 pub struct Patience {
     /// Until it is ready: a runtime starts, and every client connects.
     pub ready: Duration,
-    /// After a race should have ended by its own duration.
+    /// After a race should have ended by its own duration, or after the last row if that is later.
     pub after_end: Duration,
 }
 
@@ -50,6 +50,8 @@ pub struct Race {
     pub uncertainty_ns: u64,
     /// The first error that a client met.
     pub error: Option<String>,
+    /// CPU time of the processes, in nanoseconds; `None` if this system does not tell.
+    pub cpu_ns: Option<u64>,
     /// What went wrong with a worker; the rows are those that it had sent by then.
     pub fault: Option<Fault>,
 }
@@ -118,6 +120,10 @@ impl Workers {
             }
         }
         let (said, wanted) = (&workers.ready, &installed.manifest);
+        if said.library != wanted.name {
+            let (theirs, ours) = (&said.library, &wanted.name);
+            return Err(Fault::Lie(format!("it is library {theirs}, where its manifest says {ours}")));
+        }
         if said.version != wanted.version {
             let (theirs, ours) = (&said.version, &wanted.version);
             return Err(Fault::Lie(format!("it is version {theirs}, where its manifest says {ours}")));
@@ -126,6 +132,16 @@ impl Workers {
             return Err(Fault::Garbage(format!("a batch of {}", said.batch)));
         }
         Ok(workers)
+    }
+
+    /// How many processes there are.
+    pub fn processes(&self) -> usize {
+        self.members.len()
+    }
+
+    /// CPU time of all processes so far.
+    fn cpu_ns(&self) -> Option<u64> {
+        self.members.iter().map(|member| member.process.cpu_ns()).sum()
     }
 
     /// What the worker says of itself.
@@ -151,6 +167,7 @@ impl Workers {
         }
         let zero_ns = epoch.elapsed().as_nanos() as u64;
         let start_ns = zero_ns + LEAD.as_nanos() as u64;
+        let cpu_before_ns = self.cpu_ns();
         let WorkerPace { rate, pause, flush } = pace;
         let pause_ns = pause.as_nanos().min(1 << 47) as u64;
         let duration_ns = duration.as_nanos().min(1 << 47) as u64;
@@ -159,16 +176,20 @@ impl Workers {
             let updates = updates.get(member.clients.clone()).map(<[_]>::to_vec).unwrap_or_default();
             member.process.tell(&Order::Go(&Go { start_ns, duration_ns, updates, rate, pause_ns, flush }))?;
         }
-        let wait = Wait::of(LEAD + duration + self.patience.after_end, stop);
+        let after_end = self.patience.after_end;
+        let wait = Wait::of(LEAD + duration + after_end, stop);
         let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);
         let keys = self.keys;
         let gathered: Vec<Gathered> = std::thread::scope(|scope| {
-            let gather = |member| scope.spawn(move || gather(member, updates, keys, (zero_ns, start_ns), epoch, wait));
+            let gather = |member| {
+                scope.spawn(move || gather(member, updates, keys, (zero_ns, start_ns), epoch, (wait, after_end)))
+            };
             let threads: Vec<_> = self.members.iter_mut().map(gather).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
-        let mut race =
-            Race { clients: Vec::new(), start_ns: start_ns - zero_ns, uncertainty_ns, error: None, fault: None };
+        let cpu_ns = self.cpu_ns().zip(cpu_before_ns).map(|(now, then)| now.saturating_sub(then));
+        let start_ns = start_ns - zero_ns;
+        let mut race = Race { clients: Vec::new(), start_ns, uncertainty_ns, error: None, cpu_ns, fault: None };
         for (lanes, error, fault) in gathered {
             race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events }));
             race.error = race.error.or(error);
@@ -187,7 +208,7 @@ fn gather(
     keys: usize,
     (zero_ns, start_ns): (u64, u64),
     epoch: Instant,
-    wait: Wait<'_>,
+    (mut wait, after_end): (Wait<'_>, Duration),
 ) -> Gathered {
     let lane = |client| Lane { events: Vec::new(), most: updates.get(client).copied().unwrap_or(0) };
     let mut rows = Rows {
@@ -205,6 +226,7 @@ fn gather(
     let mut read = || -> Result<(), Fault> {
         loop {
             let block = member.process.block("end of the race", wait)?;
+            let rows_before = rows.count;
             let now_ns = epoch.elapsed().as_nanos() as u64;
             for line in block.split(|&b| b == b'\n') {
                 if !line.starts_with(b"{") {
@@ -216,6 +238,10 @@ fn gather(
                 };
                 error = done.error.clone().map(|error| error.chars().filter(|c| !c.is_control()).take(300).collect());
                 return rows.agrees(&done);
+            }
+            // There is an end to rows: each client has been told how many to make.
+            if rows.count > rows_before {
+                wait.until = wait.until.max(Instant::now() + after_end);
             }
         }
     };

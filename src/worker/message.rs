@@ -65,6 +65,13 @@ pub struct Ready {
     pub settings: BTreeMap<String, String>,
 }
 
+impl Ready {
+    /// The settings in effect as a row has them: `retries=3; timeout=none`.
+    pub fn effective(&self) -> String {
+        self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+}
+
 fn one() -> usize {
     1
 }

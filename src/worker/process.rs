@@ -33,6 +33,10 @@ const LAST_WORDS: u64 = 8 * 1024;
 /// How often a wait looks whether it is to stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
+/// The unit of CPU times in /proc: a hundredth of a second, whatever the kernel's own clock is.
+#[cfg(target_os = "linux")]
+const TICK_NS: u64 = 10_000_000;
+
 /// What the reading thread hands over.
 enum Read1 {
     /// Whole lines, each with its newline.
@@ -78,6 +82,21 @@ impl Process {
         spawn("worker-output", Box::new(move || read_blocks(BufReader::with_capacity(BLOCK, output), &sender)))?;
         spawn("worker-errors", Box::new(move || keep_last_words(errors, &kept)))?;
         Ok(Self { child, group, input, blocks, pending: VecDeque::new(), last_words })
+    }
+
+    /// CPU time that it has used so far, all its threads together, to a hundredth of a second.
+    #[cfg(target_os = "linux")]
+    pub(super) fn cpu_ns(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut ticks = || fields.next()?.parse::<u64>().ok();
+        Some((ticks()? + ticks()?).saturating_mul(TICK_NS))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn cpu_ns(&self) -> Option<u64> {
+        None
     }
 
     pub(super) fn tell(&mut self, order: &Order<'_>) -> Result<(), Fault> {

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use redis_lost_updates::condition::Condition;
+use redis_lost_updates::driver;
 use redis_lost_updates::explain::{Witness, explain, record_losses};
 use redis_lost_updates::record::{Folder, Machine, Record, Run, Step};
 use redis_lost_updates::strategy::find;
+use redis_lost_updates::trial::Entrant;
 use redis_lost_updates::verdict::Promise;
-use redis_lost_updates::workload::Workload;
+use redis_lost_updates::workload::{DriverKind, Workload};
 
 use crate::target::private;
 
@@ -76,7 +78,10 @@ fn losses_of_a_run_are_recorded_beside_it() {
         folder.append(&record, &[]).unwrap();
     }
     let server = private();
-    record_losses(&path, &server, &find(&["get-set", "incr"]).unwrap(), &NEVER).unwrap();
+    let threads = driver::of(DriverKind::Threads).unwrap();
+    let named = find(&["get-set", "incr"]).unwrap();
+    let entrants: Vec<Entrant<'_>> = named.iter().map(|&strategy| Entrant { strategy, driver: threads }).collect();
+    record_losses(&path, &server, &entrants, &NEVER).unwrap();
     let witness = Run::read(Path::new(&path)).unwrap().witness;
     assert!(witness.iter().all(|step| (step.strategy.as_str(), step.threads) == ("get-set", 4)));
     check(&witness);

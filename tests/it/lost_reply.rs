@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use redis_lost_updates::record::Run;
 use redis_lost_updates::record::lost_reply::{LossWay, LostReply, read};
 use redis_lost_updates::report::lost_reply as words;
+use redis_lost_updates::verdict::Verdict;
 
 /// The rows of a run with these arguments, and its exit code.
 fn run(args: &[&str]) -> (Vec<LostReply>, Option<i32>) {
@@ -119,14 +121,39 @@ fn a_client_in_a_language_not_listed_works_from_the_documentation_alone() {
     let page = std::fs::read_to_string("docs/libraries.md").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    write("library.toml", block(&page, "toml", "## An adapter, whole"));
-    write("adapter.pl", block(&page, "perl", "## An adapter, whole"));
+    write("library.toml", block(&page, "toml", "## A complete adapter"));
+    write("adapter.pl", block(&page, "perl", "## A complete adapter"));
     let manifest = folder.path().join("library.toml");
     let (rows, code) = run(&["--libraries", manifest.to_str().unwrap(), "--ways", "fin,rst,dropped"]);
     assert_eq!((rows.len(), code), (3, Some(0)), "{rows:?}");
     for row in &rows {
         assert_eq!((row.library.as_str(), counts(row)), ("perl-socket", (90, 10, 0)), "{row:?}");
     }
+    // A process for each client: what they were told is in an order that their clocks allow.
+    let out = Command::new(env!("CARGO_BIN_EXE_report"))
+        .args([
+            "--strategies",
+            "incr",
+            "--threads",
+            "4",
+            "--updates",
+            "100",
+            "--rounds",
+            "1",
+            "--no-progress",
+            "--libraries",
+        ])
+        .arg(&manifest)
+        .arg("--out")
+        .arg(folder.path().join("run"))
+        .env_remove("REDIS_URL")
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let row = &Run::read(&folder.path().join("run")).unwrap().records[0];
+    let seen = (row.condition.library.as_str(), row.acked, row.verdict, row.order.as_deref());
+    assert_eq!(seen, ("perl-socket", Some(400), Some(Verdict::Exact), Some("linearizable")), "{row:?}");
+    assert!(row.runtime.as_deref().is_some_and(|runtime| runtime.starts_with("Perl")) && row.no_op_per_s.is_none());
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod compare_edges;
 mod compose;
 mod corpus;
 mod explain;
+mod external;
 mod history;
 mod interchange;
 mod known_answers;

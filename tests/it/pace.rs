@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use redis_lost_updates::driver::Library;
 use redis_lost_updates::driver::events::EventLoop;
 use redis_lost_updates::driver::threads::{pool, race_on_schedule};
 use redis_lost_updates::error::BoxError;
@@ -63,7 +64,21 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
     let (waited, spent) = (Duration::ZERO, Some(spent));
     let nodes = Vec::new();
     let (applied, redirects, timetable) = (None, None, Some(table));
-    Trial { log, judgement, verdict, found: vec![found], waited, spent, nodes, redirects, applied, timetable }
+    let library = Library::built_in();
+    Trial {
+        log,
+        judgement,
+        verdict,
+        found: vec![found],
+        waited,
+        spent,
+        nodes,
+        redirects,
+        applied,
+        timetable,
+        library,
+        process: None,
+    }
 }
 
 fn updates(buckets: &[(u64, u64)]) -> u64 {

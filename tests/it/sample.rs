@@ -209,6 +209,7 @@ fn machine(shape: Shape) -> Machine {
 fn witness() -> Vec<Step> {
     let step = |step, at_us, client: &str, command: &str, value: Option<&str>, mark: &str, note: &str| Step {
         strategy: "get-set".to_owned(),
+        library: "redis-rs".to_owned(),
         threads: 2,
         step,
         at_us,

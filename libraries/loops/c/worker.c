@@ -245,12 +245,30 @@ static void race_all(struct client *all, int count, char *line) {
     say(done);
 }
 
+/* A client that sends nothing: how fast it is is what this loop and the pipes cost. */
+static void *open_nothing(const struct job *job, char why[200]) {
+    (void)why;
+    return (void *)job;
+}
+
+static struct told update_nothing(void *client, const char *key) {
+    (void)client, (void)key;
+    return (struct told){OK, 1, 1, ""};
+}
+
+static void effective_nothing(char *out, int size) {
+    snprintf(out, (size_t)size, "%s", "");
+}
+
 int serve(const struct adapter *adapter) {
+    struct adapter nothing = {adapter->library, adapter->version, open_nothing, update_nothing, effective_nothing};
     char *line = NULL, text[1024], settings[512];
     size_t size = 0;
     struct job job = {0};
     if (getline(&line, &size, stdin) < 0)
         return 0;
+    if (strstr(line, "\"strategy\":\"no-op\""))
+        adapter = &nothing;
     struct client *all = open_all(adapter, line, &job);
     adapter->effective(settings, sizeof settings);
     snprintf(text, sizeof text, "{\"ready\":{\"library\":\"%s\",\"version\":\"%s\",\"runtime\":\"C, %s\",\"settings\":{%s}}}\n",

@@ -17,6 +17,9 @@ public final class Worker {
     /** Rows are written in blocks of this size, so that writing is rare within the race. */
     private static final int BLOCK = 64 << 10;
 
+    /** The strategy of clients that send nothing: how fast they are is what this loop and the pipes cost. */
+    private static final String NO_OP = "no-op";
+
     private static final FileOutputStream OUT = new FileOutputStream(FileDescriptor.out);
     private static final long ZERO = System.nanoTime();
 
@@ -171,12 +174,14 @@ public final class Worker {
                 (List<String>) first.get("keys"), (List<List<Long>>) first.get("sequences"),
                 (List<Long>) first.get("clients"), ((Long) first.get("batch")).intValue());
         int batch = job.strategy().equals("pipelined-incr") ? job.batch() : 1;
+        boolean isNoOp = job.strategy().equals(NO_OP);
         List<Update> clients = new ArrayList<>();
         for (int i = 0; i < job.clients().size(); i++) {
-            clients.add(adapter.open(job));
+            clients.add(isNoOp ? one(key -> 1) : adapter.open(job));
         }
         StringBuilder settings = new StringBuilder();
-        adapter.effective().forEach((name, value) -> settings.append(settings.length() == 0 ? "" : ",")
+        Map<String, String> effective = isNoOp ? Map.of() : adapter.effective();
+        effective.forEach((name, value) -> settings.append(settings.length() == 0 ? "" : ",")
                 .append(quoted(name)).append(':').append(quoted(value)));
         write("{\"ready\":{\"library\":" + quoted(adapter.library()) + ",\"version\":" + quoted(adapter.version())
                 + ",\"runtime\":" + quoted("Java " + System.getProperty("java.version")) + ",\"batch\":" + batch

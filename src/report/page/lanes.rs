@@ -1,6 +1,7 @@
 //! A witness as a lane diagram: one lane for each client, time downwards, the lost write struck through.
 
 use super::view::name;
+use crate::condition::Condition;
 use crate::record::{Run, Step};
 use crate::report::markup::{Markup, html, num};
 use crate::report::words::counted;
@@ -21,7 +22,8 @@ const HEAD: f64 = 34.0;
 pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
     let mut groups: Vec<Vec<&Step>> = Vec::new();
     for step in &run.witness {
-        match groups.iter_mut().find(|g| (&g[0].strategy, g[0].threads) == (&step.strategy, step.threads)) {
+        let race = |step: &Step| (step.strategy.clone(), step.library.clone(), step.threads);
+        match groups.iter_mut().find(|g| race(g[0]) == race(step)) {
             Some(group) => group.push(step),
             None => groups.push(vec![step]),
         }
@@ -31,13 +33,21 @@ pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
         .map(|mut steps| {
             steps.sort_by_key(|step| step.step);
             Lanes {
-                title: name(&steps[0].strategy),
+                title: name(&title(steps[0])),
                 load: counted(steps[0].threads, "thread"),
                 svg: svg(&steps),
                 steps: steps.iter().map(|s| (s.mark.clone(), s.at_us, s.note.clone())).collect(),
             }
         })
         .collect()
+}
+
+/// The strategy, and whose commands they are where that is not this program's own library.
+fn title(step: &Step) -> String {
+    if step.library == Condition::default().library {
+        return step.strategy.clone();
+    }
+    format!("{} {}", step.strategy, step.library)
 }
 
 fn svg(steps: &[&Step]) -> Markup {

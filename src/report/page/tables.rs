@@ -86,6 +86,14 @@ pub(super) fn everything(view: &View) -> Table {
         ["p50", "p90", "p99", "p99.9", "p99.99"]
             .map(|p| head(p, &format!("{} % of updates took no longer, retries included.", &p[1..]), true)),
     );
+    let external = view.summary.cells.iter().any(|cell| cell.no_op_per_s.is_some());
+    if external {
+        heads.push(head(
+            "no-op/s",
+            "Updates per second of the same worker with as many clients that send nothing: the cost of the protocol.",
+            true,
+        ));
+    }
     heads.extend([
         head("overlap", "The share of the time in which all clients were running.", true),
         head("trials", "Trials with a verdict.", true),
@@ -113,7 +121,7 @@ pub(super) fn everything(view: &View) -> Table {
             let sent = since_send(cell).unwrap_or_default();
             cells.extend([count(cell.condition.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
         }
-        cells.extend(figures(cell));
+        cells.extend(figures(cell, external));
         let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().cloned().collect();
         cells.push(word(&said.join("; "), said.join("; ")));
         let broken = if is_broken(cell) { " broken" } else { "" };
@@ -126,11 +134,11 @@ pub(super) fn everything(view: &View) -> Table {
     Table { heads, rows: rows.collect() }
 }
 
-fn figures(cell: &CellSummary) -> Vec<Cell> {
+fn figures(cell: &CellSummary, external: bool) -> Vec<Cell> {
     let Some(verdict) = cell.verdict else {
         let state = if cell.error.is_some() { "failed" } else { "skipped" };
         let mut cells = vec![word(state, state.to_owned())];
-        cells.extend((0..13).map(|_| word("", "")));
+        cells.extend((0..13 + usize::from(external)).map(|_| word("", "")));
         cells.push(number(0.0, "0".to_owned()));
         return cells;
     };
@@ -157,6 +165,9 @@ fn figures(cell: &CellSummary) -> Vec<Cell> {
             None if !cell.buckets.is_empty() => word("", Markup::ours("<small>too few</small>")),
             None => word("", ""),
         });
+    }
+    if external {
+        cells.push(cell.no_op_per_s.map_or_else(|| word("", ""), |rate| number(rate as f64, words::rate(rate as f64))));
     }
     cells.push(number(cell.overlap, format!("{:.0} %", cell.overlap * 100.0)));
     cells.push(number(cell.trials as f64, cell.trials.to_string()));

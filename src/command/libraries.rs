@@ -1,0 +1,78 @@
+//! The client libraries of a command line: found by name or path, and installed on first use.
+
+use crate::driver::external::External;
+use crate::error::{Error, Result};
+use crate::record::Machine;
+use crate::strategy;
+use crate::worker::{Installed, Manifest, Unavailable, install};
+
+use super::output::say;
+use super::signals::STOP;
+
+/// A library, and whether it can be had here.
+pub(super) type Found = (Manifest, std::result::Result<Installed, Unavailable>);
+
+/// The manifests of the libraries named; `all` stands for every one of ours.
+///
+/// # Errors
+/// There is none of that name, or one is named twice.
+pub(super) fn manifests(names: &[String]) -> Result<Vec<Manifest>> {
+    let mut found: Vec<Manifest> = Vec::new();
+    let all = if names.iter().any(|name| name == "all") { Manifest::names()? } else { Vec::new() };
+    for name in all.iter().chain(names.iter().filter(|name| *name != "all")) {
+        let manifest = Manifest::find(name)?;
+        if found.iter().any(|known| known.name == manifest.name) {
+            return Err(Error::usage(format!("library '{}' is named twice", manifest.name)));
+        }
+        found.push(manifest);
+    }
+    Ok(found)
+}
+
+/// Installs libraries where they can be; says what is fetched, and why one cannot be had.
+///
+/// # Errors
+/// We were asked to stop.
+pub(super) fn installed(manifests: Vec<Manifest>, offline: bool) -> Result<Vec<Found>> {
+    let report =
+        std::env::current_exe().map_err(|e| Error::broken(format!("cannot find this program's own path: {e}")))?;
+    let mut found = Vec::new();
+    for manifest in manifests {
+        let outcome = install(manifest.clone(), &report, offline, &STOP, &mut |line| say(&format!("report: {line}")));
+        if let Err(why) = &outcome {
+            say(&format!("report: {}: SKIPPED: {why}", manifest.name));
+        }
+        found.push((manifest, outcome));
+        if STOP.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Error::interrupted());
+        }
+    }
+    Ok(found)
+}
+
+/// The default plan's strategies that one of these libraries has, and after them the others that one has.
+pub(super) fn default_strategies(manifests: &[Manifest]) -> Vec<String> {
+    let has = |name: &str| manifests.iter().any(|manifest| manifest.strategies.iter().any(|known| known == name));
+    strategy::DEFAULT.iter().filter(|name| has(name)).map(|&name| name.to_owned()).collect()
+}
+
+/// A driver for each library under each of the settings.
+pub(super) fn drivers(found: Vec<Found>, settings: &[String]) -> Vec<External> {
+    let default = ["default".to_owned()];
+    let settings = if settings.is_empty() { &default } else { settings };
+    let each = |(manifest, outcome): Found| {
+        settings.iter().map(move |name| External::new(manifest.clone(), name, outcome.clone()))
+    };
+    found.into_iter().flat_map(each).collect()
+}
+
+/// What the libraries of a run are, as its facts.
+pub(super) fn add_facts(machine: &mut Machine, drivers: &[External]) {
+    for driver in drivers {
+        let Manifest { name, language, version, about, .. } = driver.manifest();
+        let fact = format!("library.{name}");
+        if machine.get(&fact).is_none() {
+            machine.add(&fact, format!("{language}, {version}: {about}"));
+        }
+    }
+}
