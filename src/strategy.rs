@@ -126,6 +126,7 @@ strategies! {
     // The server adds.
     pooled: WithoutPing, WithPing;
     incr: Incr;
+    connect_per_update: ConnectPerUpdate;
     multiplexed: Multiplexed, Manager;
     pipelined: Pipelined;
     local_sum: LocalSum;
@@ -154,7 +155,9 @@ strategies! {
     watch_after_get: WatchAfterGet;
     watch_shared: WatchShared;
     watch_ignore_nil: WatchIgnoreNil;
+    pool_leaks_watch: PoolLeaksWatch;
     // Nobody looks at the answer.
+    local_sum_early_ack: EarlyAck;
     pipeline_unread: PipelineUnread;
     errors_ignored: ErrorsIgnored;
     // The number does not fit.

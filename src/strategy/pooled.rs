@@ -4,15 +4,12 @@
 //! pacer it off, `pooled-incr-ping` is what people get who change nothing else. Lifetimes are off and every connection
 //! is opened beforehand, so that no reconnect falls into the timed section.
 
-use std::time::Duration;
+use r2d2::Pool;
 
-use r2d2::{ManageConnection, Pool};
-use redis::ConnectionLike;
-
-use crate::error::{BoxError, Error, Result};
-use crate::strategy::toolkit::incr;
+use crate::error::{BoxError, Result};
+use crate::strategy::toolkit::{Connections, incr, no_connection, pool};
 use crate::strategy::{Info, Strategy};
-use crate::target::{Session, Target};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 
@@ -38,40 +35,9 @@ pub(super) struct WithPing;
 
 struct Pooled(Pool<Connections>);
 
-/// How the pool makes connections and looks after them, as the redis crate's own manager does.
-struct Connections(Target);
-
-impl ManageConnection for Connections {
-    type Connection = Session;
-    type Error = Error;
-
-    fn connect(&self) -> Result<Session> {
-        self.0.connect()
-    }
-
-    fn is_valid(&self, session: &mut Session) -> Result<()> {
-        redis::cmd("PING").exec(session).map_err(|e| self.0.refuses(&e))
-    }
-
-    fn has_broken(&self, session: &mut Session) -> bool {
-        !session.is_open()
-    }
-}
-
 impl Pooled {
     fn crew(server: &Target, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
-        // A pool that cannot be filled says only that it waited too long.
-        server.has_room_for(workers)?;
-        let size = u32::try_from(workers).unwrap_or(u32::MAX);
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(size))
-            .test_on_check_out(ping)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .connection_timeout(Duration::from_secs(5))
-            .build(Connections(server.clone()))
-            .map_err(|e| Error::server(format!("server {}: the pool cannot be filled: {e}", server.address())))?;
+        let pool = pool(server, workers, ping)?;
         Ok((0..workers).map(|_| Box::new(Self(pool.clone())) as Box<dyn Updater>).collect())
     }
 }
@@ -80,8 +46,7 @@ impl Updater for Pooled {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
         match self.0.get() {
             Ok(mut connection) => incr(&mut *connection, key),
-            // Nothing was sent, so nothing can have changed.
-            Err(error) => Ok(Update::Refused { tries: 1, reason: format!("no connection from the pool: {error}") }),
+            Err(error) => Ok(no_connection(&error)),
         }
     }
 }

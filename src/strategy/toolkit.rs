@@ -10,6 +10,7 @@ mod get_then_set;
 mod offset;
 mod one_command;
 mod placed;
+mod pool;
 mod scripts;
 mod watching;
 
@@ -25,5 +26,6 @@ pub(crate) use one_command::{OneCommand, ask_incr};
 #[cfg(feature = "topologies")]
 pub(crate) use placed::CLUSTER;
 pub(crate) use placed::{ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA};
+pub(crate) use pool::{Connections, no_connection, pool};
 pub(crate) use scripts::{Scripted, load};
 pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

@@ -3,7 +3,7 @@
 //! It keeps strings, expiry, WATCH and MULTI, and runs the few scripts and functions that the strategies load, told apart
 //! by their text: an unknown one is an error. The answers are worked out from its own data; what it did to each update it
 //! writes into a log of its own. An *update* is a command that moves a counter: INCR and its kin, a script that adds, and
-//! a SET or an EXEC after a GET of the same key on the same connection.
+//! a SET after a GET of the same key on the same connection, and an EXEC of a SET or an INCR.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -295,7 +295,7 @@ impl State {
                 Some(_) => one(key),
             },
             ["EXEC"] => session.queued.iter().flatten().find_map(|queued| match &queued[..] {
-                [set, key, ..] if set == "SET" => one(key),
+                [adds, key, ..] if adds == "SET" || adds == "INCR" => one(key),
                 _ => None,
             }),
             _ => None,
