@@ -18,8 +18,9 @@ use crate::record::lost_reply::{LossWay, LostReply};
 use crate::target::Target;
 use crate::worker::{Installed, Manifest};
 
-/// How many cells are measured at once beside the silent ones, which only wait.
-const AT_ONCE: usize = 3;
+/// How many cells are measured at once beside the silent ones, which only wait. These wait most of the time too: to connect
+/// again, between updates, and some for good.
+const AT_ONCE: usize = 8;
 
 /// What each cell does.
 #[derive(Debug, Clone, Copy)]

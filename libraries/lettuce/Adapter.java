@@ -1,4 +1,5 @@
 import io.lettuce.core.ClientOptions;
+import io.lettuce.core.ClientOptions.DisconnectedBehavior;
 import io.lettuce.core.LettuceVersion;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisCommandExecutionException;
@@ -18,21 +19,21 @@ final class Adapter implements Worker.Adapter {
     private static final String SCRIPT = "return redis.call('INCR', KEYS[1])";
     private RedisClient client;
     private RedisURI uri;
-    private boolean isSafe;
     private Duration timeout;
 
     public Worker.Update open(Worker.Job job) {
         if (client == null) {
-            isSafe = job.settings().equals("safe");
             uri = RedisURI.create(job.url());
             client = RedisClient.create(uri);
-            if (isSafe) {
+            if (job.settings().equals("safe")) {
                 // What was in flight when the connection ended is an error, not sent again.
+                client.setOptions(ClientOptions.builder().disconnectedBehavior(DisconnectedBehavior.REJECT_COMMANDS).build());
+            } else if (job.settings().equals("replay-filter")) {
                 client.setOptions(ClientOptions.builder().replayFilter(command -> true).build());
             }
         }
         StatefulRedisConnection<String, String> connection = client.connect(uri);
-        if (isSafe) {
+        if (!job.settings().equals("default")) {
             connection.setTimeout(Duration.ofSeconds(1)); // not the URI's, which is for a cold start as well
         }
         timeout = connection.getTimeout();
@@ -89,9 +90,8 @@ final class Adapter implements Worker.Adapter {
 
     public Map<String, String> effective() {
         ClientOptions options = client.getOptions();
-        return Map.of("auto_reconnect", "" + options.isAutoReconnect(), "replays_in_flight", isSafe ? "no" : "yes",
-                "command_timeout", timeout.toString(), "disconnected_behavior",
-                options.getDisconnectedBehavior().toString());
+        return Map.of("auto_reconnect", "" + options.isAutoReconnect(), "disconnected_behavior",
+                options.getDisconnectedBehavior().toString(), "command_timeout", timeout.toString());
     }
 
     public String library() {

@@ -32,6 +32,10 @@ impl<'a> Document<'a> {
 const COLUMNS: [&str; 9] =
     ["library", "settings", "reply lost by", "acked", "errors", "executions/acked", "doubled", "recovered", "outcome"];
 
+/// What the ratio means.
+const RATIO: &str = "\nexecutions/acked: what the counter holds for each acknowledged update. Above 1.00 some of it was not \
+                     acknowledged:\nupdates that ran twice (doubled), or that ended in an error and ran all the same.\n";
+
 /// Seconds in three characters or so: `0.02 s`, `12 s`.
 fn seconds(ns: u64) -> String {
     let s = ns as f64 / 1e9;
@@ -51,7 +55,14 @@ fn outcome(row: &LostReply) -> String {
     }
     // A wait no longer than others before it that ended is no news: the cell's time was over, that is all.
     let is_new = row.waiting_ns > row.recovery_ns.or(Some(0));
-    let waiting = row.waiting_ns.filter(|_| is_new).map(|ns| format!("still waiting after {}", seconds(ns)));
+    let waiting = row.waiting_ns.filter(|_| is_new).map(|ns| {
+        let errors = match row.errors().unwrap_or(0) {
+            0 => String::new(),
+            1 => "1 error, then ".to_owned(),
+            errors => format!("{errors} errors, then "),
+        };
+        format!("{errors}still waiting after {}", seconds(ns))
+    });
     let counted = match (row.lost.unwrap_or(0), row.doubled.unwrap_or(0)) {
         (0, 0) if row.errors() == Some(0) && row.waiting_ns.is_none() => Some("exactly once".to_owned()),
         (0, 0) if row.waiting_ns.is_none() => Some("once, or an error".to_owned()),
@@ -118,6 +129,7 @@ pub fn terminal(rows: &[LostReply]) -> String {
     for cells in &lines {
         text += &line(cells);
     }
+    text += RATIO;
     let mut said = Vec::new();
     for row in rows.iter().filter(|row| !row.effective.is_empty()) {
         let settings = format!("  {} {}, {}: {}\n", row.library, row.version, row.settings, row.effective);
