@@ -5,6 +5,7 @@
 //! and hands it to [`crate::trial::measure`].
 
 mod catalogue;
+mod effect;
 mod info;
 mod toolkit;
 
@@ -20,7 +21,9 @@ use crate::verdict::Promise;
 use crate::workload::Workload;
 
 pub use catalogue::{DEFAULT, DEFAULT_OF_ONE_THREAD, UNSUPPORTED, driven_by_one_thread, find, find_among};
-pub use info::{Info, Need};
+pub use effect::Effect;
+pub(crate) use effect::integer;
+pub use info::{AfterLoss, Info, Need, Replies};
 pub use mutex_two_processes::second_process;
 pub(crate) use toolkit::get_then_set;
 
@@ -83,6 +86,13 @@ pub trait Strategy: Sync {
     /// How long after a race the server may still be at work on it; waited for before the counters are read or reset.
     fn settles_in(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// What one command of a client did to `counter`, which held `before`; `None` if it does not concern it. `words` begin
+    /// with the command's name in upper case. Override it for commands that [`Effect::of`] does not know; only
+    /// `report explain` needs it.
+    fn effect(&self, words: &[&str], counter: &str, before: i128) -> Option<Effect> {
+        Effect::of(words, counter, before)
     }
 
     /// Other keys it makes for the counter at `key`, removed with it; a `*` stands for any ending.

@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
 use crate::explain::monitor::Seen;
+use crate::strategy::{Effect, Strategy, integer};
 use crate::target::keyspace;
 
 /// One command of the race.
@@ -55,7 +56,7 @@ pub(super) enum What {
 }
 
 /// What became of the commands in `seen` between a trial's two readings of the server's counts.
-pub(super) fn replay(seen: &[Seen], prefix: &str, threads: usize) -> Vec<Act> {
+pub(super) fn replay(seen: &[Seen], strategy: &dyn Strategy, prefix: &str, threads: usize) -> Vec<Act> {
     // Others may be using the server too: ours are the clients that name a key of ours.
     let names_ours = |seen: &Seen| seen.words.iter().skip(1).any(|word| word.starts_with(prefix));
     let ours: HashSet<&str> = seen.iter().filter(|seen| names_ours(seen)).map(|seen| seen.client.as_str()).collect();
@@ -68,7 +69,8 @@ pub(super) fn replay(seen: &[Seen], prefix: &str, threads: usize) -> Vec<Act> {
     let mut value = 0;
     let mut acts = Vec::new();
     for (i, command) in seen.iter().enumerate() {
-        let what = effect(&command.words, counter, &mut value);
+        let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+        let what = applied(strategy.effect(&words, counter, value), &mut value);
         let concerns_us = names_ours(command) || what.is_some();
         if !race.contains(&i) || !concerns_us || !ours.contains(command.client.as_str()) {
             continue;
@@ -105,55 +107,25 @@ fn number<'a>(clients: &mut Vec<&'a str>, client: &'a str) -> usize {
     })
 }
 
-/// Applies one command to the counter's `value`; `None` for commands that are nothing to us.
-fn effect(words: &[String], counter: &str, value: &mut i128) -> Option<What> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+/// Applies one command to the counter's `value`; `None` for commands that do not concern it.
+fn applied(effect: Option<Effect>, value: &mut i128) -> Option<What> {
     let before = *value;
     let mut write = |after: Option<i128>, brought| {
         *value = after.unwrap_or(before);
-        Some(What::Write { before, after, brought })
+        What::Write { before, after, brought }
     };
-    match words.as_slice() {
-        ["MULTI"] => Some(What::Begin),
-        ["EXEC"] => Some(What::Commit { wrote: true }),
-        ["EVAL" | "EVALSHA" | "FCALL", _, rest @ ..] if rest.contains(&counter) => Some(What::Script),
-        ["WATCH", keys @ ..] if keys.contains(&counter) => Some(What::Watch),
-        ["GET", key] if *key == counter => Some(What::Read(before)),
-        ["SET", key, new, options @ ..] if *key == counter => {
-            let says = |word: &str| options.iter().any(|option| option.eq_ignore_ascii_case(word));
-            let expected = options.iter().position(|o| o.eq_ignore_ascii_case("IFEQ")).map(|at| options[at + 1]);
-            let is_refused = expected.is_some_and(|old| integer(old) != Some(before)) || says("NX") && before != 0;
-            if is_refused { Some(What::Other) } else { write(integer(new), true) }
-        }
-        ["GETSET", key, new] if *key == counter => write(integer(new), true),
-        ["INCR", key] if *key == counter => write(Some(before + 1), false),
-        ["INCRBY", key, by] if *key == counter => write(integer(by).map(|by| before + by), false),
-        ["INCRBYFLOAT", key, by] if *key == counter => write(integer(by).and_then(|by| float_sum(before, by)), false),
-        ["BITFIELD", key, "SET", "u8", _, new] if *key == counter => write(integer(new), true),
-        ["BITFIELD", key, "OVERFLOW", "SAT", "INCRBY", "u8", _, by] if *key == counter => {
-            write(integer(by).map(|by| (before + by).min(255)), false)
-        }
-        ["DEL" | "UNLINK", keys @ ..] if keys.contains(&counter) => write(Some(0), true),
-        ["SET", key, _, options @ ..]
-            if key.starts_with(counter) && options.iter().any(|o| o.eq_ignore_ascii_case("NX")) =>
-        {
-            Some(What::Lock { got: false })
-        }
-        ["DEL" | "UNLINK", key] if key.starts_with(counter) => Some(What::Unlock),
-        _ => None,
-    }
-}
-
-/// A whole number, however a server or a script writes it.
-fn integer(text: &str) -> Option<i128> {
-    text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|f| f.fract() == 0.0).map(|f| f as i128))
-}
-
-/// What adding floats gives; the servers' floats are wider than ours, so where the two may differ it is not told.
-fn float_sum(a: i128, b: i128) -> Option<i128> {
-    let is_exact = a.unsigned_abs() < 1 << 53;
-    let is_lost = a.unsigned_abs() > 1 << 66 && b.unsigned_abs() < 2 && cfg!(target_arch = "x86_64");
-    if is_exact { Some(a + b) } else { is_lost.then_some(a) }
+    Some(match effect? {
+        Effect::Read => What::Read(before),
+        Effect::Set(after) => write(after, true),
+        Effect::Added(after) => write(after, false),
+        Effect::Watch => What::Watch,
+        Effect::Begin => What::Begin,
+        Effect::Commit => What::Commit { wrote: true },
+        Effect::Lock => What::Lock { got: false },
+        Effect::Unlock => What::Unlock,
+        Effect::Script => What::Script,
+        Effect::Refused => What::Other,
+    })
 }
 
 /// The command as shown: without the counter's key, other keys by what they add to it, long words cut.

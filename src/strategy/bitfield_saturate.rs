@@ -10,7 +10,7 @@ use redis::{Cmd, RedisResult};
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{Effect, Info, Strategy, integer};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -67,6 +67,17 @@ impl Strategy for BitfieldSaturate {
     fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         let [value]: [i64; 1] = bitfield(key).arg(&["GET", "u8", "0"]).query(db)?;
         Ok(value - START)
+    }
+
+    fn effect(&self, words: &[&str], counter: &str, before: i128) -> Option<Effect> {
+        match words {
+            ["BITFIELD", key, "SET", _, _, new] if *key == counter => Some(Effect::Set(integer(new))),
+            ["BITFIELD", key, "OVERFLOW", "SAT", "INCRBY", _, _, by] if *key == counter => {
+                let sum = integer(by).and_then(|by| before.checked_add(by));
+                Some(Effect::Added(sum.map(|sum| sum.min(u8::MAX.into()))))
+            }
+            _ => Effect::of(words, counter, before),
+        }
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -8,7 +8,7 @@
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::incr;
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{AfterLoss, Info, Strategy};
 use crate::target::Target;
 use crate::update::{Update, Updater};
 
@@ -16,6 +16,7 @@ const INFO: Info = Info {
     round_trips: "3+",
     counted_by: &["incr"],
     commands: &["incr"],
+    after_loss: AfterLoss::Reconnects,
     ..Info::exact(
         "connect-per-update",
         "A new connection for every INCR: handshake and login each time, and TIME_WAIT.",

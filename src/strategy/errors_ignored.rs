@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ONE_SERVER, ask};
-use crate::strategy::{Info, Need, Strategy};
+use crate::strategy::{Info, Need, Replies, Strategy};
 use crate::target::{Changed, Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -27,6 +27,7 @@ const FULL: [(&str, &str); 2] = [("maxmemory-policy", "noeviction"), ("maxmemory
 const INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr", "config"],
+    replies: Replies::ErrorsIgnored,
     needs: &[ONE_SERVER, Need { what: "leave to change settings", missing: no_settings }],
     ..Info::lossy(
         "errors-ignored",

@@ -12,7 +12,7 @@
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, load, refused_or_unknown};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{AfterLoss, Info, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
@@ -40,6 +40,7 @@ return value";
 const INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["script", "evalsha", "get", "incr", "set"],
+    after_loss: AfterLoss::RetriesById,
     ..Info::exact(
         "idempotent-lua",
         "INCR in a script that remembers the update by its id: safe to try again after a lost reply.",

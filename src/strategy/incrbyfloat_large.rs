@@ -10,7 +10,7 @@ use redis::RedisResult;
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Offset, ask, own_connections, refused_or_unknown};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{Effect, Info, Strategy, integer};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -39,6 +39,13 @@ impl Updater for Floating {
     }
 }
 
+/// The sum of two floats on the server, if it can be known here: the server's floats have more digits than ours.
+fn float_sum(a: i128, b: i128) -> Option<i128> {
+    let is_exact = a.unsigned_abs() < 1 << 53;
+    let is_lost = a.unsigned_abs() > 1 << 66 && b.unsigned_abs() < 2 && cfg!(target_arch = "x86_64");
+    if is_exact { a.checked_add(b) } else { is_lost.then_some(a) }
+}
+
 impl Strategy for IncrbyfloatLarge {
     fn info(&self) -> &'static Info {
         &INFO
@@ -58,6 +65,15 @@ impl Strategy for IncrbyfloatLarge {
 
     fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         START.found(db, key)
+    }
+
+    fn effect(&self, words: &[&str], counter: &str, before: i128) -> Option<Effect> {
+        match words {
+            ["INCRBYFLOAT", key, by] if *key == counter => {
+                Some(Effect::Added(integer(by).and_then(|by| float_sum(before, by))))
+            }
+            _ => Effect::of(words, counter, before),
+        }
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

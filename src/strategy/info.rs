@@ -37,8 +37,36 @@ pub struct Info {
     pub counted_by: &'static [&'static str],
     /// Every command its clients send, scripts' own included, in lower case: what an ACL has to allow it.
     pub commands: &'static [&'static str],
+    /// What its clients make of the replies to their updates.
+    pub replies: Replies,
+    /// What a client does after its connection is lost.
+    pub after_loss: AfterLoss,
     /// What it needs that not every server or every user of one has.
     pub needs: &'static [Need],
+}
+
+/// What a client makes of the replies to its updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// It reads them: an error reply is no acknowledgement.
+    Checked,
+    /// It takes an error reply for an acknowledgement.
+    ErrorsIgnored,
+    /// It reads none: whatever was sent counts as acknowledged.
+    Unread,
+    /// It acknowledges updates before it sends them.
+    Early,
+}
+
+/// What a client does after its connection is lost in the middle of an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterLoss {
+    /// It keeps the broken connection, so its later updates fail too.
+    Stays,
+    /// Its next update goes over a new connection.
+    Reconnects,
+    /// It sends the update again over a new connection, with an id by which the server recognises it.
+    RetriesById,
 }
 
 /// Something that a strategy needs and a server may lack.
@@ -65,6 +93,8 @@ impl Info {
 
     const fn new(name: &'static str, about: &'static str, promise: Promise, role: Role) -> Self {
         let (counted_by, commands, needs) = (&[], &[], &[]);
-        Self { name, about, promise, round_trips: "1", batch: 1, role, counted_by, commands, needs }
+        let (replies, after_loss) = (Replies::Checked, AfterLoss::Stays);
+        let round_trips = "1";
+        Self { name, about, promise, round_trips, batch: 1, role, counted_by, commands, replies, after_loss, needs }
     }
 }

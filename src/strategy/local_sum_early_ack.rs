@@ -10,7 +10,7 @@
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, own_connections};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{Info, Replies, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -25,6 +25,7 @@ const INFO: Info = Info {
     round_trips: "1/16",
     batch: SUM,
     commands: &["incrby"],
+    replies: Replies::Early,
     ..Info::lossy(
         "local-sum-early-ack",
         "16 updates summed and acknowledged before their INCRBY: a process that stops takes them along.",

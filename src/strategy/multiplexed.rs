@@ -15,7 +15,7 @@ use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Bridge, ONE_SERVER, OneCommand, ask_incr, boxed, told_or_refused};
-use crate::strategy::{ClientMachines, Info, Strategy};
+use crate::strategy::{AfterLoss, ClientMachines, Info, Strategy};
 use crate::target::RESPONSE_TIMEOUT;
 use crate::target::Target;
 use crate::update::{Update, Updater};
@@ -33,6 +33,7 @@ const MULTIPLEXED_INFO: Info = Info {
 const MANAGER_INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr"],
+    after_loss: AfterLoss::Reconnects,
     needs: &[ONE_SERVER],
     ..Info::exact(
         "connection-manager-incr",

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
 use crate::strategy::toolkit::ONE_SERVER;
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{Info, Replies, Strategy};
 use crate::target::Target;
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
@@ -37,6 +37,7 @@ const INFO: Info = Info {
     batch: BATCH,
     counted_by: &["incr"],
     commands: &["set", "incr"],
+    replies: Replies::Unread,
     needs: &[ONE_SERVER],
     ..Info::lossy("pipeline-unread", "100 INCR written, no reply read, the connection closed: most never run.")
 };

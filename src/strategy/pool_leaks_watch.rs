@@ -13,7 +13,7 @@ use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value, from
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Connections, END, ONE_SERVER, no_connection, pool, refused_or_unknown};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{AfterLoss, Info, Strategy};
 use crate::target::Target;
 use crate::update::{Update, Updater};
 
@@ -21,6 +21,7 @@ const INFO: Info = Info {
     round_trips: "3",
     counted_by: &["incr"],
     commands: &["watch", "get", "multi", "incr", "exec"],
+    after_loss: AfterLoss::Reconnects,
     needs: &[ONE_SERVER],
     ..Info::lossy(
         "pool-leaks-watch",

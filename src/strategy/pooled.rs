@@ -8,7 +8,7 @@ use r2d2::Pool;
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Connections, incr, no_connection, pool};
-use crate::strategy::{Info, Strategy};
+use crate::strategy::{AfterLoss, Info, Strategy};
 use crate::target::Target;
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
@@ -17,6 +17,7 @@ const WITHOUT_PING_INFO: Info = Info {
     role: Role::Baseline,
     counted_by: &["incr"],
     commands: &["incr"],
+    after_loss: AfterLoss::Reconnects,
     ..Info::exact("pooled-incr", "INCR on a connection from an r2d2 pool, no PING on checkout: the baseline.")
 };
 
@@ -24,6 +25,7 @@ const WITH_PING_INFO: Info = Info {
     round_trips: "2",
     counted_by: &["incr"],
     commands: &["ping", "incr"],
+    after_loss: AfterLoss::Reconnects,
     ..Info::exact(
         "pooled-incr-ping",
         "The same with r2d2's default PING on every checkout: what you get if you change nothing.",

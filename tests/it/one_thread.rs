@@ -100,7 +100,7 @@ fn every_one_that_has_the_form_keeps_its_promise_or_is_seen_breaking_it() {
                 Promise::Lossy => assert_eq!(trial.verdict, Verdict::Lost, "{name}: {ledger:?}"),
             }
             // Where one may be beaten to it, a crowd on a slow machine may run out of patience.
-            let may_give_up = name.starts_with("watch");
+            let may_give_up = named(name).info().commands.contains(&"watch");
             assert!(may_give_up || ledger.acked == all, "{name}: {ledger:?}");
             assert_eq!(ledger.acked + ledger.refused, all, "{name}: {ledger:?}");
             assert!(ledger.tries >= all, "{name}: {ledger:?}");
@@ -114,7 +114,15 @@ fn every_one_that_has_the_form_keeps_its_promise_or_is_seen_breaking_it() {
 #[test]
 fn the_ledger_is_the_same_as_that_of_threads() {
     let server = private();
-    for name in ["incr", "multiplexed-incr", "pipelined-incr", "lua-incr", "lua-get-set"] {
+    // Those whose clients never get in each other's way.
+    let is_steady = |name: &&str| {
+        let info = named(name).info();
+        info.promise == Promise::Exact && !info.commands.contains(&"watch")
+    };
+    let (steady, racing): (Vec<&str>, Vec<&str>) =
+        strategy::driven_by_one_thread(strategy::ALL).into_iter().partition(is_steady);
+    assert!(steady.len() >= 5 && racing.len() >= 5, "{steady:?} {racing:?}");
+    for name in steady {
         let workload = Workload { keys: 3, ..Workload::one_key(16) };
         let threads = trial(&server, named(name), workload, 100);
         for driver in BOTH {
@@ -125,7 +133,7 @@ fn the_ledger_is_the_same_as_that_of_threads() {
         }
     }
     // Alone, also those that race do the same.
-    for name in ["get-set", "watch", "watch-pipelined", "get-set-multiplexed", "watch-shared"] {
+    for name in racing {
         let threads = trial(&server, named(name), Workload::one_key(1), 30);
         for driver in BOTH {
             let one = by(driver, &server, name, 1, 30);
