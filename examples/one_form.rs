@@ -14,9 +14,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis::{RedisResult, Value};
-use redis_lost_updates::client_machine::{ClientMachine, Turn};
+use redis_lost_updates::client_machine::{ClientMachine, Reply, Requests, Turn};
 use redis_lost_updates::error::{BoxError, Result};
-use redis_lost_updates::resp::{Reply, Requests};
 use redis_lost_updates::strategy::{self, ClientMachines, Info, Strategy};
 use redis_lost_updates::target::{ServerSpec, Session, Target};
 use redis_lost_updates::trial::Crew;

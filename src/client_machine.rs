@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use crate::error::BoxError;
-use crate::resp::{Reply, Requests};
 use crate::update::Update;
+
+pub use crate::resp::{Reply, Requests};
 
 /// One client's updates, one hand-over at a time.
 pub trait ClientMachine: Send {

@@ -13,10 +13,11 @@ use crate::client_machine::ClientMachine;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::pace::Timetable;
-use crate::race::{Limits, RaceLog, Work};
 use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::target::Target;
 use crate::workload::DriverKind;
+
+pub use crate::race::{Limits, RaceLog, Work};
 
 /// One way to drive clients.
 pub trait Driver: Sync {
@@ -34,10 +35,10 @@ pub trait Driver: Sync {
     /// The strategy's parameters as this driver runs it.
     fn parameters(&self, strategy: &dyn Strategy) -> String;
 
-    /// Checks that this system and the server have room for so many clients of these strategies.
+    /// Checks that this system and the server permit so many clients of these strategies.
     ///
     /// # Errors
-    /// They have not: one line that says what stands in the way, and what to do.
+    /// They do not: one line that says which limit is too low, and what to do.
     fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
 
     /// Opens `clients` clients. Never timed.
@@ -119,6 +120,14 @@ fn complete(strategy: &dyn Strategy, opened: usize, wanted: usize) -> Result<()>
     match opened == wanted {
         true => Ok(()),
         false => Err(Error::broken(format!("strategy {name} opened {opened} clients, not {wanted}"))),
+    }
+}
+
+/// Checks that there is work for each client.
+fn enough_work(work: &[Work], clients: usize) -> Result<()> {
+    match work.len() == clients {
+        true => Ok(()),
+        false => Err(Error::broken(format!("a race of {clients} clients was given work for {}", work.len()))),
     }
 }
 

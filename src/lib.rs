@@ -30,7 +30,7 @@
 //! | [`plain`] | makes untrusted text safe to print |
 //! | [`secret`] | hides URLs that may hold a password |
 //! | [`error`] | the error type: one line that says what failed, on what, and what to do |
-//! | [`resp`] | the wire format: requests out, replies in |
+//! | `resp` | the wire format: requests out, replies in |
 //! | [`placement`] | which CPUs the server and the clients run on |
 //! | `timer` | waits below a millisecond |
 //! | [`proxy`] | a proxy that injects network faults: delays, cuts, lost replies |
@@ -46,11 +46,11 @@
 //! | [`law`] | predicts what GET and SET lose |
 //! | [`record`] | the result files: rows, writing, reading, checking |
 //! | [`until`] | rows -> whether more rounds are needed (feature `cli`) |
-//! | [`race`] | the timed section's types: what each client does, and the log of it |
+//! | `race` | the timed section's types: what each client does, and the log of it |
 //! | [`worker`] | client libraries of any language, as worker processes (feature `cli`) |
 //! | [`target`] | the only access to a server: find, fetch, start, describe, clean up |
 //! | [`strategy`] | the ways to add one to a counter, one file each |
-//! | [`driver`] | what drives the clients: threads, an event loop, tasks, worker processes; one trait |
+//! | `driver` | what runs the clients: threads, an event loop, tasks, worker processes; one trait |
 //! | `machine` | the facts of a run: server, machine, build, plan |
 //! | `demo` | the original demonstration |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
@@ -68,6 +68,9 @@ mod command;
 pub mod compare;
 pub mod condition;
 mod demo;
+/// Hidden because it is no interface for others: a [`trial::Crew`] opens the driver that its workload names. Public because
+/// the tests, benches and examples of this crate race single drivers.
+#[doc(hidden)]
 pub mod driver;
 pub mod error;
 pub mod explain;
@@ -81,11 +84,11 @@ pub mod pace;
 pub mod placement;
 pub mod plain;
 pub mod proxy;
-pub mod race;
+mod race;
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
-pub mod resp;
+mod resp;
 pub mod secret;
 #[cfg(feature = "cli")]
 pub mod stats;

@@ -339,10 +339,10 @@ impl Target {
         secret::hushed(text, self.client.get_connection_info().redis_settings().password())
     }
 
-    /// Removes keys of ours; a name with a `*` stands for every key it matches under our prefix.
+    /// Removes keys of ours; a name with a `*` stands for every key it matches, and must begin with our prefix.
     ///
     /// # Errors
-    /// The server does not answer.
+    /// The server does not answer, or a pattern is not under our prefix.
     pub fn remove(&self, db: &mut Session, names: &[String]) -> Result<()> {
         let (patterns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
         for chunk in plain.chunks(1_000) {
@@ -350,7 +350,12 @@ impl Target {
             db.remove(&chunk).map_err(|e| self.keeps_ours(&e))?;
         }
         for pattern in patterns {
-            assert!(pattern.starts_with(&self.prefix), "only keys of ours are removed");
+            if !pattern.starts_with(&self.prefix) {
+                return Err(Error::broken(format!(
+                    "keys {pattern} are not removed: they are not under {}",
+                    self.prefix
+                )));
+            }
             // A cluster's nodes each know their own keys, and only where they are is asked again.
             let found = db.on_each(|node| scan(node, pattern)).map_err(|e| self.keeps_ours(&e))?;
             for chunk in found.concat().chunks(1_000) {

@@ -18,13 +18,15 @@ use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
 use crate::plain::one_line;
-use crate::race::{ClientLog, Limits, RaceLog, Work};
+use crate::race::{Limits, Work};
 use crate::record::{Bucket, Clock, Record};
 use crate::strategy::Strategy;
 use crate::target::{Counts, Lease, Session, Spent, Target, keyspace};
 use crate::update::Event;
 use crate::verdict::{Verdict, judge};
 use crate::workload::{Plan, Size, Workload};
+
+pub use crate::race::{ClientLog, RaceLog};
 
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;

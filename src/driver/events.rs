@@ -5,7 +5,7 @@
 //! to the client that waits for it, and sends what that one asks next. Everything that one read brought is handled before
 //! anything is sent: clients that share a socket so share the system calls too.
 //!
-//! What comes out is what [`crate::race`] gives: a log for every client, made before the start. A client's log
+//! What comes out is what every driver gives: a log for every client, made before the start. A client's log
 //! starts when its first request is made; all first requests go out in one burst, so the overlap says how long that
 //! took. The clock is read once for every read: the end of an update is when the read that brought its last reply
 //! returned, and the next one begins there; or, with a timetable, when the loop sees that it is due.
@@ -60,7 +60,7 @@ impl EventLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{driver::events::EventLoop, race::{Limits, Work}, target::Target, strategy};
+    /// use redis_lost_updates::{driver::{Limits, Work, events::EventLoop}, target::Target, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Target::at("redis://127.0.0.1:6379")?;
@@ -110,7 +110,7 @@ impl EventLoop {
     }
 
     fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
-        assert_eq!(work.len(), self.clients.len(), "work for every client");
+        super::enough_work(work, self.clients.len())?;
         self.alarm.clear();
         let racers: Vec<Racer> =
             (work.iter().zip(&self.clients)).map(|(work, client)| Racer::new(work, client.batch())).collect();

@@ -9,7 +9,7 @@
 //! is tokio's. So is packing, but for what it costs to hand over what our client has packed. A back-off is tokio's sleep:
 //! whole milliseconds.
 //!
-//! What comes out is what [`crate::race`] gives. A client's log starts when its task first runs, and an update ends when its task
+//! What comes out is what every driver gives. A client's log starts when its task first runs, and an update ends when its task
 //! has its last reply in hand. The clock is read once for each round trip and once for the update.
 
 mod answers;
@@ -65,7 +65,7 @@ impl TaskLoop {
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
-    /// use redis_lost_updates::{driver::tasks::TaskLoop, race::{Limits, Work}, target::Target, strategy};
+    /// use redis_lost_updates::{driver::{Limits, Work, tasks::TaskLoop}, target::Target, strategy};
     ///
     /// # fn main() -> redis_lost_updates::error::Result<()> {
     /// let server = Target::at("redis://127.0.0.1:6379")?;
@@ -110,7 +110,7 @@ impl TaskLoop {
         if self.clients.len() < self.opened {
             return Err(Error::broken("a client of this crew has panicked before: open a new crew"));
         }
-        assert_eq!(work.len(), self.clients.len(), "work for every client");
+        super::enough_work(work, self.clients.len())?;
         let recorder = work.iter().zip(&self.clients);
         let recorder: Vec<Recorder> =
             recorder.map(|(work, client)| Recorder::of(work, client.machine.batch())).collect();

@@ -82,7 +82,8 @@ pub fn pool(threads: usize) -> Result<ThreadPool> {
 /// Runs every updater on a thread of its own, all at once, and gives back what each did.
 ///
 /// # Errors
-/// An updater panicked: the message names the client and what it said. The other clients finish first.
+/// An updater panicked: the message names the client and what it said; the other clients finish first. Or there are not as
+/// many threads, or not as much work, as updaters.
 pub fn race(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
@@ -115,8 +116,11 @@ fn race_paced(
     timetable: Option<&Timetable>,
     limits: Limits<'_>,
 ) -> Result<RaceLog> {
-    assert_eq!(pool.current_num_threads(), updaters.len(), "one thread for every updater");
-    assert_eq!(work.len(), updaters.len(), "work for every updater");
+    super::enough_work(work, updaters.len())?;
+    let threads = pool.current_num_threads();
+    if threads != updaters.len() {
+        return Err(Error::broken(format!("a race of {} clients was given {threads} threads", updaters.len())));
+    }
     let seats: Vec<Mutex<&mut Box<dyn Updater>>> = updaters.iter_mut().map(Mutex::new).collect();
     let clients = seats.len();
     let (barrier, arrived, start) = (Barrier::new(clients), AtomicUsize::new(0), AtomicU64::new(0));

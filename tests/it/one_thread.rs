@@ -5,14 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis::Cmd;
-use redis_lost_updates::client_machine::{ClientMachine, Turn};
+use redis_lost_updates::client_machine::{ClientMachine, Reply, Requests, Turn};
 use redis_lost_updates::condition::Transport;
 use redis_lost_updates::driver::events::EventLoop;
 use redis_lost_updates::driver::tasks::TaskLoop;
+use redis_lost_updates::driver::{Limits, RaceLog, Work};
 use redis_lost_updates::error::Result;
 use redis_lost_updates::history;
-use redis_lost_updates::race::{Limits, RaceLog, Work};
-use redis_lost_updates::resp::{Reply, Requests};
 use redis_lost_updates::strategy::{self, Strategy};
 use redis_lost_updates::target::{Private, ServerSpec, Target};
 use redis_lost_updates::trial::{Crew, Trial};

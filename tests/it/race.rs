@@ -5,9 +5,9 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use redis_lost_updates::driver::threads::{pool, race};
+use redis_lost_updates::driver::{Limits, RaceLog, Work};
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::history;
-use redis_lost_updates::race::{Limits, RaceLog, Work};
 use redis_lost_updates::update::{Event, Outcome, Update, Updater};
 use redis_lost_updates::verdict::{Ledger, Verdict, judge};
 

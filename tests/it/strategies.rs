@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use redis::Cmd;
 use redis_lost_updates::driver::threads;
+use redis_lost_updates::driver::{Limits, Work};
 use redis_lost_updates::error::{BoxError, Result};
-use redis_lost_updates::race::{Limits, Work};
 use redis_lost_updates::strategy::{self, ALL, Info, Need, Strategy};
 use redis_lost_updates::target::{Placement, ServerSpec, Session, Target};
 use redis_lost_updates::trial::{Crew, Trial};
