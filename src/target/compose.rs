@@ -15,25 +15,28 @@
 //! off here.
 //!
 //! What is measured through it: the engine's own forwarding of the loopback port is part of every round trip.
+mod service;
+mod spec;
+mod tool;
 
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 
-/// What is brought up: the project's own file.
-const FILE: &str = include_str!("../../docker-compose.yml");
+pub use service::Service;
+pub use spec::ComposeSpec;
+
+use service::FILE;
+use spec::taken;
+use tool::{QUESTION, exited, finished, kill, telling};
 
 /// Runs `up`, reports its exit code in a file, and runs `down` once standard input closes, at whatever point that is.
 ///
@@ -50,117 +53,13 @@ wait $watch
 "$@" down --volumes --remove-orphans --timeout 2 <"$dir/file" >"$dir/down" 2>&1 || exit
 rm -rf "$dir""#;
 
-/// Ours, so that nothing in the user's environment makes the tool read another file or start more than we ask for.
-const NOT_INHERITED: [&str; 4] = ["COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
-
 /// The server's port inside its container.
 const INSIDE: &str = "6379";
-
-/// How long a question to the tool may take; it does no work for it.
-const QUESTION: Duration = Duration::from_secs(20);
 
 /// How long containers may take to go: the tool, the server's grace period, and a busy machine.
 const FAREWELL: Duration = Duration::from_secs(60);
 
-/// A service of `docker-compose.yml` that can be measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Service {
-    /// Redis.
-    #[default]
-    Redis,
-    /// Valkey.
-    Valkey,
-}
-
-impl Service {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
-
-    /// Its name in the file, which is also its profile's.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Redis => "redis",
-            Self::Valkey => "valkey",
-        }
-    }
-
-    fn image_variable(self) -> &'static str {
-        match self {
-            Self::Redis => "REDIS_IMAGE",
-            Self::Valkey => "VALKEY_IMAGE",
-        }
-    }
-
-    fn port_variable(self) -> &'static str {
-        match self {
-            Self::Redis => "REDIS_PORT",
-            Self::Valkey => "VALKEY_PORT",
-        }
-    }
-
-    /// The image it runs: what `REDIS_IMAGE` or `VALKEY_IMAGE` says, otherwise the file's own pinned release.
-    pub fn image(self) -> String {
-        let variable = self.image_variable();
-        std::env::var(variable).ok().filter(|image| !image.is_empty()).unwrap_or_else(|| {
-            let default = FILE.split_once(&format!("${{{variable}:-")).and_then(|(_, rest)| rest.split_once('}'));
-            default.map(|(image, _)| image.to_owned()).unwrap_or_default()
-        })
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Service {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|service| service.name() == name)
-            .ok_or_else(|| Error::usage(format!("no service `{name}` to run in Docker: expected redis or valkey")))
-    }
-}
-
-/// What is to be brought up, and how.
-#[derive(Debug, Clone)]
-pub struct ComposeSpec {
-    service: Service,
-    port: Option<u16>,
-    path: Option<OsString>,
-    patience: Duration,
-}
-
 impl ComposeSpec {
-    /// The service, on a free loopback port, with ten minutes for fetching its image.
-    pub fn new(service: Service) -> Self {
-        Self { service, port: None, path: None, patience: Duration::from_secs(600) }
-    }
-
-    /// On this loopback port instead of a free one.
-    #[must_use]
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = Some(port);
-        self
-    }
-
-    /// Looks for the tools on this search path instead of `PATH`.
-    #[must_use]
-    pub fn path(mut self, path: impl Into<OsString>) -> Self {
-        self.path = Some(path.into());
-        self
-    }
-
-    /// How long `up` may take, the fetching of an image included.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
     /// Brings it up and waits until it answers; once `stop` is raised, takes it down again instead.
     ///
     /// # Errors
@@ -192,76 +91,6 @@ impl ComposeSpec {
         compose.started(stop)?;
         compose.answering(stop)?;
         Ok(compose)
-    }
-
-    /// The words that every command begins with.
-    fn tool(&self) -> Result<&'static [&'static str]> {
-        const PLUGIN: &[&str] = &["docker", "compose"];
-        const STANDALONE: &[&str] = &["docker-compose"];
-        for tool in [PLUGIN, STANDALONE] {
-            let mut command = self.command(tool);
-            command.arg("version");
-            if finished(command, QUESTION).is_ok_and(|output| output.status.success()) {
-                return Ok(tool);
-            }
-        }
-        Err(Error::server(
-            "neither `docker compose` nor `docker-compose` runs here: install Docker with its Compose plugin, or give \
-             --redis-url or --server-bin instead",
-        ))
-    }
-
-    fn command(&self, tool: &[&str]) -> Command {
-        let mut command = Command::new(tool[0]);
-        command.args(&tool[1..]);
-        self.prepare(&mut command);
-        command
-    }
-
-    fn prepare(&self, command: &mut Command) {
-        for name in NOT_INHERITED {
-            command.env_remove(name);
-        }
-        if let Some(path) = &self.path {
-            command.env("PATH", path);
-        }
-        // Port 0 lets the engine choose a free one, so that nobody can take it between our looking and its binding.
-        command.env(self.service.port_variable(), self.port.unwrap_or(0).to_string());
-        command.env("HEALTH_INTERVAL", "1h");
-        // A file named `.env` in the folder we happen to be in is none of ours.
-        command.current_dir("/").process_group(0);
-    }
-
-    /// One line for whatever the tool said when `up` failed.
-    fn refused(&self, said: &str) -> Error {
-        let has = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
-        let line = telling(said);
-        let (service, image, variable) = (self.service, self.service.image(), self.service.image_variable());
-        if has(&["permission denied", "PermissionError"]) && has(&["docker.sock", "daemon", "server API version"]) {
-            return Error::server(
-                "the Docker daemon refuses this user: join the group `docker` (and log in again), or run as root",
-            );
-        }
-        if has(&["Cannot connect to the Docker daemon", "Couldn't connect to Docker", "fetching server API version"]) {
-            let place = std::env::var("DOCKER_HOST").map(|host| format!(" at {host}")).unwrap_or_default();
-            return Error::server(format!(
-                "no Docker daemon answers{place}: start it (`systemctl start docker`, or Docker Desktop), or leave out \
-                 --docker"
-            ));
-        }
-        let in_use = has(&["port is already allocated", "address already in use", "ports are not available"]);
-        if let (true, Some(port)) = (in_use, self.port) {
-            return taken(port);
-        }
-        let pull =
-            ["Pulling", "pull access denied", "manifest", "No such image", "unable to get image", "failed to resolve"];
-        if has(&pull) {
-            return Error::server(format!(
-                "the image {image} is not here and cannot be fetched ({line}): go online, or set {variable} to an image \
-                 that `docker images` lists"
-            ));
-        }
-        Error::server(format!("Docker Compose cannot start {service} ({image}): {line}"))
     }
 }
 
@@ -439,12 +268,6 @@ impl Drop for Compose {
     }
 }
 
-fn taken(port: u16) -> Error {
-    Error::server(format!(
-        "port {port} on 127.0.0.1 is in use: stop what uses it, or leave out the port to get a free one"
-    ))
-}
-
 /// What makes a command speak of our project alone. The profile is named even though naming the service would do for
 /// `up`: `down` passes over services whose profile is not.
 fn ours(project: &str, service: Service) -> Vec<&OsStr> {
@@ -453,52 +276,4 @@ fn ours(project: &str, service: Service) -> Vec<&OsStr> {
         words.extend(["--profile", service.name()]);
     }
     words.into_iter().map(OsStr::new).collect()
-}
-
-/// Runs a command to its end or kills it. Its words go to files, so that no process it leaves behind can hold us up.
-fn finished(mut command: Command, patience: Duration) -> std::io::Result<Output> {
-    let (out, err) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
-    command.stdout(out.reopen()?).stderr(err.reopen()?);
-    let mut child = command.spawn()?;
-    match exited(&mut child, patience)? {
-        Some(status) => Ok(Output { status, stdout: fs::read(out.path())?, stderr: fs::read(err.path())? }),
-        None => {
-            kill(&mut child);
-            let seconds = patience.as_secs();
-            Err(std::io::Error::other(format!("no answer after {seconds} s: is the Docker daemon stuck?")))
-        }
-    }
-}
-
-fn exited(child: &mut Child, patience: Duration) -> std::io::Result<Option<std::process::ExitStatus>> {
-    let since = Instant::now();
-    loop {
-        let status = child.try_wait()?;
-        if status.is_some() || since.elapsed() > patience {
-            return Ok(status);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Ends a child that leads its own group, and all of the group.
-fn kill(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // One that is gone already needs no signal.
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.wait();
-}
-
-/// The most telling line of many: the last that speaks of an error, else the last.
-fn telling(said: &str) -> String {
-    const MARKS: [&str; 5] = ["rror", "denied", "cannot", "Cannot", "failed"];
-    let lines =
-        || said.lines().rev().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Encountered"));
-    let line = lines().find(|line| MARKS.iter().any(|mark| line.contains(mark))).or_else(|| lines().next());
-    let line = line.unwrap_or("it said nothing");
-    let line = line.trim_start_matches("ERROR: ").trim_start_matches("Error response from daemon: ");
-    // A line is for reading: what follows a few hundred characters is noise.
-    let end = line.char_indices().nth(300).map_or(line.len(), |(end, _)| end);
-    line[..end].to_owned()
 }
