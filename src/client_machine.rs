@@ -1,8 +1,8 @@
-//! One client as a state machine: what it asks next, given what it was answered. It knows replies, not sockets.
+//! A client as a state machine: replies in, requests out. It knows nothing of sockets.
 //!
-//! An [`Updater`](crate::update::Updater) blocks its thread until an update is done. A [`ClientMachine`] is the same
-//! client turned inside out, so that one thread can hold thousands of them: it appends requests, is handed their
-//! replies one by one, and says when its update is done. It has no clock and no socket, so a test plays the server.
+//! An [`Updater`](crate::update::Updater) blocks its thread until an update is done. A [`ClientMachine`] never blocks, so
+//! one thread can drive thousands of them. It appends requests, receives their replies one by one, and reports when its
+//! update is done. It uses neither a clock nor a socket, so a test can play the server.
 
 use std::time::Duration;
 

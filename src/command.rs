@@ -1,6 +1,6 @@
-//! The command line: argv, paths, progress on stderr, exit codes. What it says and does is the other rooms'.
+//! The command line: argv, paths, progress on stderr, exit codes. All else is done by the other modules.
 //!
-//! A room of the library and not of the program, so that a crate with strategies of its own gets all of it by one call.
+//! Part of the library, not of the program, so that a crate with its own strategies gets all of it with one call.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 mod args;

@@ -1,8 +1,8 @@
 //! What a figure was measured under: a [`Condition`]. Figures of different conditions are never pooled.
 //!
-//! Every part of this crate that groups, pairs or orders rows does so by this one type. In a result file its fields are
-//! columns of their own. A column that an older folder lacks has the value that was true of all runs then: the crate
-//! `redis` as the library, one server, no fault.
+//! All code that groups, pairs or orders rows uses this type. In a result file its fields are separate columns. A column
+//! that an older folder lacks gets the value that all runs had then: the `redis` crate as the library, one server, no
+//! fault.
 
 mod label;
 

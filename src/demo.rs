@@ -1,9 +1,8 @@
-//! The original program, faithfully: four threads, a hundred GET-then-SET updates each, first racing, then with the one
-//! connection behind `Arc<Mutex<_>>`; and then what it left out, how many updates each phase lost.
+//! The original program: four threads, 100 GET-then-SET updates each, first racing, then with one connection behind
+//! `Arc<Mutex<_>>`. Added: how many updates each phase lost.
 //!
-//! Where the original took any error for a zero and never reset its key, this resets the key first, begins the second
-//! phase where the first ended by its own reading, and lets no error pass. Its threads have names, and with a pause each
-//! command is a line.
+//! The original treated any error as a zero and never reset its key. Here the key is reset first, the second phase begins
+//! at the value that it reads, and every error is reported. Threads have names; with a pause, each command gets a line.
 
 mod slow;
 

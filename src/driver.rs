@@ -1,7 +1,7 @@
-//! What drives the clients: one trait, a file for each way, and the list of them.
+//! What runs the clients: one trait, one file per driver, and the list of drivers.
 //!
-//! A [`Driver`] opens a strategy's clients; opened [`Clients`] race, again and again. Adding a driver is a file below this
-//! one, an entry in [`ALL`], and a kind that rows call it by ([`DriverKind`]).
+//! A [`Driver`] opens a strategy's clients; the opened [`Clients`] can race repeatedly. To add a driver, add a file here,
+//! an entry in [`ALL`], and a [`DriverKind`], which is its name in rows.
 
 pub mod events;
 #[cfg(feature = "cli")]

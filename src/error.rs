@@ -1,8 +1,7 @@
-//! The one error of this crate: a line that says what failed, on what, and what to do.
+//! The error type of this crate: one line that says what failed, on what, and what to do.
 //!
-//! It is opaque on purpose: callers print it or compare its [`Error::is_interrupt`], and its inner kinds stay free to
-//! change. Messages name the strategy, key, path or command; they never contain a password,
-//! nor anything that a terminal would obey.
+//! It is opaque on purpose: callers print it or test [`Error::is_interrupt`], so that the kinds inside can change. Messages
+//! name the strategy, key, path or command. They never contain a password or control characters.
 
 use std::fmt;
 use std::path::Path;

@@ -1,13 +1,13 @@
-//! Show me the lost update: small races under the eyes of the server's own MONITOR, until one loses an update, and then
-//! the shortest run of commands that shows how.
+//! Shows how an update is lost: races a few clients under the server's MONITOR until an update is lost, then picks the
+//! shortest run of commands that shows it.
 //!
-//! MONITOR streams every command of every client in the order the server executes them, stamped by the server's clock:
-//! no client's clock or memory is needed, and none is believed. It costs the server a formatted copy of every command
-//! (half of its throughput or more, says <https://redis.io/docs/latest/commands/monitor/>), so it is never on during a
-//! measured trial: the races here are other races, of a few dozen updates, whose figures are kept nowhere.
+//! MONITOR streams every command of every client in the order in which the server executes them, with the server's
+//! timestamps, so no client's clock has to be trusted. It costs the server half of its throughput or more
+//! (<https://redis.io/docs/latest/commands/monitor/>) and is therefore never used in a measured trial. The races here are
+//! extra ones of a few dozen updates, and their figures are not kept.
 //!
-//! What MONITOR does not tell, `replay` works out: the values that reads returned, and which update a command belongs
-//! to. `shortest` then picks the run of commands to show.
+//! MONITOR does not show what reads returned, nor which update a command belongs to; `replay` works that out. `shortest`
+//! then picks the commands to show.
 
 mod monitor;
 mod replay;

@@ -1,8 +1,9 @@
-//! What becomes of an INCR whose reply was lost, in the client library that you use: 100 updates one after the other through
-//! a proxy that loses every tenth reply, and the counter read back.
+//! What a client library does with an INCR whose reply is lost: 100 updates one after another through a proxy that loses
+//! every tenth reply, then the counter is read back.
 //!
-//! A client that sends an INCR again after its reply was lost counts it twice, and says nothing. Whether it does is decided
-//! by its retries, which most people have never set. Each cell is one library, one of its settings, one way to lose a reply.
+//! A client that resends an INCR after its reply was lost counts it twice, without an error. Whether it does depends on its
+//! retry settings, which most users never change. Each cell is one library, one of its settings, and one way to lose a
+//! reply.
 
 mod account;
 mod cell;

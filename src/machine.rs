@@ -1,4 +1,4 @@
-//! Where a run was made and with what: refuse to measure what cannot be named, and write the rest down.
+//! The facts of a run: server, machine, build, plan. A run that cannot be identified is not measured.
 
 use crate::driver;
 use crate::error::Result;

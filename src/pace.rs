@@ -1,10 +1,10 @@
 //! When updates are sent: closed loop, or open loop by a [`Timetable`]. Pure arithmetic; no clock.
 //!
-//! In a *closed* loop a client sends its next update when the last one is acknowledged, so a server that stalls also
-//! stalls the questions, and the updates that would have been sent meanwhile appear in no percentile: *coordinated
-//! omission* (Gil Tene, "How not to measure latency"; his wrk2 and HdrHistogram were made against it,
-//! <https://github.com/giltene/wrk2>). In an *open* loop every update has an intended instant that depends on nothing
-//! that the server does. A client that is late sends at once, and its update is late from the intended instant on.
+//! In a *closed* loop a client sends its next update when the last one is acknowledged. A server that stalls also stalls
+//! its clients, so the updates that would have been sent in the meantime appear in no percentile: *coordinated omission*
+//! (Gil Tene, "How not to measure latency"; his wrk2 and HdrHistogram correct for it, <https://github.com/giltene/wrk2>).
+//! In an *open* loop every update has an intended instant that does not depend on the server. A late client sends at once,
+//! and the latency of its update counts from the intended instant.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Which CPUs the server and the clients run on: the largest single effect on any figure here.
+//! Which CPUs the server and the clients run on: the largest single effect on any figure.
 //!
-//! Server and client sharing one CPU answer each other in a tenth of the time that two CPUs take (no cross-CPU
-//! wake-up), and an unpinned run flips between the two. So placement is chosen, recorded, and the same for every cell.
+//! A round trip takes a tenth as long if server and client share a CPU (no wake-up across CPUs), and an unpinned run
+//! switches between the two. So the placement is chosen, recorded, and the same for every cell.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,9 +1,9 @@
-//! Text that somebody else wrote (a server, a file, a client library), before a terminal sees it.
+//! Makes text from others (a server, a file, a client library) safe to print on a terminal.
 //!
-//! A terminal obeys control characters: what it shows can be rewritten, its title set, its input filled in. Marks that
-//! turn the direction of writing around make a line read as another one. Neither belongs into a figure, a name or a
-//! reason, so both are left out: of every [error](crate::error), of every text read from a result file, and once more of
-//! all that `report` prints.
+//! Terminals obey control characters: they can rewrite what is on the screen, set the title, or fill in input.
+//! Bidirectional marks make a line read as a different one. Neither belongs in a figure, a name or a reason. Both are
+//! removed from every [error](crate::error), from every text read from a result file, and again from everything that
+//! `report` prints.
 
 use std::borrow::Cow;
 

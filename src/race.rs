@@ -1,8 +1,8 @@
-//! The timed section's words, shared by all drivers: what each client is to do, what bounds it, and what is logged of it.
-//! Knows no Redis.
+//! The types of the timed section, shared by all drivers: what each client is to do, what ends the race, and its log.
+//! Independent of Redis.
 //!
-//! Whatever drives the clients ([`crate::driver`]), each client's log was allocated and touched before the start, the end
-//! of one hand-over is the begin of the next (a *closed loop*), and all start at one instant and stop at one.
+//! With every [driver](crate::driver), a client's log is allocated before the start, the end of one batch is the begin of
+//! the next (a *closed loop*), and all clients start at one instant and stop at one deadline.
 
 mod pacer;
 mod recorder;

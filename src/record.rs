@@ -1,11 +1,10 @@
-//! The waist of the house: the rows that measuring writes and reading reads, and the only place that knows their
-//! column names.
+//! The result files: their rows and column names. Measuring writes them, reading reads them, and they share nothing else.
 //!
-//! A result folder holds `trials.csv` (one [`Record`] a trial), `latency.csv` (one [`Bucket`] a row) and `machine.csv`
-//! (one [`Fact`] a row). What was measured is stored as integers with the unit in the column's name, and the rest is
-//! derived when read. Empty is not zero: a cell that could not be measured is empty. Every row is written whole and
-//! flushed at once, the latency rows of a trial before its row in `trials.csv`, so that whatever ends a run leaves
-//! valid files. `results/README.md` explains every column.
+//! A result folder contains `trials.csv` (one [`Record`] per trial), `latency.csv` (one [`Bucket`] per row) and
+//! `machine.csv` (one [`Fact`] per row). Measurements are stored as integers with the unit in the column's name; everything
+//! else is derived on reading. Empty is not zero: a cell that could not be measured is empty. Every row is written whole
+//! and flushed at once, and the latency rows of a trial precede its row in `trials.csv`, so an interrupted run leaves valid
+//! files. `results/README.md` explains every column.
 
 mod cell;
 mod check;

@@ -1,4 +1,4 @@
-//! A [`Run`](crate::record::Run) made readable: a page, a terminal table, JSON. Pure: the same rows give the same bytes.
+//! Makes a [`Run`](crate::record::Run) readable: a page, a terminal table, JSON. Pure: the same rows give the same bytes.
 
 pub mod comparison;
 mod document;

@@ -1,7 +1,7 @@
-//! The wire format, for those who do not leave it to a client library: requests out, replies in.
+//! The wire format, for code that does not use a client library: requests out, replies in.
 //!
-//! Requests are packed by hand, since that is all there is to it and nothing is allocated; replies are read by the
-//! redis-protocol crate, whose frames are ranges of the bytes that came.
+//! Requests are encoded by hand, which is simple and allocates nothing. Replies are parsed by the redis-protocol crate,
+//! whose frames are ranges of the received bytes.
 
 use redis_protocol::resp2::decode::decode_range;
 use redis_protocol::resp2::types::RangeFrame;

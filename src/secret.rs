@@ -1,8 +1,8 @@
-//! Words that may hold a password, and what stands in their place wherever a command is repeated or refused.
+//! Keeps passwords out of everything that is repeated or refused.
 //!
-//! A server's URL has many spellings that hold one (`redis://user:password@host`, `unix:/path?pass=password`, each letter
-//! of it in percent code), and may be typed where none belongs. So no spelling is looked for: whatever is given as a URL,
-//! or looks like one, is [`STANDS_FOR`] from there on.
+//! A server's URL can contain a password in many spellings (`redis://user:password@host`, `unix:/path?pass=password`, any
+//! letter percent-encoded), and may be typed in the wrong place. So no spelling is searched for: whatever is given as a
+//! URL, or looks like one, is replaced by [`STANDS_FOR`].
 
 /// What stands in place of a URL.
 pub const STANDS_FOR: &str = "$REDIS_URL";

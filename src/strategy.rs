@@ -1,8 +1,8 @@
-//! One way to add one to a counter: the trait, and the list of all of them.
+//! Ways to add one to a counter: the trait, and the list of all strategies.
 //!
-//! Adding a strategy is one file below this one and one line in the list at the end of this one: tests, benches, command
-//! line, CSV, page and `docs/strategies.md` all walk that list. An outsider implements [`Strategy`] in a crate of his own
-//! and hands it to [`crate::trial::measure`].
+//! To add a strategy, add one file here and one line to the list at the end of this file: tests, benches, command line,
+//! CSV, page and `docs/strategies.md` all walk that list. In another crate, implement [`Strategy`] and pass it to
+//! `redis_lost_updates::run` or [`crate::trial::measure`].
 
 mod catalogue;
 mod effect;

@@ -1,6 +1,6 @@
 //! Records grouped by cell: medians and intervals, ratios, verdicts, and what a page or a table says about them.
 //!
-//! Everything here is derived from a [`Run`] as it was read; nothing is measured, and no clock is asked.
+//! Everything is derived from a [`Run`] as it was read; nothing is measured here.
 
 mod answer;
 mod limit;

@@ -1,7 +1,7 @@
-//! The one door to the server: where it is, how to connect, what it is, and what it counted.
+//! What is measured, one server or several: where it is, how to connect, what it is, and what it counted.
 //!
-//! Nothing else in the crate knows an address or a password. Only keys under [`Target::prefix`] are ever written, and
-//! never a command that would touch others.
+//! Only this module knows addresses and passwords. Only keys under [`Target::prefix`] are ever written, never by a command
+//! that would touch others.
 
 mod address;
 #[cfg(feature = "topologies")]

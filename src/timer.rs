@@ -1,7 +1,7 @@
-//! A timer that an event loop watches beside its sockets, finer than the loop's own wait.
+//! A timer that an event loop watches together with its sockets, finer than the loop's own wait.
 //!
-//! On Linux a wait for sockets ends on whole milliseconds, and many waits here are shorter: a timer of the kernel's is
-//! one more thing to watch. Elsewhere the wait itself is fine enough, and this does nothing.
+//! On Linux, a wait for sockets has a resolution of one millisecond, and many waits here are shorter, so a kernel timer is
+//! watched as well. Elsewhere the wait itself is fine enough, and this does nothing.
 
 use std::io::Result;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! One measured race from opening to verdict: [`Crew`] and its [`Trial`]s, and [`measure`], which walks a whole plan.
 //!
-//! A crew is the open clients, what drives them (a thread each, an event loop, an async runtime), and counters under a random prefix of
-//! its own. A trial resets the counters, races, reads them back over a new connection, and judges. A server that crashed,
-//! was started anew or failed over during the race is waited for, so that what it lost is judged and not only the race
-//! dropped. Criterion and the report command share it.
+//! A crew is a set of open clients, the driver that runs them, and counters under its own random prefix. A trial resets the
+//! counters, races, reads the counters back over a new connection, and judges. If the server crashed, restarted or failed
+//! over during the race, the trial waits for it, so that the loss is judged instead of the race being discarded. Criterion
+//! and the `report` command use the same code.
 
 mod latency;
 mod memory;

@@ -1,10 +1,10 @@
-//! When to stop: rounds go on until every exact cell is known precisely enough, or it is clear that it will not be.
+//! When to stop: rounds continue until every exact cell is known precisely enough, or it is clear that it will not be.
 //!
-//! A cell's figure is the mean of the logarithms of its surviving throughput, its error the one that
-//! [`stats`](crate::stats) makes of them, widened for the autocorrelation between rounds. Looking again after each
-//! round and stopping at the first narrow enough interval is allowed: its coverage tends to what it says as the width
-//! asked for shrinks (Chow and Robbins, Annals of Mathematical Statistics 36, 1965). For few rounds it is optimistic,
-//! as an error that happens to come out small ends the run; that is what [`FEWEST`] is for. Pure: no clock is asked.
+//! A cell's figure is the mean of the logarithms of its surviving throughput, with the error that [`stats`](crate::stats)
+//! estimates, widened for the autocorrelation between rounds. Checking after each round and stopping at the first interval
+//! that is narrow enough is valid: its coverage tends to the nominal one as the requested width shrinks (Chow and Robbins,
+//! Annals of Mathematical Statistics 36, 1965). For few rounds it is optimistic, because an error that is small by chance
+//! ends the run; [`FEWEST`] guards against that. Pure: it reads no clock.
 
 use std::collections::BTreeMap;
 use std::fmt;

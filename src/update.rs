@@ -1,5 +1,5 @@
-//! The vocabulary every strategy speaks: an [`Updater`] adds one to a counter and says what became of it in an
-//! [`Update`]; the race keeps one [`Event`] of 24 bytes for each. Knows no Redis.
+//! What strategies report: an [`Updater`] adds one to a counter and describes the outcome in an [`Update`]; the race stores
+//! each as an [`Event`] of 24 bytes. Independent of Redis.
 
 use crate::error::BoxError;
 

@@ -1,5 +1,4 @@
-//! Promise, [`Ledger`] and [`Verdict`]: what a strategy said it would do, what the counter shows it did, and the
-//! word for the difference. Pure: numbers in, a word out.
+//! Promise, [`Ledger`] and [`Verdict`]: what a strategy promises, what the counter shows, and the verdict. Pure functions.
 
 use std::fmt;
 use std::ops::AddAssign;

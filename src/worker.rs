@@ -1,12 +1,13 @@
-//! Client libraries of any language: worker processes that update counters with the library they are of, told by us what
-//! to do and when, and judged by the history they send back.
+//! Client libraries in any language: worker processes that update counters with their library, told by us what to do and
+//! when, and judged by the history that they send back.
 //!
 //! A library is a folder with a [`Manifest`]. It is [installed](install) into our cache folder on first use. [`Workers`]
-//! starts its processes, ties their clocks to ours, starts all clients at one instant, and reads their rows as they come.
-//! Whatever a worker does wrong (it dies, hangs, prints what is no row, contradicts itself) is a [`Fault`], never a panic or
-//! a wait without end. That it *says* it updated what it did not is nothing this room can see: the counter tells.
+//! starts its processes, measures the offsets of their clocks, starts all clients at one instant, and reads their rows as
+//! they arrive. Whatever a worker does wrong (it dies, hangs, prints something that is not a row, contradicts itself) is a
+//! [`Fault`], never a panic or an endless wait. If it *claims* updates that it did not make, this module cannot know; the
+//! counter reveals it.
 //!
-//! `docs/libraries.md` is the protocol in words, with an adapter whole.
+//! `docs/libraries.md` describes the protocol, with a complete adapter.
 
 mod builtin;
 mod fault;

@@ -1,5 +1,5 @@
-//! What is to be measured: a [`Plan`] of cells, how large each trial is, and the shuffled order they run in.
-//! Validated plain data; no clock, no server.
+//! What is to be measured: a [`Plan`] of cells, the size of each trial, and the shuffled order. Validated plain data; no
+//! clock, no server.
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What can be said on the command line, and what it means.
+//! The command line's options and subcommands.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

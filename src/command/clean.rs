@@ -1,4 +1,4 @@
-//! `report clean`: what runs left on a server, and what became of it.
+//! `report clean`: removes what runs left on a server, and says what became of it.
 
 use crate::error::{Error, Result};
 use crate::target::Cleaned;

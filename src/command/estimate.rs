@@ -1,4 +1,4 @@
-//! How long a plan takes, said before it begins: its trials, and beside each the warm-up, opening and judging.
+//! How long a plan will take, announced before it begins: trials, and for each the warm-up, opening and judging.
 
 use std::time::Duration;
 

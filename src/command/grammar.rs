@@ -1,5 +1,5 @@
-//! The command line where its derived description says too much or too little: options of the server only for commands
-//! that reach one, and the values that options have, for completions.
+//! Corrections to the command line that clap derives: server options only for commands that connect to one, and the
+//! possible values of options, for completions.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,5 @@
-//! A history that somebody else recorded, as a result folder: the page, the table and `compare` take it like a run of ours.
+//! Histories recorded by other programs, written as a result folder that page, table and `compare` read like one of our
+//! runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;

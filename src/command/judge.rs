@@ -1,4 +1,4 @@
-//! `report check`, `explain`, `demo`: one history or one race, and what became of its updates.
+//! `report check`, `explain` and `demo`: one history or one race, and what became of its updates.
 
 use std::process::ExitCode;
 use std::time::Duration;

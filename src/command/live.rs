@@ -1,6 +1,6 @@
-//! `report --watch`: a line for every strategy, drawn anew as its trials end: what it lost and kept at the highest load, and
-//! both over all loads as sparklines. While a trial runs, its line says so and how long. Nothing is drawn unless stderr is
-//! a terminal.
+//! `report --watch`: one line per strategy, redrawn as its trials end. It shows what the strategy lost and kept at the
+//! highest load, and both over all loads as sparklines; during a trial, how long it has been running. Nothing is drawn
+//! unless stderr is a terminal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `report`: measures the plan, writes the folder, shows what is in it.
+//! `report`: measures the plan, writes the folder, prints the result.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

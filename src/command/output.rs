@@ -1,4 +1,4 @@
-//! What is said, and where: stdout for what was asked for, stderr for the rest.
+//! What goes to stdout (the result) and what to stderr (everything else).
 
 use std::io::{IsTerminal, Write};
 

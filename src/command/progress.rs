@@ -1,4 +1,4 @@
-//! The run as it happens: rows into the folder, and a bar, rows or a live view on stderr.
+//! A run while it happens: rows into the folder, and a progress bar, rows or a live view on stderr.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! `report completions` and `report man`, made from the same description of the command line that parses it; and what is
-//! wrong with a command line, in one line as every other error.
+//! `report completions` and `report man`, generated from the description of the command line that also parses it; and
+//! errors in a command line as a single line.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `report render`, `list`, `predict`: what is known without measuring.
+//! `report render`, `list`, `predict`: what needs no measurement.
 
 use std::path::Path;
 

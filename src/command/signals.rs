@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: an end in order where something looks out for it, and at once everywhere else.
+//! Ctrl-C, SIGTERM and SIGHUP: an orderly end where something has to be cleaned up, an immediate one everywhere else.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

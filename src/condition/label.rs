@@ -1,4 +1,4 @@
-//! What a condition is called beside others: its strategy, and whatever else tells the two apart.
+//! A short name for a condition among others: its strategy, and whatever else differs between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The same updates slowly, for people to follow: every command as the server executes it, with a pause before each.
+//! The same updates slowly enough to follow: every command as the server executes it, with a pause before each.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};

@@ -1,11 +1,12 @@
-//! A thread for every client, which blocks until its update is done: what most services do.
+//! A thread per client, which blocks until its update is done, as in most services.
 //!
-//! The threads come from a rayon pool of exactly as many (never the global pool, which runs only as many clients as there
-//! are cores and so hides the race). A client reads the clock once for every hand-over; in an *open loop*
-//! ([`race_on_schedule`]) once more, before each hand-over, when its turn has come.
+//! The threads belong to a rayon pool of exactly that size. The global pool would run only as many clients as there are
+//! cores, which hides the race. A client reads the clock once per batch, and in an *open loop* ([`race_on_schedule`]) once
+//! more before each batch.
 //!
-//! All clients start at one instant, for which they sleep, and stop at one: a client that left the barrier and ran while
-//! the others had yet to be woken would have the server to itself. A client's own start is stamped when it really runs.
+//! All clients sleep until a common instant and stop at a common deadline. Without that, the first client to leave the
+//! barrier would have the server to itself while the others are still being woken. A client's start is recorded when it
+//! actually runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

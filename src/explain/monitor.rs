@@ -1,7 +1,7 @@
-//! A connection that sees every command the server executes, in its order: MONITOR, and the lines it sends.
+//! A connection on which MONITOR shows every command that the server executes, in order.
 //!
-//! The lines of a short race wait in the connection's buffers until it is over. A command that only we can have sent
-//! marks the end, so that reading needs no timeout.
+//! The output of a short race fits into the connection's buffers until the race is over. A command that only we can have
+//! sent marks the end, so reading needs no timeout.
 
 use redis::{RedisResult, Value};
 

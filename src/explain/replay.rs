@@ -1,9 +1,8 @@
-//! The commands of one race played again on paper: what every read returned, what every write replaced, and whose they
-//! were.
+//! Replays the commands of one race: what every read returned, what every write replaced, and which client sent it.
 //!
-//! The server executes commands one by one, so their order alone decides what the counter held at each. Where all
-//! clients share one connection (or a unix socket, whose clients have no addresses), whose a command was is inferred: a
-//! SET belongs to whoever read its value less one and has not written since, the one that read first if there are several.
+//! The server executes commands one by one, so their order determines the counter's value at each. If all clients share one
+//! connection (or use a unix socket, whose clients have no addresses), the sender is inferred: a SET of v belongs to the
+//! client that read v - 1 and has not written since; if there are several, to the one that read first.
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;

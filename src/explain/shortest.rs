@@ -1,10 +1,10 @@
-//! The shortest run of commands that shows one update being lost, and its words.
+//! The shortest run of commands that shows one update being lost, with a note for each.
 //!
-//! An update is lost to a write that brings a value no larger than the one it replaces. Its story is that write, the
-//! write it replaced, and the reads both came from, with whatever the same two clients sent in between (a WATCH, a
-//! transaction, a lock) and every other write that the counter saw meanwhile. Of all such stories the one with the
-//! fewest commands is told, and the quickest of those; where clients watch, of those that show it. Where no write replaces another, it is told which commands came to
-//! nothing: an EXEC that was aborted, an addition that changed nothing, writes that never reached the server.
+//! An update is lost to a write whose value is not larger than the one it replaces. Its story consists of that write, the
+//! write it replaced, the reads that both came from, everything else that these two clients sent in between (a WATCH, a
+//! transaction, a lock), and every other write to the counter meanwhile. The story with the fewest commands is chosen, then
+//! the quickest; if clients watch, stories that show the WATCH are preferred. If no write replaces another, the story shows
+//! commands that had no effect: an aborted EXEC, an addition that changed nothing, writes that never reached the server.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The bounds that every value seen must keep, whatever the order: Jepsen's counter rule, for adds of both signs.
+//! Bounds on every value that was read, whatever the order: Jepsen's counter rule, for adds of both signs.
 
 use super::Seen;
 use super::one_way::clamp;

@@ -1,9 +1,9 @@
-//! Why updates are missing: told apart by whether those that claim one value were at it at the same time.
+//! Why updates are missing, decided by whether the updates that returned the same value overlapped in time.
 //!
-//! Where two updates were told the same value and overlapped in time, one overwrote the other: a race. Where the one was
-//! over before the other began, the counter must have gone back between them. A late write of an old value can do that,
-//! if its update was under way when the higher value was made; if none was, no update in the file did it, and something
-//! else must have: a reset, an expiry, a failover, another database.
+//! If two updates returned the same value and overlapped, one overwrote the other: a race. If one ended before the other
+//! began, the counter went back in between. A late write of an old value can cause that, if its update was in progress when
+//! the higher value was written. If none was, no update in the file is responsible, and something else must be: a reset, an
+//! expiry, a failover, another database.
 
 use super::operation::{Action, Operation, Reply};
 

@@ -1,5 +1,5 @@
-//! Fills the values nobody was told with updates that were told none: interval scheduling, earliest deadline first. The
-//! proof that this misses no assignment is in the module's doc one level up.
+//! Assigns updates that returned no value to the values that no update returned: interval scheduling, earliest deadline
+//! first. The proof that this finds an assignment if there is one is in the documentation of the parent module.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

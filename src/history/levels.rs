@@ -1,5 +1,5 @@
-//! The accounts of a counter in units, whichever way it goes: how often every level was crossed, and how often it should
-//! have been. What is counted, and why it adds up, is in the doc of [`super::general`].
+//! The accounts of a counter in units, in either direction: how often every level was crossed, and how often it should have
+//! been. [`super::general`] says what is counted, and why it adds up.
 
 use super::operation::{Action, Counter, Item, Reply};
 

@@ -1,5 +1,4 @@
-//! Counters that only ever go one way: decided exactly, with reads and limits. The theorem is in the doc of
-//! [`super::general`].
+//! Counters that only move in one direction: decided exactly, with reads and limits. The theorem is in [`super::general`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

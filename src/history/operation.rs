@@ -1,4 +1,4 @@
-//! What a client may do to a counter other than adding one, and what it was told: the rows of a general history.
+//! Operations other than adding one, and what they returned: the rows of a general history.
 
 /// What was asked of the counter. Amounts are in units: with decimals, in units of the last place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,9 +1,9 @@
-//! The search for an order, for histories that no scan decides; bounded, and then it says that it gave up.
+//! The search for an order, for histories that no single pass decides. It is bounded, and says so when it gives up.
 //!
-//! It places one operation after another, each when nothing unplaced must come before it, and goes back where nothing
-//! fits. What makes it short: a read or a denied add that fits is placed at once, as it changes nothing; of operations
-//! that do the same, only the first to end is tried, or the first to begin if their outcome is unknown, as the others can
-//! take its place; and a state once left without success is not entered again.
+//! It places one operation after another, each when nothing unplaced must come before it, and backtracks when nothing fits.
+//! Three rules keep it short. A read or a denied add that fits is placed at once, because it changes nothing. Of operations
+//! with the same effect, only the first to end is tried (if their outcome is unknown, the first to begin), because the
+//! others can take its place. A state that was left without success is not entered again.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The values that updates were told, and which of them came out of order: in slots by value, with no sort of those that
+//! The values that updates returned, and which of them came out of order: in slots by value, without sorting values that
 //! lie close together.
 
 use super::{Events, Seen};

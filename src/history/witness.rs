@@ -1,4 +1,4 @@
-//! The shortest thing there is to show for a history that is no counter's: one or two updates and what is wrong.
+//! The smallest proof that a history is not a counter's: one or two updates, and what is wrong with them.
 
 use super::told::{Own, Told};
 use super::{Events, Seen};

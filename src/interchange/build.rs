@@ -1,4 +1,5 @@
-//! Puts rows together to a history: names to numbers, rows to lanes, 24 bytes a row as long as all are adds of one.
+//! Builds a history from rows: names become numbers, rows are distributed over lanes, and as long as every operation adds
+//! one, each takes 24 bytes.
 
 use std::collections::HashMap;
 

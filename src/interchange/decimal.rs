@@ -1,4 +1,4 @@
-//! Decimals as exact fixed point: a counter of money has no rounding to excuse it.
+//! Decimals as exact fixed-point numbers, so that a counter of money is not judged with rounding errors.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! A judged history as a document for programs. `docs/check-json.md` explains every field; numbers of the counter are
-//! text, as they may be decimals and exceed 64 bits.
+//! A judged history as a JSON document. `docs/check-json.md` explains every field. Counter values are strings, because they
+//! may be decimals and exceed 64 bits.
 
 use serde::Serialize;
 

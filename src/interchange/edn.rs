@@ -1,8 +1,9 @@
-//! Jepsen's `history.edn`: maps of `:process`, `:type`, `:f`, `:value` and, if it is there, `:time`, in the order in which
-//! things happened; a counter's has `:f :add` and `:f :read`, and values are `[key value]` where keys are independent.
+//! Jepsen's `history.edn`: maps of `:process`, `:type`, `:f`, `:value` and optionally `:time`, in the order of events. A
+//! counter's history has `:f :add` and `:f :read`; with independent keys, values are `[key value]`.
 //!
-//! An `:invoke` and the next `:ok`, `:fail` or `:info` of its process make one operation. What was never completed is of
-//! unknown outcome. Jepsen orders by the place in the file, so equal times are moved apart by a nanosecond each.
+//! An `:invoke` and the next `:ok`, `:fail` or `:info` of its process make one operation. An operation without a completion
+//! has an unknown outcome. Jepsen orders events by their place in the file, so equal times are moved apart by a nanosecond
+//! each.
 
 use std::collections::HashMap;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! A judged history in plain words: what is wrong, by whom, when, and on which line of the file.
+//! A judged history in plain words: what is wrong, who did it, when, and on which line of the file.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A history as it was read: lanes of rows, each with its line, and what is known of each counter.
+//! A history as read from a file: lanes of rows with their line numbers, and what is known about each counter.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! A history as JSON, one object a line, with the names of the CSV columns; and, for a counter, `{"final": 5, "key": "x"}`.
+//! A history as JSON, one object per line, with the names of the CSV columns; and for counters, `{"final": 5, "key": "x"}`.
 
 use serde_json::{Map, Value};
 

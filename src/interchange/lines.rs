@@ -1,4 +1,4 @@
-//! A file as lines of bytes, without a copy of each.
+//! A file as lines of bytes, without copying each.
 
 use std::io::{self, Read};
 

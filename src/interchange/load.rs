@@ -1,4 +1,4 @@
-//! How hard the counter was driven: a verdict on a history in which nothing happened at once proves little.
+//! How hard the counter was driven: a verdict on a history without concurrency proves little.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Compressed files: gzip and zstd, known by their first bytes.
+//! Compressed files: gzip and zstd, recognised by their first bytes.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! A history as CSV: the fields of a line, and what its comments say.
+//! A history as CSV: the fields of a line, and the contents of its comments.
 
 use super::build::Builder;
 use super::decimal::Decimal;

@@ -1,4 +1,4 @@
-//! The words of a history: ours, and those that others use for the same.
+//! The vocabulary of history files: our own, and synonyms that other tools use.
 
 use super::decimal::Decimal;
 use crate::history::{Action, Reply};

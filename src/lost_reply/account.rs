@@ -1,8 +1,8 @@
-//! How often each of one client's updates was executed, worked out from the values it was told and from the counter.
+//! How often each of one client's updates was executed, worked out from the values it returned and from the counter.
 //!
-//! One client, one counter, one update after the other: between two acknowledged values lie the executions of the updates
-//! in between. What they leave open (which of several failed updates ran) does not change the sums: a failed update is
-//! taken to have run at most once, in order, and the rest is the acknowledged one's.
+//! There is one client and one counter, and updates are made one after another. So the difference between two acknowledged
+//! values is the number of executions of the updates in between. Which of several failed updates ran does not affect the
+//! sums: each is assumed to have run at most once, in order, and the rest is assigned to the acknowledged update.
 
 use crate::update::{Event, Outcome};
 

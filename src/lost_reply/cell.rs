@@ -1,4 +1,4 @@
-//! One cell: a worker with one client behind a proxy of its own, on a counter of its own.
+//! One cell: a worker with one client, behind its own proxy, on its own counter.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

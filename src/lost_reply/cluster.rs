@@ -1,4 +1,5 @@
-//! A cluster of one node for one cell: it tells its clients the proxy's port, so that they stay on the way through it.
+//! A one-node cluster for one cell. It announces the proxy's port to its clients, so that they keep going through the
+//! proxy.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! What a proxy costs, measured before a run relies on it.
+//! The cost of a proxy, measured before a run relies on it.
 //!
-//! PING in a closed loop, by pacer past a proxy that does nothing and through it: over one connection for what it adds to a
-//! round trip, over sixteen for how much it carries. No key is touched, and a server that wants a password refuses as fast
-//! as it answers.
+//! PING in a closed loop, alternately directly and through a proxy that does nothing: over one connection for what it adds
+//! to a round trip, over sixteen for its capacity. No key is touched. A server that requires a password refuses as fast as
+//! it answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

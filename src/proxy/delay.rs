@@ -1,4 +1,4 @@
-//! How long a byte is on its way.
+//! How long a byte is delayed.
 
 use std::time::Duration;
 

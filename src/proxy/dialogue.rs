@@ -1,8 +1,9 @@
-//! One connection's commands and replies: which reply answers which command, and where a rule takes hold.
+//! One connection's commands and replies: which reply belongs to which command, and where a rule applies.
 //!
-//! Reply n answers command n: of a pipeline, of a transaction (whose commands are answered with QUEUED) and of RESP3, where
-//! pushes and attributes in between are no replies. Where that ends (after SUBSCRIBE, say) the rules end too. A command is
-//! held back until its name is known, which is some tens of bytes; everything else passes as it comes.
+//! Reply n belongs to command n. That holds for pipelines, for transactions (whose commands are answered with QUEUED) and
+//! for RESP3, if pushes and attributes are skipped. Where it stops holding (after SUBSCRIBE, for example), rules stop
+//! applying. A command is held back until its name is known, which takes a few dozen bytes; everything else is forwarded as
+//! it arrives.
 
 use crate::proxy::event::{Log, What};
 use crate::proxy::frames::{Frames, Kind, Step};

@@ -1,8 +1,8 @@
-//! Where frames begin and end in a stream of RESP2 or RESP3, told as the bytes pass.
+//! Finds where frames begin and end in a stream of RESP2 or RESP3, as the bytes pass.
 //!
-//! Nothing is kept but a few numbers and the first word of a command: a bulk string of 100 MB is counted down, not
-//! stored. Aggregates need no stack either, since an array of n is n more values to come; only the aggregates of RESP3
-//! whose length is not told in advance do, and their depth is bounded.
+//! Only a few numbers and the first word of a command are kept: a bulk string of 100 MB is counted, not stored. Most
+//! aggregates need no stack either, because an array of n is n more values to come. Only RESP3's streamed aggregates, whose
+//! length is not known in advance, need one, and their depth is bounded.
 
 /// The longest part of a word that is kept.
 const WORD: usize = 32;

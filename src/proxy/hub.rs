@@ -1,4 +1,4 @@
-//! The proxy's thread: one event loop over all its sockets, a timer, and the orders of its owner.
+//! The proxy's thread: one event loop for all its sockets, a timer, and its owner's commands.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

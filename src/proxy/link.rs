@@ -1,5 +1,4 @@
-//! One connection through the proxy: a socket to the client, one to the server, and a [`Way`] between them in each
-//! direction.
+//! One connection through the proxy: a socket to the client, a socket to the server, and a [`Way`] for each direction.
 
 use std::io::ErrorKind;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Which commands lose what, and how: data, and the count of those that have passed.
+//! Which commands are hit, and how: rules as data, and the count of commands that have passed.
 
 use std::collections::BTreeSet;
 

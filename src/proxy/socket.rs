@@ -1,4 +1,4 @@
-//! The proxy's sockets: TCP or unix, never blocking.
+//! The proxy's sockets: TCP or unix, non-blocking.
 
 use std::fmt;
 use std::io::{Error, ErrorKind, Read, Result, Write};

@@ -1,4 +1,4 @@
-//! One direction of one connection: what is on its way, when it is due, and how it ends.
+//! One direction of one connection: the bytes in transit, when each is due, and how the direction ends.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;

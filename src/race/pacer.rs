@@ -1,8 +1,8 @@
-//! Waiting for the start that all clients share, and for an update's turn in a timetable.
+//! Waits for the common start, and for an update's turn in a timetable.
 //!
-//! A client sleeps until its update is due. Spinning would be more precise, but on few cores it takes the CPU from the
-//! other clients and from the server, whose answers are what is measured. How late a sleep ends is part of the response
-//! latency and is seen beside the service latency, which starts when the update is really sent.
+//! A client sleeps until its update is due. Spinning would be more precise, but on few cores it takes CPU time from the
+//! other clients and from the server, which would distort the measurement. The time by which a sleep overruns is part of
+//! the response time, and can be seen by comparing it with the service time, which starts when the update is actually sent.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

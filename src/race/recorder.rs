@@ -1,7 +1,7 @@
-//! One client's updates in one race: what is left to do, the hand-over under way, and what is written down of it.
+//! One client's updates in one race: what is left to do, the current batch, and the record of what happened.
 //!
-//! Whatever drives a client does the same in turn: hand over the next updates, find out what became of them, write that
-//! down, and ask whether to go on. Inlined where it is within the timed section.
+//! Every driver does the same with it: hand over the next updates, find out what became of them, record that, and ask
+//! whether to continue. Functions called in the timed section are inlined.
 
 use std::sync::atomic::Ordering;
 

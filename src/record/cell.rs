@@ -1,8 +1,8 @@
-//! One cell of a result file, on its way out and back.
+//! One cell of a result file, written and read back.
 //!
-//! A spreadsheet runs a cell that begins like a formula (`=`, `+`, `-`, `@`, a tab or a line end, and their full-width
-//! forms), and what a server or a user of one calls itself may well do so. Such text is written behind an apostrophe,
-//! which spreadsheets take for "this is text", and read back without it. Numbers are numbers, and stay as they are.
+//! A spreadsheet executes a cell that begins like a formula (`=`, `+`, `-`, `@`, a tab or a line end, and their full-width
+//! forms), and a server or a user may choose such a name. Such text is prefixed with an apostrophe, which spreadsheets take
+//! to mean "this is text"; reading removes it. Numbers are left as they are.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! What a row, and a folder of rows, may say: files are edited, cut and copied together, and what reads them must end.
+//! Limits on what a row, and a folder of rows, may contain: files get edited, truncated and merged, and whatever reads them
+//! must terminate.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;

@@ -1,4 +1,4 @@
-//! Criterion's estimates as rows, each beside the ledger of its calls.
+//! Criterion's estimates as rows, each with the ledger of its calls.
 
 use serde::{Deserialize, Serialize};
 

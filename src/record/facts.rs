@@ -1,4 +1,4 @@
-//! What is true of a run as a whole, as rows of name and value.
+//! Facts about a run as a whole, as rows of name and value.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What was done to the system on purpose, as rows.
+//! Faults that were injected on purpose, as rows.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A result folder that grows trial by trial: every row whole, and flushed at once.
+//! A result folder that grows trial by trial: every row is written whole and flushed at once.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Latencies as rows: how many updates of one trial took up to how long.
+//! Latency histograms as rows: how many updates of a trial took up to how long.
 
 use serde::{Deserialize, Serialize};
 

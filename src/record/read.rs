@@ -1,4 +1,4 @@
-//! A result folder as it was recorded, by this version or an earlier one.
+//! Reads a result folder written by this version or an earlier one.
 
 use std::collections::BTreeMap;
 use std::path::Path;

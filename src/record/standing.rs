@@ -1,8 +1,7 @@
-//! What a folder says of a strategy beside its rows: how many updates a client hands over at once, and what the strategy
-//! is there for.
+//! What a folder says about a strategy beside its rows: its batch size and its role.
 //!
 //! Facts `batch.NAME` and `role.NAME` of `machine.csv`, so that any writer can state them for any strategy. Folders of
-//! version 0.1.0 do not have them: there a batch shows as `1/16` in the round trips, and two names are known.
+//! version 0.1.0 lack them: there a batch shows as `1/16` in the round trips, and two strategies are known by name.
 
 use super::Machine;
 use crate::verdict::{Promise, Role};

@@ -1,6 +1,6 @@
-//! What puts a whole run in doubt, by kind: facts `warning.KIND` of `machine.csv`, the sentence as their value.
+//! Warnings about a whole run, by kind: facts `warning.KIND` of `machine.csv`, with the sentence as their value.
 //!
-//! A reader decides by the kind what a warning touches; the sentence is for people. Folders of version 0.1.0 have facts
+//! A reader decides by the kind what a warning affects; the sentence is for people. Folders of version 0.1.0 have facts
 //! `warning` without a kind.
 
 use super::Machine;

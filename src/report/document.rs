@@ -1,5 +1,5 @@
 //! A run as one JSON document: its facts, the answer at every load, and all figures by name. `docs/run.schema.json`
-//! describes it; whatever it says within one version stays, and only more may come.
+//! describes it. Within a version, members may be added but never changed or removed.
 
 use std::collections::BTreeMap;
 

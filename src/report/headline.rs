@@ -1,5 +1,5 @@
-//! The answer of a run in a few lines for a terminal: the winner with its interval, what is as good within the noise, how
-//! many times as fast it is as the others that people choose among, and what the race lost.
+//! The result of a run in a few lines for a terminal: the winner with its interval, the strategies within its noise, its
+//! ratio to the other usual choices, and what the race lost.
 
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};

@@ -1,8 +1,8 @@
-//! Markup, and the only ways to make some; and numbers made short for SVG.
+//! Markup, and the only ways to create it; and short numbers for SVG.
 //!
-//! Whatever is no [`Markup`] is plain text, and the template escapes it. Markup is made of literals of ours, and of pieces
-//! that [`html!`] escapes unless they are markup already. So nothing that a result file says can become markup, wherever
-//! it is put: not because each place remembers to escape it, but because no place can leave that out.
+//! Whatever is not [`Markup`] is plain text, which the template escapes. Markup is made from literals in this crate, and
+//! from pieces that [`html!`] escapes unless they are markup already. So nothing in a result file can become markup: no
+//! place has to remember to escape, because no place can skip it.
 
 use std::fmt;
 use std::ops::{Add, AddAssign};

@@ -1,9 +1,9 @@
-//! The page: one self-contained HTML file, whole without a script, and a pure function of the result files.
+//! The page: one self-contained HTML file, complete without a script, and a pure function of the result files.
 //!
-//! `page.html` says what stands where, `page.css` how it looks, `page.js` what more a script can do (readouts, sorting,
-//! copying). What must work without a script is done without: every chart is SVG with both of its scales, every
-//! load has its own charts, and `:has()` in the style sheet shows the selected ones. The files of this folder each draw
-//! one thing; all of them look at the same [`View`](view::View).
+//! `page.html` contains the structure, `page.css` the style, `page.js` what needs a script (readouts, sorting, copying).
+//! Everything else works without one: every chart is SVG with both of its scales, every load has its own charts, and
+//! `:has()` in the style sheet shows the selected ones. Each file of this folder draws one part from the same
+//! [`View`](view::View).
 
 mod answer;
 mod bars;

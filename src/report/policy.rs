@@ -1,5 +1,5 @@
-//! What a page of ours may do in a browser: run our own script and use our own style, each named by its hash, and nothing
-//! else. Markup that found a way into a page after all would be dead.
+//! The content security policy of our pages: only our own script and style, each named by its hash. Markup that got into a
+//! page in spite of everything could do nothing.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

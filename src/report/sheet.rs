@@ -1,4 +1,4 @@
-//! The summary as CSV, one row a cell: for a spreadsheet, or for `cut` and `awk`.
+//! The summary as CSV, one row per cell: for a spreadsheet, or for `cut` and `awk`.
 
 use serde::Serialize;
 

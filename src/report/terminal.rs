@@ -1,4 +1,4 @@
-//! The result tables for a terminal: 80 columns, colours only where they are wanted; all loads, or one screen.
+//! The result tables for a terminal, 80 columns wide, with colours only if wanted: all loads, or one screen.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A witness for a terminal: a lane per client, a line per command, 80 columns.
+//! A lost update for a terminal: one lane per client, one line per command, 80 columns.
 
 use crate::record::Step;
 use crate::report::words::{WIDTH, wrap};

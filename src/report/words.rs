@@ -1,4 +1,4 @@
-//! Figures as people read them: the same words on the page, in the terminal and in markdown.
+//! Figures formatted for people, in the same way on the page, in the terminal and in markdown.
 
 use std::borrow::Cow;
 

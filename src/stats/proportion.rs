@@ -1,10 +1,10 @@
 //! The exact interval of a proportion: `hits` of `n`, for any n, in a fixed number of steps.
 //!
-//! The ends of Clopper and Pearson's interval are quantiles of beta distributions. Iterations that start from a guess and
-//! stop when they have converged (Newton's method, continued fractions) need not stop at all for few hits of many, so
-//! there are none here. The density is integrated once, in panels of at most one standard deviation out to forty of
-//! them, and the quantile is found by bisection inside the panel it lies in. Only ratios of integrals are needed, so that
-//! the gamma function, which cancels badly at large counts, does not occur.
+//! The ends of the Clopper-Pearson interval are quantiles of beta distributions. Iterations that start from a guess and
+//! stop on convergence (Newton's method, continued fractions) may not stop for few hits of many, so none is used here. The
+//! density is integrated once, in panels of at most one standard deviation out to forty of them, and the quantile is found
+//! by bisection inside its panel. Only ratios of integrals are needed, so the gamma function, which cancels badly for large
+//! counts, does not occur.
 
 /// Panels out to forty standard deviations on either side of the mean: beyond them lies less than 1e-16 of any beta
 /// distribution with both parameters at least one.

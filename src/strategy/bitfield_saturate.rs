@@ -1,10 +1,9 @@
-//! `BITFIELD key OVERFLOW SAT INCRBY u8 0 1`: small counters packed side by side, which stop at 255 and say nothing.
+//! `BITFIELD key OVERFLOW SAT INCRBY u8 0 1`: small counters packed side by side, which stop silently at 255.
 //!
-//! With SAT the reply at the end of the range is 255 again and again, with WRAP (the default) it starts anew at 0;
-//! only FAIL answers nil. The counter here starts at 254, so that one client alone shows it with its second update:
-//! one is kept, all later ones are lost. One round trip. Used where millions of small counters must fit into memory;
-//! choose a width the counter cannot outgrow, or FAIL, and look at the nil.
-//! <https://redis.io/docs/latest/commands/bitfield/>.
+//! With SAT the reply at the end of the range is always 255. With WRAP (the default) the counter restarts at 0. Only FAIL
+//! answers nil. The counter here starts at 254, so that a single client shows the fault with its second update: one update
+//! is kept, all later ones are lost. One round trip. Used to fit millions of small counters into memory. Choose a width
+//! that the counter cannot outgrow, or use FAIL and check for nil. <https://redis.io/docs/latest/commands/bitfield/>.
 
 use redis::{Cmd, RedisResult};
 

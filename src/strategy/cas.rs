@@ -1,11 +1,11 @@
-//! GET, then `SET key new IFEQ old`: compare and set, in one command the server has for it.
+//! GET, then `SET key new IFEQ old`: compare and set, in one command of the server.
 //!
-//! The server writes only if the value is still the one read; a loser reads again. Two round trips, and like `watch` it
-//! fails the more the more clients there are, but a failed try costs two round trips and leaves nothing behind on the
-//! connection, so it works on a shared one too. It compares values, not histories: a counter that went up and came back
-//! passes, which for a counter is right. A missing key has no value to compare: there `SET NX` does the same.
+//! The server writes only if the value is still the one that was read; otherwise the client reads again. Two round trips.
+//! Like `watch` it fails more often the more clients there are, but a failed try costs two round trips and leaves no state
+//! on the connection, so it also works on a shared one. It compares values, not versions: a counter that changed and
+//! changed back passes, which is correct for a counter. A missing key has no value to compare, so `SET NX` is used for it.
 //!
-//! Valkey has it since 8.1 and Redis since 8.4; it is probed for, since Valkey calls itself Redis 7.2.
+//! Valkey has it since 8.1 and Redis since 8.4. The command is probed for, because Valkey reports itself as Redis 7.2.
 //! <https://valkey.io/commands/set/>.
 
 use redis::{Cmd, RedisResult};

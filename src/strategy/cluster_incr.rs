@@ -1,14 +1,14 @@
-//! `INCR` through the redis crate's own cluster client, which knows the slots, follows redirections and sends again.
+//! `INCR` through the redis crate's own cluster client, which knows the slots, follows redirections and retries.
 //!
-//! `cluster-incr` is the client as it comes: it sends a command again up to 16 times, also one whose reply was lost, and so
-//! adds twice while nobody sees an error: of 60 updates, with every tenth reply lost, the counter had 66. Without faults
-//! it is exact. `cluster-incr-no-retry` turns that off: then an update whose reply is lost is an error, but so is every
-//! later one over that connection, which the client does not make anew; and a slot that moves is an error too.
+//! `cluster-incr` uses the client's defaults: it retries a command up to 16 times, even one whose reply was lost, and so
+//! adds twice without an error. With every tenth reply lost, 60 updates gave a counter of 66. Without faults it is exact.
+//! `cluster-incr-no-retry` turns retries off. Then an update whose reply is lost is an error, but so is every later one
+//! over that connection, because the client does not reconnect; and a slot that moves is an error too.
 //!
-//! Its time limit is one for every piece of a reply, not for the reply: it waits without end for a node that sends a byte a
+//! Its time limit applies to each piece of a reply, not to the whole: it waits forever for a node that sends one byte per
 //! second.
 //!
-//! Every other strategy here uses a session that goes to the key's own node and sends again only what was refused.
+//! Every other strategy here uses a session that goes to the key's own node and resends only commands that were refused.
 
 #![cfg(feature = "topologies")]
 

@@ -1,16 +1,17 @@
-//! `INCR` on a server that is out of memory, by code that never looks at the error: fast, and nothing is counted.
+//! `INCR` on a server that is out of memory, by code that ignores the error: fast, and nothing is counted.
 //!
-//! With `maxmemory` reached and `noeviction` the server answers every write with an OOM error and does nothing; READONLY
-//! after a failover and MOVED after a resharding are answered in the same way. Pipelines whose replies nobody walks, fire
-//! and forget, and `let _ =` all lose exactly the calls that failed, and are as fast as ever; load tools that count
+//! With `maxmemory` reached and `noeviction`, the server answers every write with an OOM error and does nothing. READONLY
+//! after a failover and MOVED after a resharding are answered in the same way. Pipelines whose replies are never inspected,
+//! fire and forget, and `let _ =` all lose exactly the failed calls, and are as fast as ever. Load generators that count
 //! replies count these too. One round trip. <https://github.com/gomodule/redigo/issues/131>,
 //! <https://github.com/redis/redis/issues/9926>.
 //!
-//! The limit is set on the measured server while this strategy is open, and put back afterwards; on a server that is not
-//! ours only if that was allowed, and then noted there first, for `report clean` should we be killed.
+//! The limit is set on the measured server while this strategy is open, and restored afterwards. On a server that is not
+//! ours this needs permission, and the old value is first noted there, so that `report clean` can restore it if we are
+//! killed.
 //!
-//! What it cannot tell: a refusal from an acknowledgement. Every answered update is acknowledged without a value; a lost
-//! connection is seen, and leaves the update unknown.
+//! What it cannot tell: a refusal from an acknowledgement. Every answered update is acknowledged without a value. A lost
+//! connection is noticed, and leaves the update unknown.
 
 use std::sync::Arc;
 

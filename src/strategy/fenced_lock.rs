@@ -1,12 +1,12 @@
-//! The lock with a fencing token that the write checks: exact even when the lock has expired under its holder.
+//! A lock with a fencing token that is checked by the write: exact even if the lock expires while it is held.
 //!
-//! Whoever gets the lock draws the next number; the write is a script that writes only if no later number was drawn. A
-//! client that was paused past its TTL is refused at the write, changes nothing, and starts again. To compare with the
-//! newest number *drawn* matters: comparing with the newest number *written*, as fencing is usually told, lets a late
-//! holder write after its successor has read, and the successor then overwrites it.
+//! Each holder of the lock draws the next number. The write is a script that writes only if no later number was drawn. A
+//! client that was paused past its TTL is refused at the write, changes nothing, and starts again. It matters that the
+//! check is against the newest number *drawn*. With the usual check against the newest number *written*, a late holder can
+//! still write after its successor has read, and the successor then overwrites that.
 //!
-//! Four round trips like `lock`, one command more in two of them. It needs a store that checks the number, which is why
-//! a lock over several stores cannot have it for free:
+//! Four round trips like `lock`, with one more command in two of them. The store itself must check the number, so a lock
+//! over several stores does not get this for free:
 //! <https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html>.
 
 use std::fmt::Write;

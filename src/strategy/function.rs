@@ -1,8 +1,8 @@
 //! `FCALL`: the script as a library that the server keeps, replicates and persists.
 //!
-//! Does what `lua-incr` does, and costs the same; the code is loaded once by whoever deploys it, not by every client, and
-//! survives a restart. Needs Redis 7.0 or any Valkey. The library here is named after our prefix and a number drawn for
-//! this crew, and is removed with it: other libraries on the server are not touched.
+//! Does what `lua-incr` does at the same cost. The code is loaded once by whoever deploys it, not by every client, and
+//! survives a restart. Needs Redis 7.0 or any Valkey. The library is named after our prefix and a random number for this
+//! crew, and is removed with it; other libraries on the server are not touched.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,9 +1,9 @@
-//! GET from a replica where there is one, SET to the primary: what a client does that was told to prefer replicas.
+//! GET from a replica if there is one, SET to the primary: what a client does that was told to prefer replicas.
 //!
-//! `readFrom=REPLICA_PREFERRED`, `readMode=SLAVE`, `READ_FROM=replica`, `scaleReads: 'slave'`: one word in the settings, and
-//! reads come from a server that is behind. The program is that of `get-set`, and was safe with one client alone; now even
-//! that one loses, since it may not find what it wrote itself. Here the replicas are those of the target; see
-//! `get-replica-set-primary` for the same with a replica started for the purpose.
+//! `readFrom=REPLICA_PREFERRED`, `readMode=SLAVE`, `READ_FROM=replica`, `scaleReads: 'slave'`: one word in the settings,
+//! and reads come from a server that is behind. The code is that of `get-set`, which is safe with a single client. Now even
+//! a single client loses updates, because it may not see its own write. The replicas are those of the target;
+//! `get-replica-set-primary` does the same with a replica that it starts itself.
 
 use redis::Cmd;
 

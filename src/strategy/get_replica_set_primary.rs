@@ -1,12 +1,12 @@
 //! GET from a replica, SET to the primary: the value read is already old.
 //!
-//! Replication is asynchronous: a write is answered before any replica has it. Reading from a replica and writing what
-//! comes of it loses updates even with one client alone, once the replica is further behind than a round trip takes: 5 ms
-//! of lag left 3 of 200 updates. Here the replica is microseconds behind, and many clients race as well. Two round trips,
-//! and it looks like a gain, since reads are off the primary. Clients do it on their own when told to prefer replicas
+//! Replication is asynchronous: a write is acknowledged before any replica has it. Reading from a replica and writing a
+//! value derived from it loses updates even with one client, once the replica lags by more than a round trip: 5 ms of lag
+//! left 3 of 200 updates. Here the replica lags by microseconds, and many clients race as well. Two round trips. It looks
+//! like an improvement, because it takes reads off the primary. Clients do it by themselves if told to prefer replicas
 //! (`readMode=SLAVE`, `READ_FROM=replica`): <https://github.com/redisson/redisson/issues/5659>.
 //!
-//! The replica here is a second private server, on the same CPUs as the first, gone when the last updater is.
+//! The replica is a second private server on the same CPUs as the first; it ends with the last updater.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

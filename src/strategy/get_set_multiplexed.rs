@@ -1,9 +1,9 @@
 //! GET, add one, SET over one async connection that all threads share: the race needs no second connection.
 //!
-//! One connection is no lock: the server takes the commands in the order they arrive, and those of other callers arrive
-//! between a caller's GET and its SET. "There is only one client" is how single-process services come to it, async ones
-//! above all: <https://github.com/redis/ioredis/issues/435>, <https://github.com/tj/node-ratelimiter/issues/6>. Costs two
-//! round trips, shared by all.
+//! A shared connection is not a lock: the server runs commands in the order in which they arrive, and those of other
+//! callers arrive between a caller's GET and its SET. Single-process services fall for this ("there is only one client"),
+//! above all async ones: <https://github.com/redis/ioredis/issues/435>, <https://github.com/tj/node-ratelimiter/issues/6>.
+//! Two round trips, shared by all callers.
 
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;

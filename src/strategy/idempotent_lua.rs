@@ -1,14 +1,13 @@
-//! An update with an id that the server remembers: the one way here that may safely try again after a lost reply.
+//! An update with an id that the server remembers: the only strategy here that can safely retry after a lost reply.
 //!
-//! The script looks whether it has done this id already and if so answers what it answered then; otherwise it adds and
-//! remembers, in one step. So after a broken connection or a timeout, where others must report an unknown outcome, this
-//! one asks again: up to 3 tries, each on a new connection. One round trip; the server does three commands inside the
-//! script instead of one. An id is forgotten after its TTL, which must outlive the last try, and a server that lost its
-//! data lost its ids with it.
+//! If the script has already seen the id, it returns the same answer as before. Otherwise it adds and remembers the id, in
+//! one step. So after a broken connection or a timeout, where others must report an unknown outcome, this strategy asks
+//! again: up to 3 tries, each on a new connection. One round trip; the script runs three commands instead of one. An id is
+//! forgotten after its TTL, which must be longer than the last try, and a server that loses its data loses the ids as well.
 //!
-//! Keeping every id would cost a key per update. A client has one update under way at a time, so only its newest id can
-//! ever be asked for again: kept are one key per client, holding that id's number and answer. Payment and order services
-//! use idempotency keys so, usually one per request.
+//! Keeping every id would cost one key per update. A client has one update in progress at a time, so only its newest id can
+//! ever be asked for again. Hence there is one key per client, with that id and its answer. Payment and order services use
+//! idempotency keys in this way, usually one per request.
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, load, refused_or_unknown};

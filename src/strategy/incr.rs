@@ -1,6 +1,6 @@
-//! `INCR` on a connection of one's own: one round trip, done by the server in one step, nothing to lose.
+//! `INCR` on a connection per client: one round trip, executed by the server in one step, no race.
 //!
-//! The only doubt it leaves is a reply that never arrives: the update may have happened, and trying again may double it.
+//! One doubt remains: if the reply never arrives, the update may have been applied, and retrying may double it.
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};

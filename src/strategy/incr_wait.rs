@@ -1,11 +1,11 @@
 //! `INCR`, then `WAIT 1`: the update is acknowledged once a replica has it too.
 //!
-//! Replication is asynchronous: a primary that dies takes with it what no replica had yet, though it was acknowledged. WAIT
-//! asks how many replicas have all that this connection wrote. It takes nothing back: where too few have it the update
-//! still stands on the primary, so it is *unknown* and not refused. The price is a second round trip and the replica's
-//! own (a replica acknowledges once a second by itself, but at once when asked). WAIT goes to the key's own node; a
-//! cluster client that sends it to all primaries learns nothing. It does not make writes survive a replica that was
-//! promoted without having them: <https://redis.io/docs/latest/commands/wait/>.
+//! Replication is asynchronous: if a primary fails, acknowledged updates that no replica has yet are lost. WAIT asks how
+//! many replicas have everything that this connection wrote. It undoes nothing: if too few have it, the update is still in
+//! the primary, so its outcome is *unknown*, not refused. The price is a second round trip plus the replica's own (a
+//! replica acknowledges once per second by itself, but at once when asked). WAIT must go to the key's own node; a cluster
+//! client that sends it to all primaries learns nothing. It does not protect against the promotion of a replica that lacks
+//! the update: <https://redis.io/docs/latest/commands/wait/>.
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;

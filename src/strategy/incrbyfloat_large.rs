@@ -1,9 +1,9 @@
-//! `INCRBYFLOAT key 1` on a number too large for it: answered with the number unchanged.
+//! `INCRBYFLOAT key 1` on a number that is too large for it: acknowledged, but the number is unchanged.
 //!
-//! INCRBYFLOAT counts in the C compiler's `long double`: 64 bits of precision on x86-64, 113 on arm64. The counter here
-//! starts at 2^120, where neither knows a one, so that every update is lost on every machine; between 2^64 and 2^113 the
-//! same code counts right on one and not on the other. No error, and no update is told anything a counter could have
-//! said: outcomes are recorded without a value. Sums of money kept as floats get there slowly. Count in integers.
+//! INCRBYFLOAT uses the C compiler's `long double`: 64 bits of precision on x86-64, 113 on arm64. The counter here starts
+//! at 2^120, where adding one changes neither, so every update is lost on every machine; between 2^64 and 2^113 the same
+//! code is right on one and wrong on the other. There is no error, and the reply is not a value that a counter could have,
+//! so outcomes are recorded without a value. Sums of money kept as floats get there slowly. Count in integers.
 //! <https://github.com/redis/redis/issues/12374>, <https://redis.io/docs/latest/commands/incrbyfloat/>.
 
 use redis::RedisResult;

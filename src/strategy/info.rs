@@ -1,7 +1,7 @@
-//! What is known of a strategy before it runs: its name, its promise, what it costs, what it needs of a server.
+//! What is known about a strategy before it runs: its name, its promise, its cost, what it needs from a server.
 //!
-//! A `const` per strategy, so that whoever asks (the plan, the rows, the page, a preflight) reads data and never guesses
-//! from a name or from a figure made for display.
+//! A `const` per strategy. The plan, the rows, the page and the preflight read data here instead of guessing from a name or
+//! from a figure meant for display.
 
 use crate::error::Result;
 use crate::target::Target;

@@ -1,9 +1,9 @@
 //! Updates summed in the worker and sent as one `INCRBY`: the cheapest way to count, if the counter may lag.
 //!
-//! Acknowledged only after the flush, so nothing acknowledged is lost; what a crashing worker had not flushed was never
-//! acknowledged. The server does one command for 16 updates. INCRBY n answering v made the values v-n+1 to v at once:
-//! the n updates are told these, in the order they were handed over. Metrics libraries, view counters and rate limiters
-//! with local quotas count so; many of them acknowledge before the flush, and lose what a crash catches.
+//! Updates are acknowledged only after the flush, so no acknowledged update is lost; a crashing worker loses only updates
+//! that were never acknowledged. The server runs one command for 16 updates. When INCRBY n returns v, the n updates get the
+//! values v-n+1 to v, in the order in which they were handed over. Metrics libraries, view counters and rate limiters with
+//! local quotas count in this way. Many of them acknowledge before the flush, and then a crash loses acknowledged updates.
 
 use redis::{ConnectionLike, ErrorKind, RedisError, from_redis_value};
 

@@ -1,11 +1,11 @@
-//! A lock in Redis: SET NX PX with a random token, GET, SET, and an unlock that deletes only the own token.
+//! A lock in Redis: SET NX PX with a random token, GET, SET, and an unlock that deletes only its own token.
 //!
-//! Four round trips, the lock held over three of them, so all threads together are slower than one thread alone; the
-//! others ask again and again, and their asking slows the holder down. **Fair warning: it is only exact as long as nobody
-//! holds it longer than its TTL.** A client paused for longer (a stalled machine, a swapped-out process, a slow network)
-//! wakes up, believes it holds the lock, and writes. With a TTL of 30 s that takes a long pause; no TTL rules it out. A
-//! client that finds at the unlock that its lock was gone reports an unknown outcome, never success. A crashed holder
-//! blocks everybody until the TTL ends.
+//! Four round trips, with the lock held for three of them, so all threads together are slower than one alone. The others
+//! poll for the lock, which slows down its holder. **It is exact only as long as nobody holds the lock longer than its
+//! TTL.** A client that is paused for longer (a stalled machine, a swapped-out process, a slow network) wakes up, believes
+//! that it still holds the lock, and writes. With a TTL of 30 s that takes a long pause, but no TTL rules it out. A client
+//! that finds its lock gone at the unlock reports an unknown outcome, never success. A crashed holder blocks everybody
+//! until the TTL ends.
 //!
 //! `fenced-lock` does not depend on time; `lock-expired` and `lock-plain-del` show the two usual mistakes.
 //! <https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/>,

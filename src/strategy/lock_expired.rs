@@ -1,16 +1,16 @@
-//! Two ways to be in a locked section together: the lock expires inside it, or somebody else deletes it.
+//! Two ways for two clients to be in a locked section at once: the lock expires, or another client deletes it.
 //!
-//! `lock-expired` works longer between GET and SET than the lock lives: the next client enters, reads the same value, and
-//! one of the two writes is lost. The unlock is done right, and what it says (the lock was not ours any more) is ignored.
+//! `lock-expired` works longer between GET and SET than the lock lives. The next client enters, reads the same value, and
+//! one of the two writes is lost. The unlock itself is correct, but its answer (the lock was no longer ours) is ignored.
 //! <https://github.com/lukas-krecan/ShedLock/issues/2583>,
 //! <https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html>.
 //!
-//! `lock-plain-del` writes in time and only lingers afterwards; its lock expires harmlessly, the next client enters, and
-//! then the plain DEL frees the next client's lock, in the middle of whose section a third one enters.
+//! `lock-plain-del` writes in time and only unlocks late. Its lock expires harmlessly, the next client enters, and then the
+//! plain DEL removes that client's lock, so a third client enters the section as well.
 //! <https://github.com/nexspence/nexspence/issues/223>, <https://github.com/errorception/redis-lock/issues/29>.
 //!
-//! The work that takes so long is a sleep of a few milliseconds here, in every update, so that a short trial shows it; in
-//! the wild it is a garbage collection, a slow query or a stalled machine, once a week. Four round trips each.
+//! The slow work is a sleep of a few milliseconds in every update, so that a short trial shows the fault. In practice it is
+//! a garbage collection, a slow query or a stalled machine, once a week. Four round trips each.
 
 use std::thread::sleep;
 use std::time::Duration;

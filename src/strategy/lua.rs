@@ -1,14 +1,14 @@
-//! A script on the server: whatever it does, nobody comes in between.
+//! A script on the server, which no other command can interrupt.
 //!
-//! `lua-incr` calls INCR inside, `lua-get-set` reads, adds and writes inside: the same three steps that lose updates in a
-//! client are safe here, because the server runs a script whole. One round trip; each costs the server a Lua call more
-//! than the plain command. A script is loaded once and called by its hash (EVALSHA); a server that restarted or flushed
-//! its scripts answers NOSCRIPT, and the update is refused. Rate limiters, job queues and locks are built so.
+//! `lua-incr` calls INCR inside; `lua-get-set` reads, adds and writes inside. The three steps that lose updates in a client
+//! are safe here, because the server runs a script as a whole. One round trip; each call costs the server more than the
+//! plain command does. A script is loaded once and called by its hash (EVALSHA). A server that restarted or flushed its
+//! scripts answers NOSCRIPT, and the update is refused. Rate limiters, job queues and locks are built in this way.
 //!
-//! Lua's only number is a double, which counts exactly up to 2^53. So `lua-get-set` adds to the decimal text and stays
-//! exact up to the end of i64; `lua-incr` adds exactly as well, since INCR does it, but above 2^53 the reply that passes
-//! through Lua is rounded, and two updates are told the same value
-//! (<https://github.com/redis/redis/issues/3224>). `lua-tonumber-large` shows what comes of plain arithmetic.
+//! Lua's only number type is a double, which is exact up to 2^53. `lua-get-set` therefore adds to the decimal text and is
+//! exact to the end of i64. `lua-incr` is exact too, because INCR does the adding, but above 2^53 the reply is rounded on
+//! its way through Lua, and two updates get the same value (<https://github.com/redis/redis/issues/3224>).
+//! `lua-tonumber-large` shows what plain arithmetic does.
 
 use crate::client_machine::ClientMachine;
 use crate::error::Result;

@@ -1,9 +1,9 @@
-//! `tonumber(GET) + 1` in a script, past 2^53: the sum is the number it started from, and everybody is told it worked.
+//! `tonumber(GET) + 1` in a script, beyond 2^53: the sum is the old number, and every client is told that it worked.
 //!
-//! Lua counts in doubles: 2^53 + 1 does not exist there. The counter here starts one below, so that one client alone
-//! shows it with its second update: one is kept, all later ones are lost. Ids from snowflake-like generators and amounts in the smallest
-//! coin reach that size. The script is atomic; only its arithmetic is wrong. Add on text (`lua-get-set`) or let INCR add.
-//! <https://github.com/redis/redis/issues/1118>, <https://github.com/redis/redis/issues/3224>.
+//! Lua counts in doubles, and 2^53 + 1 is not a double. The counter here starts one below, so that a single client shows
+//! the fault with its second update: one update is kept, all later ones are lost. Ids from snowflake-like generators, and
+//! amounts in cents, reach that size. The script is atomic; only its arithmetic is wrong. Add to the text (`lua-get-set`)
+//! or let INCR add. <https://github.com/redis/redis/issues/1118>, <https://github.com/redis/redis/issues/3224>.
 
 use redis::RedisResult;
 

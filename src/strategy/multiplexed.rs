@@ -1,13 +1,13 @@
 //! `INCR` on one async connection that all threads share: implicit pipelining.
 //!
-//! Commands of all threads travel in one write and their replies come in one read, so the more threads, the fewer
-//! system calls an update costs, on both sides. One slow reply delays everybody behind it, and one lost connection makes
-//! the outcome of every command under way unknown. `connection-manager-incr` is the redis crate's reconnecting variant:
-//! commands under way still fail, later ones find a new connection.
+//! Commands of many threads go out in one write and their replies come back in one read, so more threads mean fewer system
+//! calls per update on both sides. One slow reply delays everything behind it, and one lost connection makes the outcome of
+//! every command in progress unknown. `connection-manager-incr` is the redis crate's reconnecting variant: commands in
+//! progress still fail, later ones use a new connection.
 //!
-//! How our threads, which block, reach it is told in the file on the bridge. An application that is async itself spares
-//! the two thread switches an update costs here: its clients are tasks (`--driver tasks`). So does our event loop, whose
-//! clients of `multiplexed-incr` share one socket of its own.
+//! `toolkit/bridge.rs` explains how our blocking threads use the connection. An async application avoids the two thread
+//! switches per update that this costs: its clients are tasks (`--driver tasks`). So does our event loop, in which the
+//! clients of `multiplexed-incr` share one socket.
 
 use redis::Cmd;
 use redis::aio::{ConnectionLike, ConnectionManagerConfig};

@@ -1,8 +1,8 @@
-//! One connection behind `Arc<Mutex<_>>`, GET and SET under its lock: exact, as long as every writer shares the lock.
+//! One connection behind `Arc<Mutex<_>>`, GET and SET under its lock: exact, as long as every writer uses the same lock.
 //!
-//! The lock is held over two round trips, so all threads together are no faster than one, and each hand-over of the
-//! lock wakes another thread. Held for a whole batch (the original program's safe mode) it wakes fewer, and everybody
-//! else waits longer. A second process has a mutex of its own and races all the same.
+//! The lock is held for two round trips, so all threads together are no faster than one, and passing it on wakes another
+//! thread each time. Holding it for a whole batch (the original program's safe mode) causes fewer wake-ups, and the others
+//! wait longer. A second process has its own mutex, so the two race: see `mutex-two-processes`.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

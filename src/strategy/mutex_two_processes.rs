@@ -1,15 +1,15 @@
-//! The mutex that makes GET and SET safe, in two processes at once: each has a mutex of its own.
+//! The mutex that makes GET and SET safe, in two processes at once: each has its own mutex.
 //!
-//! Half of the workers share a connection behind a mutex here; the other half reach a second process, one at a time, which
-//! does the same GET and SET there. Each process alone is exact; together they are two clients that race, however many
-//! threads there are. Two round trips. It is what becomes of `synchronized`, `lock` and `Mutex` when a service is scaled
-//! out to a second instance or a worker process is added: <https://github.com/StackExchange/StackExchange.Redis/issues/339>,
+//! Half of the workers share a connection behind a mutex here. The other half send their updates, one at a time, to a
+//! second process that does the same GET and SET. Each process alone is exact. Together they are two clients that race,
+//! however many threads there are. Two round trips. This is what happens to `synchronized`, `lock` and `Mutex` when a
+//! service gets a second instance or a worker process: <https://github.com/StackExchange/StackExchange.Redis/issues/339>,
 //! <https://github.com/StackExchange/StackExchange.Redis/issues/59>.
 //!
-//! The second process is this crate's own `report` program under a hidden subcommand: it reads the server's URL from the
-//! first line of its standard input, then a counter's name a line, answers with the value it wrote a line, and ends when
-//! its standard input does. The URL may hold a password: a pipe is in no process list, as arguments and environment are.
-//! It is a process group of its own, so that a terminal's Ctrl-C ends it no sooner than the trial it is in.
+//! The second process is this program under a hidden subcommand. It reads the server's URL from the first line of its
+//! standard input, then one counter name per line; for each it answers with the value that it wrote. It ends when its
+//! standard input ends. The URL may contain a password, and unlike arguments and environment, a pipe appears in no process
+//! list. It has its own process group, so a terminal's Ctrl-C does not end it before the trial is over.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;

@@ -1,17 +1,16 @@
 //! Many commands written at once, no reply read, the connection closed: most of them never run.
 //!
-//! The server reads 16 kB of commands, runs them, and answers; the answers meet a closed connection, the server drops the
-//! client, and whatever else it was sent is thrown away. What was written counts as done here, as in code that calls
-//! "fire and forget" and exits. No round trip at all, which is what makes it tempting; a small batch survives whole, which
-//! is why a test does not see it. Read the replies before you close, or before you believe.
-//! <https://github.com/StackExchange/StackExchange.Redis/issues/616>.
+//! The server reads 16 kB of commands, runs them, and answers. The answers arrive at a closed connection, so the server
+//! drops the client and discards the rest of its input. What was written counts as done here, as in code that "fires and
+//! forgets" and exits. It needs no round trip, which makes it tempting. A small batch survives whole, so tests do not
+//! reveal it. Read the replies before you close. <https://github.com/StackExchange/StackExchange.Redis/issues/616>.
 //!
-//! Each update here comes with an event of 1,000 bytes kept beside the counter, as a log shipper would send it, so that a
-//! batch of 100 is larger than one read. The counter is read back only after a moment's wait, when the server has
-//! surely dropped the connections.
+//! Each update here also writes an event of 1,000 bytes beside the counter, as a log shipper would, so that a batch of 100
+//! is larger than one read. The counter is read back only after a short wait, when the server has certainly dropped the
+//! connections.
 //!
 //! What it cannot tell: whether an update was refused, left unanswered or done twice. It reads no reply, so every update is
-//! acknowledged without a value, and only the count at the end speaks.
+//! acknowledged without a value, and only the final count reveals the loss.
 
 use std::time::Duration;
 

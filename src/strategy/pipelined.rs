@@ -1,14 +1,15 @@
-//! 16 `INCR` in one write, 16 replies in one read: the price of a round trip shared by a batch.
+//! 16 `INCR` in one write, 16 replies in one read: the cost of a round trip shared by a batch.
 //!
-//! Still one command per update, so each is told its own value, in order. An error reply refuses only the update it
-//! answers; a lost connection leaves what was not answered yet unknown, and is not used again: a reply that comes late
-//! would be taken for another update's. An update waits for its batch to fill up and to return: latency here is from
-//! hand-over to acknowledgement. Bulk loaders and counters behind a queue work so.
+//! There is still one command per update, so each update gets its own value, in order. An error reply refuses only the
+//! update that it answers. After a lost connection, unanswered updates are unknown, and the connection is not used again,
+//! because a late reply would be taken for that of another update. An update waits for its batch to fill and to return: its
+//! latency is from the hand-over of the batch to its acknowledgement. Bulk loaders and counters behind a queue work in this
+//! way.
 //!
-//! A command is packed once and copied for as long as the counter stays the same; the replies are parsed by the redis
-//! crate. Between the write and the read a thread yields: where several share a CPU the others send meanwhile, and a
-//! thread that finds its replies there was never asleep. To wake a sleeper is work for the server, which at this depth is
-//! the limit (METHODOLOGY.md has the figures).
+//! A command is encoded once and copied for as long as the counter stays the same; the redis crate parses the replies.
+//! Between the write and the read a thread yields: if several share a CPU, the others send in the meantime, and a thread
+//! that then finds its replies there never slept. Waking a sleeping thread costs the server time, and at this depth the
+//! server is the limit (METHODOLOGY.md has the figures).
 
 use redis::{RedisError, Value, from_redis_value};
 

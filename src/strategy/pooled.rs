@@ -1,8 +1,8 @@
 //! `INCR` on a connection checked out of an r2d2 pool for each update: what most services do, and the baseline here.
 //!
-//! r2d2 by default sends a PING on every checkout (`test_on_check_out`), which doubles the round trips; `pooled-incr`
-//! pacer it off, `pooled-incr-ping` is what people get who change nothing else. Lifetimes are off and every connection
-//! is opened beforehand, so that no reconnect falls into the timed section.
+//! By default r2d2 sends a PING on every checkout (`test_on_check_out`), which doubles the round trips. `pooled-incr` turns
+//! it off; `pooled-incr-ping` is the default. Lifetimes are off and every connection is opened beforehand, so no reconnect
+//! falls into the timed section.
 
 use r2d2::Pool;
 

@@ -1,10 +1,10 @@
 //! One counter spread over 8 keys, summed on read.
 //!
-//! Each worker adds to a key of its own choice with INCR, so nothing is lost. On one server it gains nothing: that one
-//! thread does every command anyway, and a hot key costs it no more than a cold one. It pays where the shards live on
-//! different nodes of a cluster: each has a hash tag of its own. The price is the read: k values read one after another
-//! and, while updates go on, a sum that need never have been the counter's value at any moment: the read is not
-//! linearizable. No update is told the counter's value either.
+//! Each worker adds to its own choice of key with INCR, so nothing is lost. On one server it gains nothing: the server's
+//! one thread runs every command anyway, and a hot key costs no more than a cold one. It pays if the shards are on
+//! different nodes of a cluster; each has its own hash tag. The price is paid by reads: the k values are read one after
+//! another, and while updates continue, the sum may be a value that the counter never had. Such a read is not linearizable.
+//! Updates do not return the counter's value either.
 
 use redis::RedisResult;
 

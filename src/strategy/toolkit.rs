@@ -1,6 +1,6 @@
-//! What several strategies are made of: commands and their replies, connections, waits, scripts, state machines.
+//! The parts that strategies are made of: commands and their replies, connections, waits, scripts, state machines.
 //!
-//! A strategy imports from here; nothing here knows a strategy.
+//! Strategies import from here; nothing here knows a strategy.
 
 mod asking;
 mod backoff;

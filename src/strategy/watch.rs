@@ -1,13 +1,13 @@
-//! WATCH, GET, MULTI, SET, EXEC: optimistic locking, the textbook's way to add in the client.
+//! WATCH, GET, MULTI, SET, EXEC: optimistic locking, the textbook way to add in the client.
 //!
-//! EXEC does nothing and answers nil if anybody touched the key since WATCH: the losers start again. Nothing is lost,
-//! but with many clients on one key nearly every try loses, and each has cost its round trips: three, or two with WATCH
-//! and GET sent together. A wait with jitter before the next try is what keeps it moving at all (see the file on
-//! backoff). The loop is written by hand: the redis crate's `transaction` retries without bound and hides how often.
+//! EXEC does nothing and answers nil if the key was touched since WATCH; the loser starts again. Nothing is lost, but with
+//! many clients on one key nearly every try fails, and each costs its round trips: three, or two if WATCH and GET are sent
+//! together. Without a jittered wait before the next try it would hardly make progress (see `toolkit/backoff.rs`). The loop
+//! is written by hand, because the redis crate's `transaction` retries without limit and hides how often.
 //!
-//! It only works on a connection of one's own, with WATCH before GET, and with EXEC's reply looked at: see
-//! `watch-shared`, `watch-after-get` and `watch-ignore-nil`. Used where the new value takes the client's own code to
-//! make: <https://redis.io/docs/latest/develop/using-commands/transactions/>.
+//! It works only with a connection per client, with WATCH before GET, and if EXEC's reply is checked: see `watch-shared`,
+//! `watch-after-get` and `watch-ignore-nil`. Used if computing the new value takes client code:
+//! <https://redis.io/docs/latest/develop/using-commands/transactions/>.
 
 use redis::{ConnectionLike, RedisResult, Value};
 

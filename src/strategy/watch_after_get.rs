@@ -1,8 +1,8 @@
-//! GET first, WATCH afterwards: a write that comes between the two is not seen, and is overwritten.
+//! GET first, WATCH afterwards: a write between the two is not noticed, and is overwritten.
 //!
-//! EXEC answers as if all was well, because nobody touched the key since WATCH; the value it was made from is older.
-//! Loses less than plain GET and SET, since only one of three gaps is open, which is why tests miss it. Costs the same as
-//! doing it right. Met where a library only watches once the transaction is sent:
+//! EXEC succeeds, because the key was not touched since WATCH, but the value written was derived from an older one. It
+//! loses less than plain GET and SET, because only one of three gaps is open, so tests miss it. It costs as much as the
+//! correct order. It occurs in libraries that send WATCH only with the transaction:
 //! <https://github.com/StackExchange/StackExchange.Redis/issues/885>.
 
 use crate::error::{BoxError, Result};

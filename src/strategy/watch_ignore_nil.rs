@@ -1,7 +1,7 @@
-//! WATCH, GET, MULTI, SET, EXEC without a look at what EXEC answered: every aborted one counts as done.
+//! WATCH, GET, MULTI, SET, EXEC without checking EXEC's answer: every aborted transaction counts as done.
 //!
-//! EXEC's nil is not an error in any client library: code that only handles errors takes it for success. Loses exactly
-//! the aborted transactions, so more the more clients there are, and looks fast doing so, since it never tries again.
+//! EXEC's nil is not an error in any client library, so code that handles only errors takes it for success. It loses
+//! exactly the aborted transactions, so more with more clients. It looks fast, because it never retries.
 //! <https://github.com/redis/node-redis/issues/545>, <https://github.com/apache/incubator-seata/issues/3996>.
 
 use crate::error::{BoxError, Result};

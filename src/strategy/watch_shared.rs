@@ -1,11 +1,10 @@
 //! WATCH on one connection that all threads share: the first EXEC ends everybody's watch.
 //!
-//! WATCH belongs to the connection, not to the caller. Two callers watch and read; the first EXEC succeeds and forgets
-//! all watched keys of the connection, so the second succeeds too and overwrites it. Every client library that
-//! multiplexes (ioredis, node-redis, StackExchange.Redis, lettuce, redis-rs) invites it; each transaction needs a
-//! connection of its own, or a script. Costs three round trips, shared by all.
-//! <https://github.com/redis/ioredis/issues/266>, <https://github.com/share/sharedb/issues/266>,
-//! <https://github.com/redis-rs/redis-rs/issues/1185>.
+//! WATCH belongs to the connection, not to the caller. Two callers watch and read. The first EXEC succeeds and clears all
+//! watched keys of the connection, so the second succeeds too and overwrites it. Every client library that multiplexes
+//! (ioredis, node-redis, StackExchange.Redis, lettuce, redis-rs) invites this mistake; each transaction needs its own
+//! connection, or a script. Three round trips, shared by all callers. <https://github.com/redis/ioredis/issues/266>,
+//! <https://github.com/share/sharedb/issues/266>, <https://github.com/redis-rs/redis-rs/issues/1185>.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult};

@@ -1,5 +1,5 @@
-//! What a run answers at one load: which strategy to take, which are as good, what the others make of it, and what a race
-//! loses. Decided once, as data; page, terminal and JSON only put it into words.
+//! The answer of a run at one load: which strategy to choose, which are as good, how the others compare, and what a race
+//! loses. Decided once, as data, which page, terminal and JSON put into words.
 
 use super::{CellSummary, Summary};
 use crate::record::Machine;

@@ -1,7 +1,7 @@
-//! What a cell ran into: the CPUs of its clients, the server, or neither.
+//! What limited a cell: the CPUs of its clients, the server, or neither.
 //!
-//! A load generator that is itself the limit measures itself. CPU time over span says who was busy: of the clients their
-//! racing threads only, of the server its whole process, which executes commands on one thread.
+//! A load generator that is itself the limit measures itself. CPU time over span shows who was busy: for the clients, only
+//! their racing threads; for the server, its whole process, which executes commands on one thread.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Figures that are rows of numbers here, by their names in JSON: what reads it needs no order to be told.
+//! Names for figures that are arrays here, so that readers of the JSON need not know their order.
 
 use serde::ser::{SerializeStruct, Serializer};
 

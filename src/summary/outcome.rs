@@ -1,4 +1,4 @@
-//! Whether a run shows that every exact strategy kept its promise, and what it does not show: the exit code and its reasons.
+//! Whether a run shows that every exact strategy kept its promise, and if not, why: the exit code and its causes.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,15 +1,15 @@
-//! The URL of a target, read: which nodes are named in it, how they are arranged, and how to connect to any of them.
+//! Parses the URL of a target: which nodes it names, how they are arranged, and how to connect to any of them.
 //!
-//! | URL | what it names |
+//! | URL | meaning |
 //! |---|---|
 //! | `redis://[user[:password]@]host[:port][/db]` | one server |
 //! | `unix:///path/to.sock` | one server, by its socket |
 //! | `redis-cluster://h:p,h:p` | nodes of a cluster, one of which is asked for the others |
-//! | `redis-sentinel://h:p,h:p/db?sentinelMasterId=NAME` | Sentinels, which are asked for the primary (Lettuce's spelling; fred's `sentinelServiceName` will do too) |
+//! | `redis-sentinel://h:p,h:p/db?sentinelMasterId=NAME` | Sentinels, which are asked for the primary (Lettuce's spelling; fred's `sentinelServiceName` works too) |
 //! | `rediss://`, `rediss-cluster://`, `rediss-sentinel://` | the same over TLS |
 //!
-//! User, password and database are the servers'. Sentinels that want a password of their own get `sentinelUsername` and
-//! `sentinelPassword`.
+//! User, password and database are those of the data servers. Sentinels with their own credentials get `sentinelUsername`
+//! and `sentinelPassword`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Certificates for a private server: an authority that lives as long as the server, and what it signs.
+//! Certificates for a private server: an authority that lives as long as the server, and the certificate that it signs.
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 

@@ -1,7 +1,7 @@
-//! Removing what runs left behind that were killed, lost their connection or were not allowed to clean up.
+//! Removes what was left behind by runs that were killed, lost their connection or were not permitted to clean up.
 //!
-//! Only keys that begin as ours do are touched, `lost-updates:` and 16 hexadecimal digits, never by a command that could
-//! reach others; and none of a run whose [lease](super::lease) says that it is still going.
+//! Only keys with our prefix, `lost-updates:` and 16 hexadecimal digits, are touched, and never by a command that could
+//! reach others. Keys of a run whose [lease](super::lease) is still valid are left alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,20 +1,19 @@
-//! A server in a container that Docker Compose starts for us and takes away again.
+//! A server in a container that Docker Compose starts and removes for us.
 //!
-//! The project's own `docker-compose.yml` is part of the binary and is handed to the tool on its standard input, so it
-//! works from any folder, and under a random project name and a port of the engine's choice, so a project that the
-//! user has up is never touched. `docker compose` and the older `docker-compose` both do.
+//! The project's own `docker-compose.yml` is part of the binary and is passed to the tool on standard input, so it works
+//! from any folder. It runs under a random project name and on a port that the engine chooses, so a project that the user
+//! has running is never touched. Both `docker compose` and the older `docker-compose` work.
 //!
-//! How it could fail, and does not: a small shell, the keeper, runs `up`, waits on a pipe from us, and then runs `down`.
-//! When we end in any way at all (return, panic, signal, even SIGKILL, even half-way through `up`) the pipe closes and
-//! the containers go. The keeper and the tools it runs are a process group of their own, so that a terminal's Ctrl-C
-//! reaches us alone and never kills the tool between creating a container and noting it.
+//! Nothing is left behind: a small shell, the keeper, runs `up`, waits on a pipe from us, and then runs `down`. However we
+//! end (return, panic, signal, even SIGKILL, even half-way through `up`), the pipe closes and the containers are removed.
+//! The keeper and its tools have their own process group, so that a terminal's Ctrl-C reaches only us and never kills the
+//! tool between creating a container and recording it.
 //!
-//! It is up when it answers a PING at the published port. That is what its health check asks, but from where the
-//! clients are; waiting for the check itself (`--wait`) would mean having it run often, and each run starts a process
-//! in the container that takes about 140 ms of CPU time from whatever is being measured. So the check is all but turned
-//! off here.
+//! The server is up when it answers PING at the published port. Compose's health check asks the same from inside the
+//! container, but waiting for it (`--wait`) would mean running it often, and each run takes about 140 ms of CPU time from
+//! what is being measured. So the health check is practically turned off.
 //!
-//! What is measured through it: the engine's own forwarding of the loopback port is part of every round trip.
+//! The engine's forwarding of the loopback port is part of every measured round trip.
 mod service;
 mod spec;
 mod tool;

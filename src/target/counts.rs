@@ -1,5 +1,5 @@
-//! What the server itself counted: calls per command, CPU, bytes. The third witness beside the clients' ledger and the
-//! counter's value.
+//! What the server itself counted: calls per command, CPU time, bytes. The third source, besides the clients' ledger and
+//! the counter's value.
 
 use std::collections::HashMap;
 

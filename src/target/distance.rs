@@ -1,8 +1,7 @@
-//! Clients that are a round trip away: they reach the server through a [`Proxy`] that delays, and we reach it directly.
+//! An emulated round trip: clients reach the server through a [`Proxy`] that delays, and the harness reaches it directly.
 //!
-//! What the proxy costs anyway is part of the round trip: the delay is what is left of it, set by what is then seen to be
-//! added to a round trip over one connection. Whatever a strategy opens goes through the proxy; counters are reset and read
-//! past it.
+//! The proxy's own cost is part of the round trip. The delay makes up the rest, corrected by what is observed over one
+//! connection. Every connection of a strategy goes through the proxy; resetting and reading counters bypasses it.
 
 use std::sync::Arc;
 use std::time::Duration;

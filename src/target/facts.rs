@@ -1,4 +1,4 @@
-//! What is being measured: the server and its settings, named before anything is timed.
+//! The server and its settings, recorded before anything is timed.
 
 use std::collections::BTreeMap;
 

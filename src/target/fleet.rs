@@ -1,8 +1,8 @@
-//! Several private servers that belong together, or one with TLS: started, awaited and ended as one.
+//! Several private servers that belong together, or one with TLS: started, awaited and ended together.
 //!
-//! Each has a keeper of its own, so that none of them outlives us, however we end. They share a password. Ready means
-//! that an update has reached as many replicas as there are (WAIT answers so), that every node of a cluster says that all
-//! slots are served, and that every Sentinel knows the others: a replica that only says `online` may have no key at all.
+//! Each has its own keeper, so none outlives us, however we end. They share a password. They are ready when an update has
+//! reached all replicas (checked with WAIT), every node of a cluster reports that all slots are served, and every Sentinel
+//! knows the others. A replica that merely reports `online` may have no keys yet.
 
 use std::fmt;
 use std::path::Path;

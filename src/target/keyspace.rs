@@ -1,9 +1,8 @@
-//! What keys of ours are called.
+//! Key names.
 //!
-//! All of a run's keys begin with its random prefix. A counter's name has a hash tag, `{crew:number}`, and what a strategy
-//! keeps beside a counter begins with the counter's name: so they share a slot of a cluster, and a script or a
-//! transaction may name them together. The parts of a counter that is to be spread over a cluster have a tag of their own
-//! each.
+//! All keys of a run begin with its random prefix. A counter's name has a hash tag, `{crew:number}`, and the other keys
+//! that a strategy uses with it begin with the counter's name. So they share a slot of a cluster, and scripts and
+//! transactions can name them together. The parts of a counter that is spread over a cluster each have their own tag.
 
 /// The counter `number` of the crew `crew`.
 ///

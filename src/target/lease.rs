@@ -1,7 +1,7 @@
-//! That a run is still going, said on the server: a key under our prefix that expires by itself.
+//! Marks a run on the server as still going: a key under our prefix that expires by itself.
 //!
 //! Only `report clean` reads it, and leaves the keys of such a run alone. It is renewed between races and never during one.
-//! Where the server refuses it (out of memory, no permission) the run goes on without.
+//! If the server refuses it (out of memory, no permission), the run continues without it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

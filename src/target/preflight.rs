@@ -1,4 +1,4 @@
-//! What can be known to go wrong before anything is measured, in one line that says what to do.
+//! Checks before anything is measured; each failure is one line that says what to do.
 
 use redis::{Cmd, ConnectionLike, RedisError, Value};
 

@@ -1,13 +1,14 @@
-//! A private server: a child process on a free loopback port and a unix socket, in a temporary folder, that keeps
-//! nothing and never outlives us.
+//! A private server: a child process on a free loopback port and a unix socket, in a temporary folder. It stores nothing
+//! and never outlives us.
 //!
-//! Nobody else gets in. Every user of a machine can connect to a loopback port, and who may speak to a server may have it
-//! write files (CONFIG SET dir) as the user it runs as. So it wants a random password, which stands in a file that only we
-//! can read, in a folder that only we can enter, and never among the arguments, which every process list shows.
+//! Nobody else can use it. Every user of a machine can connect to a loopback port, and whoever can talk to a server can
+//! make it write files (CONFIG SET dir) as the user that it runs as. So it requires a random password. The password is in a
+//! file that only we can read, in a folder that only we can enter, and never among arguments, which every process list
+//! shows.
 //!
-//! The child is started by a three-line shell that waits on a pipe from us. When we end in any way at all (return,
-//! panic, signal, even SIGKILL) the pipe closes, the shell kills the server and removes its folder. It sits in a
-//! process group of its own, so that a terminal's Ctrl-C reaches us alone and the counter can still be read back.
+//! The child is started by a small shell, the keeper, that waits on a pipe from us. However we end (return, panic, signal,
+//! even SIGKILL), the pipe closes, and the shell kills the server and removes its folder. It has its own process group, so
+//! that a terminal's Ctrl-C reaches only us and the counter can still be read back.
 
 use std::fmt;
 use std::fs::{OpenOptions, Permissions};

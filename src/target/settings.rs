@@ -1,7 +1,7 @@
-//! Settings of the server that a strategy changes for a while, and what they were before.
+//! Settings of the server that a strategy changes for a while, and their previous values.
 //!
-//! On a server that is not ours, what they were is written under our prefix before anything is changed, so that
-//! `report clean` can put them back should we be killed.
+//! On a server that is not ours, the previous values are first written under our prefix, so that `report clean` can restore
+//! them if we are killed.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;

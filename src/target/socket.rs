@@ -1,6 +1,6 @@
-//! Bare sockets to the server, for those who speak its protocol themselves: the event loop's clients. And room for many.
+//! Plain sockets to the server for code that speaks the protocol itself, such as the event loop; and limits on open files.
 //!
-//! They are as a strategy's connections are: TCP_NODELAY, logged in, and on the URL's database.
+//! They are configured like a strategy's connections: TCP_NODELAY, logged in, and on the URL's database.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

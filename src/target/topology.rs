@@ -1,4 +1,4 @@
-//! How the servers are arranged that a target stands for, and how each kind is found: asked for, or started.
+//! How the servers of a target are arranged, and how each topology is found or started.
 
 use std::sync::Arc;
 

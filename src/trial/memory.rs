@@ -1,5 +1,4 @@
-//! Whether a trial fits into memory, found out before it begins: a process that runs out of memory is killed, and its run
-//! with it.
+//! Checks before a trial that it fits into memory: a process that runs out is killed, and its run is lost.
 
 use std::path::Path;
 

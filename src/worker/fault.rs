@@ -1,4 +1,4 @@
-//! What a worker can do wrong, as a type: one clear line for a row, and a word for a test.
+//! What a worker can do wrong, as a type: one clear line for a row, and a variant for tests.
 
 use std::fmt;
 use std::time::Duration;

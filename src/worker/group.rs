@@ -1,4 +1,5 @@
-//! All clients of one library: spread over its processes, started together, their rows gathered and bound to one clock.
+//! All clients of one library: spread over its processes, started together, their rows collected and converted to one
+//! clock.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! Installs a library into our cache folder, once: by its language's own package manager, from its lock file.
+//! Installs a library into our cache folder, once, with its language's own package manager and from its lock file.
 //!
-//! The folder's name carries a hash of the library's files, so that a changed adapter or lock file is a new installation. A
-//! file inside says that it is complete; a lock keeps two runs from installing the same at once.
+//! The folder's name contains a hash of the library's files, so a changed adapter or lock file is a new installation. A
+//! file inside marks it as complete; a lock keeps two runs from installing the same library at once.
 
 use std::collections::BTreeMap;
 use std::fmt;

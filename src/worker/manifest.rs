@@ -1,5 +1,5 @@
-//! `library.toml`: what a library is, how to install it, how to start its worker, and what it can do. Read from anywhere,
-//! so that a user's own client needs no change of ours.
+//! `library.toml`: what a library is, how to install it, how to start its worker, and what it can do. It is read from any
+//! path, so a user's own client needs no change in this crate.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

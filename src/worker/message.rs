@@ -1,4 +1,4 @@
-//! The messages of the worker protocol, one JSON object a line. Rows of the history go between them as CSV.
+//! The messages of the worker protocol, one JSON object per line. Rows of the history are sent between them as CSV.
 
 use std::collections::BTreeMap;
 

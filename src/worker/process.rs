@@ -1,7 +1,8 @@
-//! One worker process: started in a process group of its own, spoken to by lines, ended with all that it started.
+//! One worker process: started in its own process group, talked to in lines, and ended together with everything that it
+//! started.
 //!
-//! Its output is read by a thread in blocks of whole lines, a few blocks ahead at most, so that a worker that prints without
-//! end waits for us and not the other way round. Should we be killed, a watcher in the worker's group ends the group.
+//! A thread reads its output in blocks of whole lines, a few blocks ahead at most, so a worker that prints endlessly is
+//! made to wait. If we are killed, a watcher in the worker's process group ends the group.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};

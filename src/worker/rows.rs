@@ -1,5 +1,5 @@
-//! The rows of one worker process, read as they come: each is checked against what was asked and against the clock, and
-//! becomes an event of 24 bytes.
+//! The rows of one worker process, read as they arrive: each is checked against the job and the clock, and becomes an event
+//! of 24 bytes.
 
 use crate::update::{Event, Outcome};
 

@@ -1,6 +1,7 @@
-//! Clients that wait for their next try or for their turn in a timetable, and a timer that ends the loop's sleep when the first of them is due.
+//! Clients that wait for their next try or for their turn in a timetable, and a timer that ends the loop's sleep when the
+//! first of them is due.
 //!
-//! Most of these waits are shorter than the millisecond of the loop's own wait, hence the timer.
+//! Most of these waits are shorter than a millisecond, the resolution of the loop's own wait.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

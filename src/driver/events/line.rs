@@ -1,5 +1,5 @@
-//! One socket of the event loop: what could not be sent yet, what was not received whole yet, and whose replies are to
-//! come.
+//! One socket of the event loop: requests not sent yet, a reply not yet complete, and the clients whose replies are
+//! outstanding.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! From a client's requests to the redis crate's commands, and from its values back to the client's replies.
+//! Converts a client's requests to the redis crate's commands, and the crate's values to the client's replies.
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};

@@ -1,4 +1,4 @@
-//! The answer in words: one sentence, and how sure it is. What it is, [`summary`](crate::summary) decides.
+//! The answer in one sentence, with its uncertainty. [`summary`](crate::summary) decides what it is.
 
 use super::view::{View, fate, interval, keys, name, scope, since_send, within};
 use crate::report::markup::{Markup, html, list};

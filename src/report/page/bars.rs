@@ -1,4 +1,4 @@
-//! The cost of correctness: exact strategies ranked by what survives, lossy ones beside them but never among them.
+//! The cost of correctness: exact strategies ranked by surviving updates, lossy ones next to them but not ranked.
 
 use super::view::{View, fate, is_broken, name, scope};
 use crate::report::markup::{Markup, html, num};

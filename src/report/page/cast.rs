@@ -1,8 +1,8 @@
-//! Who is drawn how: a colour, a marker and a class for every strategy, the same on the whole page.
+//! How each strategy is drawn: its colour, marker and class, the same on the whole page.
 //!
-//! Colours are few, because eyes are: the strategies that answer a reader's question are coloured (the fastest exact
-//! ones, the baseline, the worst lossy ones), the others are grey until pointed at. Cool colours keep their promise,
-//! warm ones are known to lose; markers are filled for exact and hollow for lossy, so that no one needs the colours.
+//! Few strategies are coloured, so that they stand out: those that answer a reader's question (the fastest exact ones, the
+//! baseline, the worst lossy ones). The others are grey until pointed at. Cool colours are exact, warm ones lossy. Markers
+//! are filled for exact and hollow for lossy, so colour is never the only difference.
 
 use crate::condition::Condition;
 use crate::record::Run;

@@ -1,4 +1,4 @@
-//! What a reader must know before believing a chart, said beside the chart it touches.
+//! What a reader must know before trusting a chart, shown next to that chart.
 
 use std::collections::BTreeSet;
 

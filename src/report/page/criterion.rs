@@ -1,5 +1,5 @@
-//! A bench run's own half: criterion's estimates with their confidence intervals, next to what was lost; and saved
-//! baselines beside them, each with its own verdict.
+//! Criterion's estimates of a bench run with their confidence intervals, next to what was lost; and saved baselines, each
+//! with its own verdict.
 
 use super::tables::{Cell, Row, Table, head, number, word};
 use super::view::name;

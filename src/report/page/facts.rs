@@ -1,4 +1,4 @@
-//! What was measured on what, and how to do it again.
+//! The environment of a run, and how to reproduce it.
 
 use super::view::View;
 use crate::record::Machine;

@@ -1,4 +1,4 @@
-//! Labels at the ends of lines, moved apart so that none covers another.
+//! Labels at the ends of lines, moved apart so that they do not overlap.
 
 /// Heights for labels that would like to stand at `wanted`: in the same order, at least `gap` apart, within 0 to
 /// `height` if that many fit, and otherwise moved as little as can be (least squares, by pooling neighbours that touch).

@@ -1,4 +1,4 @@
-//! A witness as a lane diagram: one lane for each client, time downwards, the lost write struck through.
+//! A lost update as a lane diagram: one lane per client, time downwards, the lost write struck through.
 
 use super::view::name;
 use crate::condition::Condition;

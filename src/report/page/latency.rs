@@ -1,7 +1,7 @@
 //! Latency: percentiles as lines, and for every strategy the whole distribution.
 //!
-//! A percentile beyond which fewer than ten updates lie is the luck of those few: the summary has none, so that it is not
-//! drawn, and in tables it is marked.
+//! A percentile beyond which fewer than ten updates lie depends on chance. The summary has none, so it is not drawn, and
+//! tables mark it.
 
 use super::plot::{Dot, Line, Plot};
 use super::scale::Scale;

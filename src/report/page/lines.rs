@@ -1,4 +1,4 @@
-//! The line charts over threads and keys: what was acknowledged against what survived, and the part that was lost.
+//! The line charts over threads and keys: acknowledged against surviving updates, and the lost share.
 
 use super::cast::Member;
 use super::plot::{Dot, Line, Plot};

@@ -1,8 +1,9 @@
-//! A line chart as SVG that needs no script and fits any width: heights are pixels, places across are percent.
+//! A line chart as SVG that needs no script and fits any width: vertical positions are in pixels, horizontal ones in
+//! percent.
 //!
-//! A chart is three columns: what the lines across mean, the plot, and the labels at the ends of the lines. Only the
-//! plot stretches, so that text keeps its size at 400 pixels as at 1280. Lines and areas are drawn in a box of 1000 by
-//! the height, stretched without stretching strokes; markers stand at percentages and keep their shape.
+//! A chart has three columns: the vertical scale, the plot, and the labels at the ends of the lines. Only the plot
+//! stretches, so text has the same size at 400 pixels as at 1280. Lines and areas are drawn in a box of 1000 by the height,
+//! stretched without stretching strokes; markers are placed at percentages and keep their shape.
 
 use super::labels::apart;
 use super::scale::Scale;

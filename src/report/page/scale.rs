@@ -1,4 +1,4 @@
-//! Scales and their ticks: from a figure to a height, straight or logarithmic.
+//! Scales and their ticks: from a figure to a height, linear or logarithmic.
 
 use crate::report::words;
 

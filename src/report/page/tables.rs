@@ -1,4 +1,4 @@
-//! The full table, and the one of tries, fairness and cost.
+//! The full table, and the table of tries, fairness and cost.
 
 use super::view::{View, interval, is_broken, name, scope, since_send};
 use crate::report::markup::{Markup, html};

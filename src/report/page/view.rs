@@ -1,4 +1,5 @@
-//! What every part of the page looks at: the summary, the run, who is drawn how, and which load is selected at first.
+//! What every part of the page draws from: the summary, the run, how each strategy is drawn, and which load is selected at
+//! first.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,4 @@
-//! One command and its reply: how it is sent, and what its reply or its error means for the update.
+//! One command and its reply: how it is sent, and what its reply or error means for the update.
 
 use redis::{Cmd, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult, Value};
 

@@ -1,8 +1,8 @@
-//! Trying again: how long to wait before it, and when to give up. What every strategy that can be beaten to it shares.
+//! Retrying: how long to wait, and when to give up. Shared by all strategies in which another client can win.
 //!
-//! The wait is drawn evenly from zero to a bound that doubles with every failure (full jitter, as in
-//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>): without jitter the losers of one round
-//! meet again in the next. A sleep costs at least the 50 us of the system's timer slack, about one round trip.
+//! The wait is drawn evenly from zero to a limit that doubles with every failure (full jitter, as in
+//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>). Without jitter, the losers of one round
+//! would meet again in the next. A sleep takes at least the 50 µs of the system's timer slack, about one round trip.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,12 +1,12 @@
-//! From a thread of ours to an async connection that all threads share, and back.
+//! How blocking threads use an async connection that all of them share.
 //!
-//! One runtime thread owns the socket. A worker hands its command to that thread, parks, and is unparked when its reply
-//! is there: commands of many workers travel in one write and their replies come in one read, and each update costs
-//! two thread switches instead of two system calls on a socket of its own. A runtime of tokio's current-thread kind on a
-//! thread of ours drives it: the multi-thread kind with one worker adds a hand-over of its own.
+//! One runtime thread owns the socket. A worker hands its command to that thread, parks, and is unparked when its reply has
+//! arrived. Commands of many workers go out in one write and their replies come back in one read, and each update costs two
+//! thread switches instead of two system calls on its own socket. The runtime is tokio's current-thread kind; the
+//! multi-thread kind with one worker would add another hand-over.
 //!
-//! The redis crate's own response timeout (500 ms by default) is off: it costs a timer per command, and
-//! [`RESPONSE_TIMEOUT`] is kept here while the thread is parked, as it is for every other strategy.
+//! The redis crate's response timeout (500 ms by default) is off, because it costs a timer per command.
+//! [`RESPONSE_TIMEOUT`] is enforced here while the thread is parked, as for every other strategy.
 
 use std::future::Future;
 use std::pin::pin;

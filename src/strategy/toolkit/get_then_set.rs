@@ -1,4 +1,4 @@
-//! GET, add one, SET as a state machine: `get-set` and `get-set-multiplexed` where one thread drives all clients.
+//! GET, add one, SET as a state machine: `get-set` and `get-set-multiplexed` if one thread drives all clients.
 
 use crate::client_machine::{ClientMachine, Turn};
 use crate::resp::{Reply, Requests};

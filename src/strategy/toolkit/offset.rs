@@ -1,4 +1,4 @@
-//! A counter that starts far from zero, where the fault of a number that does not fit shows at once.
+//! A counter that starts far from zero, so that overflow and rounding show at once.
 
 use crate::target::Session;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult};

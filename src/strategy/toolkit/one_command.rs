@@ -1,7 +1,7 @@
-//! A client whose every update is one command, as a state machine: what `incr`, `multiplexed-incr`, `pipelined-incr` and
-//! the scripts have in common. What differs is the command, and how many of them travel together.
+//! A state machine for clients whose every update is one command: `incr`, `multiplexed-incr`, `pipelined-incr` and the
+//! scripts. They differ in the command, and in how many are sent together.
 //!
-//! An error reply refuses the update that it answers, and no other.
+//! An error reply refuses only the update that it answers.
 
 use crate::client_machine::{ClientMachine, Turn};
 use crate::resp::{Reply, Requests};

@@ -1,4 +1,4 @@
-//! What strategies need of how the servers are arranged.
+//! What strategies need of the topology.
 
 use crate::condition::Topology;
 use crate::error::Result;

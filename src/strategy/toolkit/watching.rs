@@ -1,7 +1,8 @@
-//! WATCH, GET, MULTI, SET, EXEC: what the strategies that watch have in common, and `watch`, `watch-pipelined` and
-//! `watch-shared` as a state machine where one thread drives all clients.
+//! WATCH, GET, MULTI, SET, EXEC: the parts that the watching strategies share, and `watch`, `watch-pipelined` and
+//! `watch-shared` as a state machine if one thread drives all clients.
 //!
-//! The state machine sends the same commands in the same round trips as on a thread of its own, and the same waits with jitter between tries.
+//! The state machine sends the same commands in the same round trips as the blocking form, with the same jittered waits
+//! between tries.
 
 use redis::{ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 

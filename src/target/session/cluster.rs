@@ -1,9 +1,9 @@
-//! A connection to every node of a cluster, and each command sent to the node that has its key.
+//! A connection to every node of a cluster; each command goes to the node that has its key.
 //!
-//! A node that no longer has a slot says so (MOVED), or sends us on for one command (ASK): such a command was not
-//! executed, so it is sent again where it belongs, and counted. Nothing else is ever sent again: what got no reply may
-//! have happened. Commands without a key go where the command before them went, so that WATCH, MULTI and EXEC stay
-//! together. Inside a transaction nothing is sent again; EXEC then says that nothing was done.
+//! A node that no longer has a slot answers MOVED; one whose slot is being moved answers ASK for a single command. Such a
+//! command was not executed, so it is sent again to the right node, and counted. Nothing else is ever sent again: a command
+//! without a reply may have been executed. Commands without a key go to the node of the previous command, which keeps
+//! WATCH, MULTI and EXEC together. Inside a transaction nothing is sent again; EXEC then reports that nothing was done.
 
 use std::collections::VecDeque;
 use std::ops::Range;

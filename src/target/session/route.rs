@@ -1,4 +1,4 @@
-//! Which node of a cluster a command is for: by the slot of its key.
+//! Which node of a cluster a command goes to: by the slot of its key.
 
 /// Slots of a cluster.
 pub(crate) const SLOTS: u16 = 16_384;

@@ -1,8 +1,8 @@
-//! The same for those who speak the protocol themselves: a socket to every node of a cluster that looks like one socket.
+//! For code that speaks the protocol itself: sockets to all nodes of a cluster that act as one.
 //!
-//! Requests that are written go to the node of their key; replies are read in the order of the requests, whichever node
-//! they come from. What a node sends on (MOVED, ASK) is followed and counted, as by a [session](super), but only to nodes
-//! that were primaries when the socket was opened.
+//! Requests go to the node of their key. Replies are read in the order of the requests, whichever node they come from.
+//! MOVED and ASK are followed and counted as by a [session](super), but only to nodes that were primaries when the socket
+//! was opened.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{Error, ErrorKind, Read, Result, Write};
