@@ -95,7 +95,7 @@ pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// What one reading of the clock costs, in nanoseconds: the larger part of [`recording_cost_ns`](crate::driver::threads::recording_cost_ns).
-pub fn clock_cost_ns() -> f64 {
+pub(crate) fn clock_cost_ns() -> f64 {
     let burst = || {
         let start = Instant::now();
         for _ in 1..REPEATS {
