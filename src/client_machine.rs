@@ -11,23 +11,23 @@ use crate::update::Update;
 
 pub use crate::resp::{Reply, Requests};
 
-/// One client's updates, one hand-over at a time.
+/// One client's updates, one batch at a time.
 pub trait ClientMachine: Send {
-    /// How many updates it likes to be handed at once (a pipeline).
+    /// How many updates it takes per batch (a pipeline).
     fn batch(&self) -> usize {
         1
     }
 
     /// Begins an update of each counter in `keys`, at most [`ClientMachine::batch`] of them: appends the first requests.
     ///
-    /// Called only when nothing is under way. Whatever was under way when a connection was lost is forgotten.
+    /// Called only when nothing is in progress. Whatever was in progress when a connection was lost must be forgotten.
     fn begin(&mut self, keys: &[&str], requests: &mut Requests);
 
-    /// Takes the next reply, `elapsed_ns` nanoseconds after the hand-over. Pushes an outcome onto `done` for every
-    /// update that now has one, in the order of its keys, and appends whatever is to be asked next.
+    /// Takes the next reply, `elapsed_ns` nanoseconds after the batch began. Pushes an outcome onto `done` for every update that
+    /// now has one, in the order of its keys, and appends the requests to send next.
     fn reply(&mut self, reply: Reply<'_>, elapsed_ns: u64, requests: &mut Requests, done: &mut Vec<Update>) -> Turn;
 
-    /// The wait it asked for by [`Turn::Later`] is over: appends the requests of the next try.
+    /// The wait requested by [`Turn::Later`] is over: appends the requests of the next try.
     fn again(&mut self, _requests: &mut Requests) {}
 }
 
@@ -37,11 +37,11 @@ pub trait ClientMachine: Send {
 pub enum Turn {
     /// Another reply.
     Reply,
-    /// A wait of this long, and then [`ClientMachine::again`]: somebody else was faster, and nothing has changed. Only once
-    /// all replies have come.
+    /// A wait of this long, and then [`ClientMachine::again`]: another client was faster, and nothing has changed. Allowed only
+    /// once all replies have arrived.
     Later(Duration),
-    /// The next update: each of this hand-over has its outcome.
+    /// The next batch: each update of this one has its outcome.
     Done,
-    /// Nothing: it cannot be told what became of the updates without an outcome. They are *unknown*.
+    /// Nothing: the updates without an outcome are *unknown*.
     Failed(BoxError),
 }

@@ -93,10 +93,10 @@ pub struct Condition {
     /// Its version; empty if it was not recorded.
     #[serde(default)]
     pub library_version: String,
-    /// Its settings: `default` as it comes, or the name of another set.
+    /// Its settings: `default`, or the name of another set.
     #[serde(default = "by_default")]
     pub settings: String,
-    /// What drove the clients.
+    /// What ran the clients.
     #[serde(default)]
     pub driver: DriverKind,
     /// How they reached the server.
@@ -118,7 +118,7 @@ pub struct Condition {
     /// The server's product and version: `valkey 9.1.2`; empty in older folders, whose facts have it.
     #[serde(default)]
     pub server: String,
-    /// Settings of the server that change what a figure means and are not as they come: `appendonly=yes`.
+    /// Settings of the server that affect the meaning of a figure and differ from the default: `appendonly=yes`.
     #[serde(default)]
     pub server_settings: String,
     /// How the servers are arranged.
@@ -194,7 +194,7 @@ impl Default for Condition {
 }
 
 impl Condition {
-    /// A strategy under a load, and otherwise as it comes: one server over TCP, a thread for every client, a closed loop.
+    /// A strategy under a load, with defaults otherwise: one server over TCP, a thread per client, a closed loop.
     pub fn of(strategy: &str, threads: usize, keys: usize) -> Self {
         Self { strategy: strategy.to_owned(), threads, keys, ..Self::default() }
     }
@@ -234,7 +234,7 @@ impl Condition {
         pairs.filter(|(one, two)| one.1 != two.1).map(|((name, here), (_, there))| (name, here, there)).collect()
     }
 
-    /// Whether the same was measured, of whichever version of library and server: what two runs compare on purpose.
+    /// Whether the conditions are equal apart from the versions of library and server, which two runs may compare on purpose.
     pub fn is_same_but_for_versions(&self, other: &Self) -> bool {
         self.without_versions() == other.without_versions()
     }

@@ -69,7 +69,7 @@ const VERSION: &str = "# redis-lost-updates history v1";
 /// What a history file amounts to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
-    /// The word for it.
+    /// The verdict on them.
     pub verdict: Verdict,
     /// The accounts, and whether the operations are linearizable.
     pub judgement: Judgement,
@@ -166,7 +166,7 @@ pub fn check_path(path: &Path, options: &Options) -> Result<Checked> {
     let meta = file.metadata().map_err(|e| Error::file(path, e))?;
     // Some devices never end, and a history is read whole.
     if meta.file_type().is_char_device() {
-        return Err(Error::file(path, "is a device: give a file, or - behind a pipe"));
+        return Err(Error::file(path, "is a device: expected a file, or - for standard input"));
     }
     let size = meta.is_file().then_some(meta.len());
     read(file, size, options).and_then(|history| judged(&history)).map_err(|why| Error::file(path, why))

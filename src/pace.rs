@@ -68,7 +68,7 @@ impl Timetable {
         let table = Self { per_s, updates, clients: clients as u64 };
         if updates == 0 {
             return Err(Error::usage(format!(
-                "rate: {per_s} updates per second is not one in a trial; give a longer --duration"
+                "rate: {per_s} updates per second are less than one per trial; use a longer --duration"
             )));
         }
         if updates > MOST || table.length_ns() > LONGEST.as_nanos() as u64 {

@@ -21,12 +21,12 @@ pub(crate) use recorder::Recorder;
 pub struct Work {
     /// The names of all counters.
     pub keys: Arc<[String]>,
-    /// Which counters this client's updates go to, walked round and round.
+    /// Which counters this client's updates go to, used in a cycle.
     pub sequence: Arc<[u16]>,
     /// How many updates, at most.
     pub updates: u64,
-    /// How many of them have their events allocated before the start; for those beyond, room is made as they come, which
-    /// costs the client that does more than was expected a few page faults, and not its place in the race.
+    /// For how many of them events are allocated before the start. Events beyond that are allocated during the race, which costs
+    /// the client a few page faults.
     pub room: u64,
 }
 
@@ -40,9 +40,9 @@ impl Work {
 /// What bounds a race from outside.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
-    /// Raised when the run is to end now (Ctrl-C): every client stops after the update it is in.
+    /// Raised when the run is to end now (Ctrl-C): every client stops after its current update.
     pub stop: &'a AtomicBool,
-    /// A client stops so long after the start of all, once the update it is in is done, even if updates are left.
+    /// A client stops this long after the common start, after its current update, even if updates are left.
     pub deadline: Duration,
 }
 
@@ -51,10 +51,9 @@ pub struct Limits<'a> {
 pub struct ClientLog {
     /// One event for every update attempted, in order.
     pub events: Vec<Event>,
-    /// When it first ran, or made its first request, in nanoseconds since the race's zero; with a timetable, when that
-    /// starts for all.
+    /// When it first ran, or made its first request, in nanoseconds since the race's zero; with a timetable, the common start.
     pub start_ns: u64,
-    /// When its last update was done; with a timetable, not before that is over, unless the client had to stop.
+    /// When its last update was done; with a timetable, at least the timetable's end, unless the client had to stop.
     pub end_ns: u64,
     /// CPU time its thread used in between; an event loop's one thread is counted in the first log.
     pub cpu_ns: u64,

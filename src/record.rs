@@ -73,21 +73,21 @@ pub struct Record {
     pub doubled: Option<u64>,
     /// Increments only refused updates can explain.
     pub phantom: Option<u64>,
-    /// Acknowledged updates told a value another was told too.
+    /// Acknowledged updates that returned the same value as another.
     pub repeated: Option<u64>,
-    /// The part of `lost` that another update wrote over with the same value.
+    /// The part of `lost` where another update wrote the same value.
     pub overwritten: Option<u64>,
     /// The part of `lost` that a late write of an old value took back at the end.
     pub rolled_back: Option<u64>,
-    /// Values passed that no acknowledged update was told.
+    /// Values that the counter passed but no acknowledged update returned.
     pub gaps: Option<u64>,
-    /// Updates told a smaller value than one that had ended before they began.
+    /// Updates that returned a smaller value than an update that had ended before they began.
     pub stale: Option<u64>,
     /// Whether the increments are linearizable: `linearizable`, `violated`, `undecided`.
     pub order: Option<String>,
     /// Last end minus first start.
     pub span_ns: Option<u64>,
-    /// The part of the span in which every client was at it, 0 to 1.
+    /// The part of the span in which all clients were running, 0 to 1.
     pub overlap: Option<f64>,
     /// The slowest client's rate as a part of the fastest client's, 0 to 1.
     pub slowest_share: Option<f64>,
@@ -109,7 +109,7 @@ pub struct Record {
     pub server_in_bytes: Option<u64>,
     /// Bytes the server sent.
     pub server_out_bytes: Option<u64>,
-    /// Updates by the server's own count of the commands that make one; empty where no command tells.
+    /// Updates by the server's own count of the commands that make one; empty if no single command does.
     pub server_applied: Option<u64>,
     /// The word for it; empty if nothing was measured.
     pub verdict: Option<Verdict>,
@@ -117,7 +117,7 @@ pub struct Record {
     pub note: Option<String>,
     /// The first error or refusal in the trial.
     pub error: Option<String>,
-    /// How long after the race the counters could be read, in milliseconds: a server that crashed or failed over is waited for.
+    /// Milliseconds from the end of the race until the counters could be read; a server that crashed or failed over is awaited.
     #[serde(default)]
     pub read_back_ms: Option<u64>,
     /// How often a node of a cluster said that a slot has moved (MOVED); empty where there is no cluster.
@@ -148,7 +148,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A row that so far says only what was asked.
+    /// A row with a condition and a promise, and no measurement yet.
     pub fn blank(condition: Condition, promise: Promise) -> Self {
         Self {
             condition,

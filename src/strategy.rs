@@ -27,7 +27,7 @@ pub use info::{AfterLoss, Info, Need, Replies};
 pub use mutex_two_processes::second_process;
 pub(crate) use toolkit::get_then_set;
 
-/// One way to add one to a counter in Redis.
+/// A way to add one to a counter in Redis.
 pub trait Strategy: Sync {
     /// Its facts: name, promise, cost, needs.
     fn info(&self) -> &'static Info;
@@ -44,7 +44,7 @@ pub trait Strategy: Sync {
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
-    /// Its clients in the form that one thread can hold thousands of, if it has one.
+    /// Its clients as state machines, of which one thread can drive thousands, if it has them.
     fn machines(&self) -> Option<&dyn ClientMachines> {
         None
     }
@@ -83,7 +83,7 @@ pub trait Strategy: Sync {
         Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
     }
 
-    /// How long after a race the server may still be at work on it; waited for before the counters are read or reset.
+    /// How long the server may still be working on a race after its end; the counters are not read or reset before.
     fn settles_in(&self) -> Duration {
         Duration::ZERO
     }
@@ -101,8 +101,8 @@ pub trait Strategy: Sync {
     }
 }
 
-/// A strategy whose clients one thread can drive too, by an event loop or as tasks: the same commands, and the same word
-/// for what they meant.
+/// A strategy whose clients one thread can drive too, in an event loop or as tasks, with the same commands and the same
+/// meaning of replies.
 pub trait ClientMachines: Strategy {
     /// One client for each of `clients` clients. What they need on the server (a script) is put there here. Never timed.
     ///
@@ -110,12 +110,12 @@ pub trait ClientMachines: Strategy {
     /// The server refuses what they need.
     fn clients(&self, server: &Target, clients: usize) -> Result<Vec<Box<dyn ClientMachine>>>;
 
-    /// Its parameters in this form, where they are others than [`Strategy::parameters`].
+    /// The parameters of its state machines, if they differ from [`Strategy::parameters`].
     fn machine_parameters(&self) -> String {
         self.parameters()
     }
 
-    /// Whether they all share one connection, on which replies come in the order of the requests; else each has its own.
+    /// Whether all share one connection, on which replies arrive in the order of the requests; otherwise each has its own.
     fn share_a_connection(&self) -> bool {
         false
     }

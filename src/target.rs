@@ -62,10 +62,10 @@ pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two tries to reach a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What all keys of all runs begin with.
+/// The prefix of all keys of all runs.
 const OURS: &str = "lost-updates:";
 
-/// A server that answered, and the random prefix all our keys on it share.
+/// A server that answered, or several that act as one, and the random prefix of all our keys there.
 #[derive(Clone)]
 pub struct Target {
     client: Client,
@@ -76,7 +76,7 @@ pub struct Target {
     server_cpus: Option<CpuSet>,
     client_cpus: Option<CpuSet>,
     may_configure: bool,
-    /// How far away its clients are; `reach` is what makes them so, and `racers` the server as they see it.
+    /// The emulated round trip, if any: `reach` holds the proxy, and `racers` is the target as its clients see it.
     distance: Option<Distance>,
     reach: Option<Arc<distance::Reach>>,
     racers: Option<Box<Target>>,
@@ -84,7 +84,7 @@ pub struct Target {
     leases: Arc<AtomicUsize>,
     /// Its product and version: `valkey 9.1.2`; empty if it does not say.
     product: String,
-    /// What there is beside this one server.
+    /// The topology, and the other servers of it.
     place: topology::Place,
 }
 
@@ -106,7 +106,7 @@ impl Target {
         Self::answering(topology::nodelay(info), Some(Arc::new(private)))
     }
 
-    /// A server that Docker Compose brought up, and takes down again with the last copy of this.
+    /// A server started by Docker Compose, which is removed with the last clone of this.
     ///
     /// # Errors
     /// It does not answer.
@@ -116,7 +116,7 @@ impl Target {
         Ok(server)
     }
 
-    /// The same server, its rows marked as measured over another transport than its URL says.
+    /// The same server, with its rows marked as measured over this transport.
     #[must_use]
     pub fn over(mut self, transport: Transport) -> Self {
         self.transport = transport;
@@ -165,8 +165,7 @@ impl Target {
         &self.product
     }
 
-    /// A new connection of one's own: TCP_NODELAY, and [`RESPONSE_TIMEOUT`] for every reply to begin and again to be
-    /// complete.
+    /// A new connection, with TCP_NODELAY. Every reply must begin within [`RESPONSE_TIMEOUT`], and be complete within another.
     ///
     /// # Errors
     /// Nothing answers there, or it refuses us.
@@ -196,7 +195,7 @@ impl Target {
         connections.map_err(|e| self.shuts_out(&e))
     }
 
-    /// A new connection, waited for if need be: a server that crashes or fails over comes back.
+    /// A new connection; waits for a server that crashed or fails over.
     ///
     /// # Errors
     /// It does not within `patience`, or `stop` was raised.
@@ -204,7 +203,7 @@ impl Target {
         self.patiently(patience, stop, |db| redis::cmd("PING").exec(db)).map(|(db, ())| db)
     }
 
-    /// Asks over a new connection, again and again for as long as waiting may help.
+    /// Asks over a new connection, repeatedly while waiting may help.
     ///
     /// # Errors
     /// It does not answer within `patience`, or refuses; or `stop` was raised.
@@ -235,7 +234,7 @@ impl Target {
         }
     }
 
-    /// The redis crate's client, for strategies that make connections in a way of their own.
+    /// The redis crate's client, for strategies that connect in their own way.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -264,24 +263,24 @@ impl Target {
         self.transport
     }
 
-    /// What every key of ours on this server begins with: random, so that two runs never meet.
+    /// The prefix of all our keys on this server: random, so that two runs never share a key.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The private child process, if this server is one: strategies that need a setting of their own may have it.
+    /// The private child process, if this server is one.
     pub fn child(&self) -> Option<&Private> {
         let is_one = self.place.kind != Topology::Cluster;
         let ours = self.place.fleet.as_ref().filter(|_| is_one).and_then(|fleet| fleet.primaries.first());
         self.private.as_deref().or(ours)
     }
 
-    /// Whether strategies may change its settings for a while (and put them back): a private server's, or where allowed.
+    /// Whether strategies may change its settings for a while: on a private server, or if permitted.
     pub fn may_configure(&self) -> bool {
         self.may_configure
     }
 
-    /// The same server, with leave to change its settings for a while.
+    /// The same server, with permission to change its settings for a while.
     #[must_use]
     pub fn configurable(mut self) -> Self {
         self.may_configure = true;
@@ -294,7 +293,7 @@ impl Target {
     /// This one is not private, or the second does not start.
     pub(crate) fn second(&self, extra: &[&str]) -> Result<Private> {
         let child =
-            self.child().ok_or_else(|| Error::server("a second server needs a private server, and this one is not"))?;
+            self.child().ok_or_else(|| Error::server("a second server can only be started beside a private server"))?;
         child.beside(extra, self.server_cpus.as_ref())
     }
 
@@ -308,8 +307,8 @@ impl Target {
         }
     }
 
-    /// The server as a URL for another process, password included. It is never to be printed, and never to stand among the
-    /// arguments or in the environment of a process: hand it over on a pipe.
+    /// The server as a URL for another process, password included. Never print it, and never pass it as an argument or in the
+    /// environment of a process: use a pipe.
     pub fn secret_url(&self) -> String {
         url::of(self.client.get_connection_info())
     }
@@ -330,7 +329,7 @@ impl Target {
         match self.client.get_connection_info().addr() {
             ConnectionAddr::Unix(path) => Ok(crate::proxy::Address::Unix(path.clone())),
             ConnectionAddr::Tcp(host, port) => crate::proxy::Address::tcp(host, *port),
-            _ => Err(Error::usage("over TLS a proxy cannot tell commands apart: give a redis:// or unix:// URL")),
+            _ => Err(Error::usage("a proxy cannot read commands over TLS: use a redis:// or unix:// URL")),
         }
     }
 
@@ -369,7 +368,7 @@ impl Target {
     fn keeps_ours(&self, error: &redis::RedisError) -> Error {
         let prefix = self.prefix();
         Error::server(format!(
-            "{}; keys {prefix}* may be left there, and `report clean --redis-url URL` removes them",
+            "{}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them",
             self.refuses(error)
         ))
     }

@@ -31,16 +31,16 @@ pub use crate::race::{ClientLog, RaceLog};
 /// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
 const PATIENCE: u32 = 2;
 
-/// A trial that is sized by time allocates beforehand for so many times the updates that its warm-up says it will take.
+/// A trial sized by time allocates this many times the events that its warm-up predicts.
 const ROOM: u64 = 3;
 
-/// And for so many hand-overs of each client, however slow its warm-up was: one starved client can stretch it a lot.
+/// It allocates at least this many batches per client, because one starved client can make a warm-up very slow.
 const AT_LEAST: u64 = 100;
 
-/// Room for every update that there is.
+/// Allocate for every update.
 const ALL: u64 = u64::MAX;
 
-/// The most updates of one trial that is sized by time: with its check it stays under 1 GiB, however fast the strategy is.
+/// The most updates of one trial sized by time: with its check it stays under 1 GiB, however fast the strategy is.
 const MOST: u64 = 10_000_000;
 
 /// Updates by every client that warm its connection.
@@ -49,10 +49,10 @@ const FEW: u64 = 10;
 /// How long the very first may take.
 const FIRST_UPDATE: Duration = Duration::from_secs(5);
 
-/// How long a server is waited for that does not answer after a race: about what a failover or a restart takes.
+/// How long to wait for a server that does not answer after a race: about what a failover or a restart takes.
 pub const READ_BACK: Duration = Duration::from_secs(30);
 
-/// How long it is waited for to remove what is ours.
+/// How long to wait for it to remove our keys.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 
 /// A strategy's clients, opened and ready to race.
@@ -76,19 +76,19 @@ pub struct Trial {
     pub log: RaceLog,
     /// The accounts, and whether the increments are linearizable.
     pub judgement: Judgement,
-    /// The word for it.
+    /// The verdict on them.
     pub verdict: Verdict,
-    /// What the counters gained, one by one.
+    /// Each counter's gain.
     pub found: Vec<i64>,
-    /// How long after the race the server could be asked for them.
+    /// How long after the race the counters could be read.
     pub waited: Duration,
-    /// What the server spent; `None` if it was started anew meanwhile, and counts from zero again.
+    /// What the server spent; `None` if it restarted in the meantime and counts from zero.
     pub spent: Option<Spent>,
-    /// What each node of a cluster spent; empty where there is one server.
+    /// What each node of a cluster spent; empty for a single server.
     pub nodes: Vec<Spent>,
-    /// How often nodes of a cluster sent us on: MOVED and ASK.
+    /// How often nodes of a cluster redirected a command: MOVED and ASK.
     pub redirects: Option<(u64, u64)>,
-    /// Updates by the server's own count, where a command tells.
+    /// Updates by the server's own count, if a single command makes one.
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
     pub timetable: Option<Timetable>,
@@ -102,7 +102,7 @@ impl<'a> Crew<'a> {
     /// Opens the strategy's clients and what drives them. `stop` ends every race early once it is raised.
     ///
     /// # Errors
-    /// A connection or a thread cannot be had, or this driver does not support the strategy.
+    /// A connection or a thread cannot be created, or this driver does not support the strategy.
     pub fn open(
         server: &'a Target,
         strategy: &'a dyn Strategy,
@@ -155,8 +155,8 @@ impl<'a> Crew<'a> {
         self.judged(&|_| updates, ALL, None, deadline)
     }
 
-    /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up go on
-    /// after it is over until they have sent all, or until `deadline` after its start.
+    /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up continue
+    /// after its end until they have sent all, or until `deadline` after its start.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -207,7 +207,7 @@ impl<'a> Crew<'a> {
     /// Puts the counters to their start, and makes sure that they are left alone until a race's deadline.
     fn reset(&mut self, deadline: Duration) -> Result<()> {
         std::thread::sleep(self.strategy.settles_in());
-        // The connection may have been idle for too long for the server's taste, or the server has been started anew.
+        // The server may have closed an idle connection, or may have restarted.
         if redis::cmd("PING").exec(&mut self.db).is_err() {
             self.db = self.server.reach(READ_BACK, self.stop)?;
         }
@@ -218,8 +218,8 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// What the server counted and what the counters gained, over a new connection: whatever ended the clients' ones may have
-    /// ended ours.
+    /// The server's counts and the counters' gains, over a new connection: whatever closed the clients' connections may have
+    /// closed ours.
     fn read_back(&mut self) -> Result<(Counts, Vec<i64>)> {
         let (strategy, keys) = (self.strategy, &self.keys);
         let (db, told) = self.server.patiently(READ_BACK, self.stop, |db| {
@@ -303,8 +303,8 @@ impl<'a> Crew<'a> {
         self.judged(&|_| most, (fits * ROOM).max(AT_LEAST * batch), None, target)
     }
 
-    /// Measures one trial of the planned size and pace, warm-up included. One that is sized by time ends by time: every
-    /// client is at it to the end, and none is waited for that has had bad luck.
+    /// Measures one trial of the planned size and pace, warm-up included. A trial sized by time is time-bounded: each client stops
+    /// after its current update.
     ///
     /// # Errors
     /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
@@ -326,10 +326,10 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Removes the counters and everything the strategy keeps beside them, over a new connection.
+    /// Removes the counters and all other keys of the strategy, over a new connection.
     ///
     /// # Errors
-    /// The server does not answer or does not let us; the message says what is left there, and what removes it.
+    /// The server does not answer or refuses; the message says what is left there, and how to remove it.
     pub fn close(self) -> Result<()> {
         let Self { strategy, server, clients, keys, lease, .. } = self;
         // What a strategy has changed on the server goes back with its clients.
@@ -403,14 +403,14 @@ impl Trial {
         }
     }
 
-    /// A figure of each node of a cluster, as a row has it.
+    /// A figure of each node of a cluster, in the notation of a row.
     fn each_node(&self, figure: impl Fn(&Spent) -> u64) -> Option<String> {
         let figures: Vec<String> = self.nodes.iter().map(|node| figure(node).to_string()).collect();
         (figures.len() > 1).then(|| figures.join("+"))
     }
 
-    /// Last end minus first start; with a timetable at least as long as that is, though all clients had to stop before: more
-    /// than was offered is never achieved.
+    /// Last end minus first start. With a timetable it is at least the timetable's length, even if all clients stopped before, so
+    /// that the achieved rate never exceeds the offered one.
     fn span_ns(&self) -> u64 {
         self.log.span_ns().max(self.timetable.as_ref().map_or(0, Timetable::length_ns))
     }
@@ -490,33 +490,33 @@ impl Entrant<'_> {
     }
 }
 
-/// Follows a plan as it is measured.
+/// Observes a plan while it is measured.
 pub trait Observer {
     /// Trial number `done` (from 0) of the plan is about to begin.
     fn begins(&mut self, _entrant: Entrant<'_>, _workload: &Workload, _done: usize) {}
 
-    /// A row is there, with its latencies; and the trial itself, unless there was none.
+    /// A row is complete, with its latencies and the trial itself, if there was one.
     ///
     /// # Errors
-    /// Whatever keeps the row from being kept: it ends the run.
+    /// The row could not be kept: this ends the run.
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()>;
 
-    /// What a cell put on the server could not be removed; its trial stands all the same.
+    /// The keys of a cell could not be removed; its trial is valid nevertheless.
     fn leaves(&mut self, _error: &Error) {}
 
-    /// A round is over: whether the next one, if the plan has one, is wanted.
+    /// A round is over: whether the next one, if the plan has one, should run.
     fn wants_more(&mut self) -> bool {
         true
     }
 }
 
-/// Measures every cell of the plan, round by round, each round in a shuffled order of its own, until `watch` wants no more.
+/// Measures every cell of the plan, round by round, each round in its own shuffled order, until `observer` wants no more.
 ///
 /// A strategy that the server cannot run gives rows without a verdict that say why, and so does an error inside a
 /// trial.
 ///
 /// # Errors
-/// The plan is not valid, the server is gone, `watch` failed, or `stop` was raised; rows handed over before that stand.
+/// The plan is not valid, the server is gone, `observer` failed, or `stop` was raised; rows handed over before are valid.
 pub fn measure(
     plan: &Plan,
     server: &Target,
@@ -576,8 +576,8 @@ pub fn measure_entrants(
     Ok(())
 }
 
-/// Checks that we may reset and read counters, and send what one of the strategies sends that can run here: where some may
-/// run and others not, the rows say which.
+/// Checks that we may reset and read counters, and send the commands of at least one strategy that can run here; the rows name
+/// the strategies that may not.
 fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     server.lets_us(&["del", "get"])?;
     let mut refused = Ok(());
@@ -593,12 +593,11 @@ fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     refused
 }
 
-/// Checks that the plan's clients can all connect and that their updates fit into memory: thousands of clients are more
-/// than some servers and some systems let in, and that is better said before the run than in every row. [`measure`] begins
-/// with it.
+/// Checks that the plan's clients can all connect and that their updates fit into memory. Some servers and systems do not
+/// permit thousands of clients, and one error before the run is better than one in every row. [`measure`] begins with it.
 ///
 /// # Errors
-/// They cannot: one line that says what stands in the way, and what to do.
+/// They cannot: one line that says which limit is too low, and what to do.
 pub fn check_room(plan: &Plan, server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     server.supports(plan.driver)?;
     check_rights(server, entrants)?;
@@ -624,14 +623,14 @@ fn measure_cell(
         left = crew.close();
         trial
     });
-    // A private server takes all that is on it along.
+    // A private server's keys disappear with it.
     if let (Err(error), None) = (&left, server.child()) {
         observer.leaves(error);
     }
     // An error of this strategy is its row; a server that no longer answers anybody is the end.
     let answers = if trial.is_err() { server.connect().map(drop) } else { Ok(()) };
-    // A race cut short by Ctrl-C still ends in a verdict, but its span is not the planned one: it is not kept. Nor is an
-    // error, which may be the signal's own: it interrupts whichever read it finds.
+    // A race cut short by Ctrl-C still has a verdict, but not the planned span, so it is not kept. Neither is an error, which the
+    // signal itself may have caused by interrupting a read.
     if stop.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }

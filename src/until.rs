@@ -91,7 +91,7 @@ impl fmt::Display for Worst {
         } else if self.error.is_finite() {
             write!(f, " is at ±{}", percent(self.error))
         } else {
-            f.write_str(" has too few rounds to tell")
+            f.write_str(" has too few rounds")
         }
     }
 }
@@ -121,7 +121,7 @@ impl Goal {
         let Precision { rounds, worst } = precision;
         let within = percent(self.within);
         let Some(worst) = worst else {
-            let why = format!("not reached: after {} no exact strategy has a result", counted(*rounds));
+            let why = format!("not reached: no exact strategy has a result after {}", counted(*rounds));
             return if *rounds < FEWEST { Decision::GoOn } else { Decision::NotReached(why) };
         };
         if *rounds >= FEWEST && worst.error <= self.within {
@@ -130,7 +130,7 @@ impl Goal {
         }
         let next = elapsed + elapsed / (*rounds).max(1);
         let bound = match () {
-            () if *rounds >= self.rounds => "the most that were allowed",
+            () if *rounds >= self.rounds => "the maximum",
             () if next > self.time => "and one more would take too long",
             () => return Decision::GoOn,
         };
@@ -195,7 +195,7 @@ mod tests {
         let said = outcome;
         assert_eq!(rounds, 100);
         assert!(said.starts_with("not reached: watch at 16 clients is at ±"), "{said}");
-        assert!(said.ends_with("after 100 rounds, the most that were allowed; the machine is noisy"), "{said}");
+        assert!(said.ends_with("after 100 rounds, the maximum; the machine is noisy"), "{said}");
         let (rounds, decision) = run(Goal { time: Duration::from_secs(30), ..GOAL }, 1.0);
         assert!(rounds == 30 && matches!(&decision, Decision::NotReached(o) if o.contains("too long")));
     }
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(said(2, 16, 0.0025), "incr at 2 clients on 16 keys is at ±0.25 %");
         assert_eq!(said(2, 1, 1.0), "incr at 2 clients is at ±100 %");
         assert_eq!(said(2, 1, 1.5), "incr at 2 clients is at over ±100 %");
-        assert_eq!(said(2, 1, f64::INFINITY), "incr at 2 clients has too few rounds to tell");
+        assert_eq!(said(2, 1, f64::INFINITY), "incr at 2 clients has too few rounds");
         assert_eq!(percent(0.041_2), "4.1 %");
         assert_eq!(Decision::GoOn.to_string(), "not reached yet");
         assert_eq!(Decision::Reached("so".to_owned()).to_string(), "so");

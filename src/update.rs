@@ -3,7 +3,7 @@
 
 use crate::error::BoxError;
 
-/// One worker's way to the counters. One thread owns it; opening it is never timed.
+/// Updates counters for one worker. One thread owns it; opening it is never timed.
 pub trait Updater: Send {
     /// Adds one to the counter at `key`.
     ///
@@ -12,17 +12,18 @@ pub trait Updater: Send {
     /// [`Update::Refused`] instead.
     fn update(&mut self, key: &str) -> Result<Update, BoxError>;
 
-    /// How many updates this updater likes to be handed at once (a pipeline, a local sum, a lock held for a batch).
+    /// How many updates it takes per call (a pipeline, a local sum, a lock held for a batch).
     fn batch(&self) -> usize {
         1
     }
 
     /// Adds one for each of `keys`, in order, and pushes one outcome for each onto `done`.
     ///
-    /// The updates of one hand-over share their begin and end: latency is then from hand-over to acknowledgement.
+    /// The updates of one batch share their begin and end: their latency is from the hand-over of the batch to its
+    /// acknowledgement.
     ///
     /// # Errors
-    /// An error makes every update of the hand-over that has no outcome in `done` yet *unknown*.
+    /// An error makes every update of the batch that has no outcome in `done` yet *unknown*.
     fn update_batch(&mut self, keys: &[&str], done: &mut Vec<Update>) -> Result<(), BoxError> {
         for key in keys {
             done.push(self.update(key)?);
@@ -37,7 +38,7 @@ pub trait Updater: Send {
 pub enum Update {
     /// Acknowledged.
     Applied {
-        /// The counter's value as this update was told (for increments: the value it made), if it was told any.
+        /// The value that the update returned (for increments: the counter's new value), if it returned any.
         value: Option<i64>,
         /// Protocol-level attempts, 1 + retries.
         tries: u32,
@@ -52,7 +53,7 @@ pub enum Update {
 }
 
 impl Update {
-    /// Acknowledged at the first try, with the value it was told.
+    /// Acknowledged at the first try, with the value that it returned.
     pub fn told(value: i64) -> Self {
         Self::Applied { value: Some(value), tries: 1 }
     }
@@ -61,7 +62,7 @@ impl Update {
 /// What became of one update, as the history keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Acknowledged, and told this value.
+    /// Acknowledged, with this value returned.
     Acked(i64),
     /// Acknowledged without a value.
     AckedBlind,

@@ -20,11 +20,11 @@ pub enum Promise {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// What most services do: always shown among the leading ones.
+    /// What most services do; always shown among the leading strategies.
     Baseline,
-    /// GET and SET with nothing between them: the race itself, which [`crate::law`] predicts and others are held against.
+    /// Unprotected GET and SET: the race itself, which [`crate::law`] predicts and others are compared with.
     Race,
-    /// A way that people choose among.
+    /// One of the usual choices.
     Alternative,
     /// A mistake that people make, kept as a control.
     Mistake,
@@ -51,9 +51,9 @@ impl FromStr for Role {
     }
 }
 
-/// The accounts of one counter, or of several summed: what the clients were told against what the counter holds.
+/// The accounts of one counter, or of several summed: what the clients were told compared with the counter's value.
 ///
-/// All counts are updates. See [`crate::history`] for how each is found from the values that updates were told.
+/// All counts are updates. [`crate::history`] says how each is derived from the values that updates returned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Asked of the strategy.
@@ -68,21 +68,21 @@ pub struct Ledger {
     pub tries: u64,
     /// What the counter gained, read back after the race by a separate connection.
     pub found: i64,
-    /// Acknowledged but missing from the counter: `overwritten + rolled_back` where updates were told their values.
+    /// Acknowledged but missing from the counter: `overwritten + rolled_back`, if updates returned their values.
     pub lost: u64,
-    /// Lost because another update was told, and wrote, the same value.
+    /// Lost because another update returned, and wrote, the same value.
     pub overwritten: u64,
-    /// Lost because the counter ended below the largest value anybody was told.
+    /// Lost because the counter ended below the largest value that any update returned.
     pub rolled_back: u64,
     /// Increments in the counter that no acknowledged or unknown update explains: applied more than once.
     pub doubled: u64,
     /// Increments that only refused updates can explain.
     pub phantom: u64,
-    /// Acknowledged updates told a value that another was told too, beyond the first of each value.
+    /// Acknowledged updates that returned the same value as another, beyond the first of each value.
     pub repeated: u64,
-    /// Values the counter passed that no acknowledged update was told.
+    /// Values that the counter passed but no acknowledged update returned.
     pub gaps: u64,
-    /// Acknowledged updates told a smaller value than one that had ended before they began.
+    /// Acknowledged updates that returned a smaller value than an update that had ended before they began.
     pub stale: u64,
 }
 
@@ -122,18 +122,18 @@ impl AddAssign for Ledger {
     }
 }
 
-/// The word for what became of a trial's updates. Never a bool.
+/// What became of a trial's updates, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every acknowledged update is in the counter once, and every value told was told once and in order.
+    /// Every acknowledged update is in the counter once, and every value was returned once and in order.
     Exact,
     /// Unknown outcomes could explain the difference between the counter and the acknowledged updates, or nothing was
     /// acknowledged.
     Unproven,
-    /// The count is right and no value was told twice, but values were told out of real-time order.
+    /// The count is right and no value was returned twice, but values contradict real time.
     Misordered,
-    /// The count is right, but some value was told twice: a loss and a doubling cancelled out, or replies were mixed up.
+    /// The count is right, but a value was returned twice: a loss and a doubling cancelled out, or replies were mixed up.
     Repeated,
     /// The counter holds more than all updates together can explain.
     Excess,
@@ -147,7 +147,7 @@ impl Verdict {
         !matches!(self, Self::Exact | Self::Unproven)
     }
 
-    /// How it is shown to people: a strategy that promises nothing and lost nothing is `ok`, for `exact` is a promise.
+    /// How it is shown to people: `ok` for a strategy that lost nothing but does not promise to be exact.
     ///
     /// ```
     /// # use redis_lost_updates::verdict::{Promise, Verdict};
@@ -187,9 +187,9 @@ impl fmt::Display for Promise {
 
 /// Says what the accounts of one counter amount to.
 ///
-/// Losses and doublings decide (`lost`, `excess`); where they cancel out, what the values tell (`repeated`,
-/// `misordered`): a harness that loses one update and doubles another leaves the right count and is still caught.
-/// Unknown outcomes excuse a surplus up to their own number, and never excuse a loss.
+/// Losses and doublings decide first (`lost`, `excess`), then the returned values (`repeated`, `misordered`): a strategy that
+/// loses one update and doubles another leaves the right count and is still caught. Unknown outcomes excuse a surplus up to
+/// their own number, never a loss.
 ///
 /// ```
 /// use redis_lost_updates::verdict::{Ledger, Verdict, judge};

@@ -13,20 +13,20 @@ use crate::error::{Error, Result};
 use crate::pace::{Pace, Timetable};
 use crate::update::Event;
 
-/// The highest number of threads one race may have: beyond it the threads driver measures the scheduler.
+/// The highest number of threads in one race: beyond it the threads driver measures the scheduler.
 pub const MAX_THREADS: usize = 1024;
 
 /// More threads than this on a few CPUs overlap too little: see the overlap of each row.
 const CROWD: usize = 256;
 
-/// The highest number of clients one thread may drive: TCP has some 28,000 ports for them by default.
+/// The highest number of clients that one thread may drive: TCP has about 28,000 ports for them by default.
 pub const MAX_CLIENTS: usize = 20_000;
 
-/// What drives the clients. Figures of different drivers are not comparable.
+/// What runs the clients. Figures of different drivers are not comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DriverKind {
-    /// A thread for every client, which blocks until its update is done.
+    /// A thread per client, which blocks until its update is done.
     #[default]
     Threads,
     /// One thread for all clients, which are state machines over one event loop.
@@ -82,9 +82,9 @@ pub static DRIVERS: [DriverInfo; 4] = [
         racer: "client",
         most_clients: MAX_CLIENTS,
         is_one_thread: true,
-        // Tokio's timer would put every update of a millisecond on its edge.
+        // Tokio's timer would send all updates of a millisecond together at its end.
         refuses_rate: Some(
-            "its timer has whole milliseconds only; leave out --rate, or use --driver threads or events",
+            "its timer only has a resolution of 1 ms; leave out --rate, or use --driver threads or events",
         ),
     },
     DriverInfo {
@@ -101,11 +101,11 @@ pub static DRIVERS: [DriverInfo; 4] = [
 impl DriverKind {
     /// What is known of it without opening it.
     pub fn info(self) -> &'static DriverInfo {
-        // Every kind stands in the list; a test holds it.
+        // Every kind is in the list; a test checks it.
         DRIVERS.iter().find(|info| info.kind == self).unwrap_or(&DRIVERS[0])
     }
 
-    /// So many clients in words: `16 threads`, `1 thread`, `10000 clients`.
+    /// A number of clients in words: `16 threads`, `1 thread`, `10000 clients`.
     pub fn racers(self, count: usize) -> String {
         let one = self.info().racer;
         if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
@@ -148,7 +148,7 @@ pub enum Size {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Skew {
-    /// Every counter alike.
+    /// Every counter equally.
     #[default]
     Even,
     /// Counter number k (from 1) is chosen in proportion to 1/k^s.
@@ -272,7 +272,7 @@ impl Workload {
         .map(Some)
     }
 
-    /// Which counters one worker's updates go to, as key numbers: a table the worker walks round and round.
+    /// Which counters one worker's updates go to, as key numbers: a table that the worker uses in a cycle.
     ///
     /// Made before the race, so that no random number is drawn in the timed section.
     pub fn key_sequence(&self, worker: usize, seed: u64) -> Vec<u16> {
@@ -318,9 +318,9 @@ pub struct Plan {
     pub driver: DriverKind,
     /// How large each trial is.
     pub size: Size,
-    /// How many times as long a trial that is sized by time is at the highest thread count, which a run's headline is of.
+    /// How many times as long a trial sized by time is at the highest thread count, which supplies the run's headline.
     pub emphasis: u32,
-    /// Passes over all cells; each in an order of its own.
+    /// Passes over all cells, each in its own order.
     pub rounds: u32,
     /// The seed of every shuffle and key sequence, recorded with the run.
     pub seed: u64,
@@ -390,7 +390,7 @@ impl Plan {
 
     /// The trial duration with which the whole plan takes about `budget` for `strategies` strategies.
     pub fn fit(&self, budget: Duration, strategies: usize) -> Size {
-        // The highest of the loads counts as so many as it is longer.
+        // The highest load counts as often as its trials are longer.
         let loads = self.threads.len() + self.emphasis.max(1) as usize - 1;
         let shares = self.rounds as usize * strategies * self.keys.len() * loads;
         let each = budget / u32::try_from(shares.max(1)).unwrap_or(u32::MAX);
@@ -407,7 +407,7 @@ impl Plan {
         }
     }
 
-    /// The most updates that one trial makes for certain: none that is known beforehand, where a closed loop is sized by time.
+    /// The most updates that one trial is known to make beforehand: 0 for a closed loop sized by time.
     ///
     /// # Errors
     /// A usage error: there is no such timetable.
@@ -433,7 +433,7 @@ impl Plan {
 
     /// Every cell once, in this round's own order.
     ///
-    /// Rounds are the outer loop and each is shuffled anew, so that drift of the machine falls on all cells alike.
+    /// Rounds are the outer loop and each is shuffled, so that drift of the machine affects all cells equally.
     pub fn round(&self, round: u32, entrants: usize) -> Vec<Cell> {
         let mut cells: Vec<Cell> = (0..entrants)
             .flat_map(|entrant| self.workloads().map(move |workload| Cell { entrant, workload }))

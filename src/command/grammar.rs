@@ -37,7 +37,7 @@ pub(super) fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>
     if let Some((name, given)) = matches.subcommand().filter(|(name, _)| !WITH_SERVER.contains(name)) {
         let is_given = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
         if let Some(option) = of_server(&Cli::command()).iter().find(|arg| is_given(arg)).and_then(Arg::get_long) {
-            let what = format!("unexpected argument '--{option}' found: {name} reaches no server");
+            let what = format!("unexpected argument '--{option}' found: {name} does not connect to a server");
             return Err(Cli::command().error(ErrorKind::UnknownArgument, what));
         }
     }

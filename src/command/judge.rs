@@ -68,7 +68,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
 
 pub(super) fn explain(cli: &Cli, known: &[&dyn Strategy], name: &str, threads: usize) -> Result<ExitCode> {
     let strategies = strategy::find_among(known, &[name])?;
-    let [strategy] = strategies[..] else { return Err(Error::usage("explain takes the name of one strategy")) };
+    let [strategy] = strategies[..] else { return Err(Error::usage("explain: expected the name of one strategy")) };
     let server = cli.server.resolve(&mut |line| say(&format!("report: {line}")))?;
     let looking = InOrder::begin();
     let witness = library::explain(&server, strategy, threads, &STOP)?;

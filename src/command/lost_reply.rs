@@ -65,10 +65,10 @@ fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
     let manifests = libraries::manifests(&names)?;
     for manifest in &manifests {
         if !manifest.strategies.iter().any(|strategy| strategy == "incr") {
-            return Err(Error::usage(format!("library {}: it has no strategy incr", manifest.name)));
+            return Err(Error::usage(format!("library {}: it does not implement the strategy incr", manifest.name)));
         }
         if let Some(unknown) = args.settings.iter().find(|name| !manifest.settings.contains_key(*name)) {
-            say(&format!("report: {}: it has no settings '{unknown}'", manifest.name));
+            say(&format!("report: {}: it has no settings named '{unknown}'", manifest.name));
         }
     }
     libraries::installed(manifests, cli.server.is_offline())

@@ -41,14 +41,14 @@ pub(super) fn measure(
     let plan = cli.plan.plan(lines, known)?;
     let goal = cli.plan.goal(&plan);
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
-        return Err(Error::usage("--until needs an exact strategy, and --strategies names none"));
+        return Err(Error::usage("--until needs an exact strategy among --strategies"));
     }
     let mut said = Said::new(cli.output.quiet);
     let estimate = estimate::said(&plan, lines);
     let is_long = estimate::time(&plan, lines).is_some_and(|time| time > MINUTE);
     if cli.plan.quick && is_long && !cli.plan.yes {
         return Err(Error::usage(format!(
-            "--quick with these options takes {estimate}; go on with --yes, or leave some out"
+            "--quick with these options takes {estimate}; add --yes to run it anyway, or leave some out"
         )));
     }
     let server = cli.server.resolve(&mut |line| said.note(line))?;
@@ -57,7 +57,7 @@ pub(super) fn measure(
         None => server,
     };
     if cli.server.is_insecure() {
-        said.warn("warning: --insecure: whoever answers is trusted, and may read and change what is sent");
+        said.warn("warning: --insecure: any certificate is accepted, so others may read and change what is sent");
     }
     let looking = InOrder::begin();
     let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
@@ -106,7 +106,7 @@ pub(super) fn measure(
     if measured.is_ok()
         && let Err(error) = explain::record_losses(&out, &server, &entrants, &STOP)
     {
-        said.warn(&format!("no witness for some losses: {error}"));
+        said.warn(&format!("some losses could not be shown step by step: {error}"));
     }
     drop(looking);
     drop(server);

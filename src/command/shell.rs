@@ -37,11 +37,11 @@ pub(super) fn man(of: Option<&str>, out: Option<&Path>, known: &[&dyn Strategy])
     };
     let page = page.ok_or_else(|| {
         let names = command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(clap::Command::get_name);
-        Error::usage(format!("no command of that name: expected {}", names.collect::<Vec<_>>().join(", ")))
+        Error::usage(format!("no such command: expected {}", names.collect::<Vec<_>>().join(", ")))
     })?;
     let mut text = Vec::new();
     let rendered = clap_mangen::Man::new(page).render(&mut text);
-    rendered.map_err(|e| Error::broken(format!("the man page cannot be made: {e}")))?;
+    rendered.map_err(|e| Error::broken(format!("the man page cannot be generated: {e}")))?;
     print(&String::from_utf8_lossy(&text))
 }
 

@@ -36,11 +36,11 @@ pub(super) fn list(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy]) ->
         server => server.ok(),
     };
     let (width, default) = (width(), cli.plan.strategies(own, &[]));
-    let mut text = paragraph("* is raced by default; the number is round trips of an update.", 0, width);
+    let mut text = paragraph("* raced by default; the number is the round trips per update.", 0, width);
     for promise in [Promise::Exact, Promise::Lossy] {
         text += &match promise {
             Promise::Exact => paragraph("exact: must not lose or double an update", 0, width),
-            Promise::Lossy => "\n".to_owned() + &paragraph("lossy: known to be wrong, kept as controls", 0, width),
+            Promise::Lossy => "\n".to_owned() + &paragraph("lossy: known to lose updates, kept as controls", 0, width),
         };
         for strategy in known.iter().filter(|strategy| strategy.info().promise == promise) {
             let why_not = server.as_ref().map_or(Ok(None), |server| strategy.unavailable(server))?;

@@ -108,7 +108,7 @@ impl TaskLoop {
     /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         if self.clients.len() < self.opened {
-            return Err(Error::broken("a client of this crew has panicked before: open a new crew"));
+            return Err(Error::broken("a client of this crew has panicked: open a new crew"));
         }
         super::enough_work(work, self.clients.len())?;
         let recorder = work.iter().zip(&self.clients);
@@ -165,7 +165,7 @@ impl Clients for TaskLoop {
     fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
         match timetable {
             None => TaskLoop::race(self, work, limits),
-            Some(_) => Err(Error::usage("driver tasks keeps no timetable")),
+            Some(_) => Err(Error::usage("driver tasks does not support --rate")),
         }
     }
 

@@ -77,7 +77,7 @@ pub fn pool(threads: usize) -> Result<ThreadPool> {
         .num_threads(threads)
         .thread_name(|i| format!("racer-{i}"))
         .build()
-        .map_err(|e| Error::broken(format!("cannot start {threads} threads: {e}; ask for fewer with --threads")))
+        .map_err(|e| Error::broken(format!("cannot start {threads} threads: {e}; use fewer with --threads")))
 }
 
 /// Runs every updater on a thread of its own, all at once, and gives back what each did.

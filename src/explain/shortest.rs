@@ -164,7 +164,7 @@ fn told(acts: &[Act], story: &Story) -> Vec<Line> {
                 (after, mark, note)
             }
             What::Commit { wrote: false } if is(story.lost) => {
-                (None, Mark::Overwritten, said(act.lane, "is answered nil, nothing was done: its update is lost"))
+                (None, Mark::Overwritten, said(act.lane, "gets nil, nothing was executed: its update is lost"))
             }
             What::Lock { got: true } => (None, Mark::Other, lock_told(acts, story, i)),
             other => (None, Mark::Other, said(act.lane, aside(other))),
@@ -189,7 +189,7 @@ fn lock_told(acts: &[Act], story: &Story, i: usize) -> Note {
     let freed = story.acts.range(..i).any(|&j| acts[j].what == What::Unlock);
     match holder.filter(|&holder| is_busy(holder)) {
         Some(holder) if freed => {
-            Box::new(move |name| format!("{} takes the lock, {} is still at work", name(lane), name(holder)))
+            Box::new(move |name| format!("{} takes the lock while {} still works", name(lane), name(holder)))
         }
         Some(holder) => Box::new(move |name| format!("{} takes the lock: {}'s has expired", name(lane), name(holder))),
         None => said(lane, "takes the lock"),
@@ -200,11 +200,11 @@ fn aside(what: What) -> &'static str {
     match what {
         What::Watch => "watches the counter",
         What::Begin => "begins a transaction",
-        What::Commit { wrote: true } => "ends it: done, says the server",
-        What::Commit { wrote: false } => "ends it: nil, nothing was done",
+        What::Commit { wrote: true } => "ends it: executed",
+        What::Commit { wrote: false } => "ends it: nil, nothing was executed",
         What::Script => "runs a script",
         What::Lock { .. } => "finds the lock taken",
-        What::Unlock => "removes the lock, whosever it is now",
+        What::Unlock => "removes the lock, whoever holds it now",
         _ => "goes on",
     }
 }

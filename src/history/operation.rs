@@ -16,7 +16,7 @@ pub enum Action {
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// Acknowledged, and told this value.
+    /// Acknowledged, with this value returned.
     Told(i64),
     /// Acknowledged without a value.
     Done,

@@ -169,7 +169,7 @@ impl Builder {
         };
         let key = self.keys.number(row.key)?;
         if key >= Event::MAX_KEYS {
-            return Err(format!("it is of one counter too many: {} are the most", Event::MAX_KEYS));
+            return Err(format!("it has too many counters: at most {}", Event::MAX_KEYS));
         }
         let worker = self.workers.number(row.worker)?;
         let line = u32::try_from(self.line).unwrap_or(u32::MAX);
@@ -282,11 +282,11 @@ impl Builder {
         let unnamed = last.is_some() || self.said.contains_key(&(Said::Final as u8, String::new()));
         if several && unnamed {
             return Err(Error::usage(
-                "one final value cannot speak of several counters: give a comment '# final N KEY' for each",
+                "there are several counters, so one final value is ambiguous: add a comment '# final N KEY' for each",
             ));
         }
         if rows_of + silent.len() > Event::MAX_KEYS {
-            return Err(Error::usage(format!("it speaks of more than {} counters", Event::MAX_KEYS)));
+            return Err(Error::usage(format!("it names more than {} counters", Event::MAX_KEYS)));
         }
         let names = std::mem::take(&mut self.keys.names);
         let alone = names.len();

@@ -104,9 +104,10 @@ fn happened(
         let begun = Open { begin: time, line, f: f.to_owned(), value };
         return match open.insert(process.clone(), begun) {
             None => Ok(()),
-            Some(before) => {
-                Err(format!("process {process} invoked on line {} and again before that was over", before.line))
-            }
+            Some(before) => Err(format!(
+                "process {process} invoked an operation on line {} and another before that completed",
+                before.line
+            )),
         };
     }
     let outcome = match kind {
@@ -116,7 +117,7 @@ fn happened(
         _ => return Err(format!(":type {kind} is not one of :invoke, :ok, :fail, :info")),
     };
     let Some(begun) = open.remove(&process) else {
-        return Err(format!("process {process} completes what it never invoked"));
+        return Err(format!("process {process} completes an operation that it did not invoke"));
     };
     if begun.f != f {
         return Err(format!("process {process} invoked {} and completes {f}", begun.f));

@@ -100,7 +100,7 @@ fn write_all(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let (lost, overwritten, rolled_back) = (ledger.lost, ledger.overwritten, ledger.rolled_back);
     writeln!(out, "lost {lost}: {overwritten} overwritten, {rolled_back} rolled back")?;
     writeln!(out, "doubled {}, phantom {} (failed, but applied)", ledger.doubled, ledger.phantom)?;
-    writeln!(out, "repeated values {}, values told to nobody {}", ledger.repeated, ledger.gaps)?;
+    writeln!(out, "repeated values {}, values that nobody was told {}", ledger.repeated, ledger.gaps)?;
     if !checked.general {
         writeln!(out, "told out of order {}", ledger.stale)?;
     }
@@ -136,7 +136,7 @@ fn headline(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
         }
         Answer::Invalid => writeln!(out, "not valid: {verdict}, {order}"),
         Answer::CannotSay if history.is_silent() => {
-            writeln!(out, "cannot say: no update in it was told a value, and nothing says what the counter held after")
+            writeln!(out, "cannot say: no update returned a value, and the counter's final value is not given")
         }
         Answer::CannotSay => writeln!(out, "cannot say: {order}"),
     }
@@ -148,7 +148,7 @@ fn units(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
         return Ok(());
     }
     let Some(units) = &teller.checked.units else {
-        return writeln!(out, "in units: not accounted for, as a take, a set or the end was told to nobody");
+        return writeln!(out, "in units: not counted, because a take, a set or the end returned no value");
     };
     let parts = [
         ("added", units.added),
@@ -187,24 +187,24 @@ fn fault(out: &mut String, teller: &Teller<'_>, witness: &Witness) -> std::fmt::
         }
         Fault::Clash { first, second } => {
             writeln!(out, "{}\n{}", line(first), line(second))?;
-            writeln!(out, "  both claim a part of the way to these values: one wrote over the other")
+            writeln!(out, "  their ranges overlap: one wrote over the other")
         }
         Fault::BelowStart { update } => {
             writeln!(out, "{}\n  no such add from {} makes that", line(update), teller.units(key.initial))
         }
         Fault::OutOfOrder { earlier, later } => {
             writeln!(out, "{}\n{}", line(earlier), line(later))?;
-            writeln!(out, "  the first was over before the second began, and saw the counter further on")
+            writeln!(out, "  the first had ended before the second began, and saw the larger value")
         }
         Fault::NobodyMade { value, next } => {
-            writeln!(out, "  the counter passed {}, and no update can have made that value", absolute(*value))?;
+            writeln!(out, "  the counter passed {}, and no update can have produced that value", absolute(*value))?;
             next.map_or(Ok(()), |next| writeln!(out, "{}\n  was told the next one", line(&next)))
         }
         Fault::NoRoom { update, after, before } => {
             writeln!(out, "{}", line(update))?;
             let after = after.map_or(String::new(), |after| format!(" above {}", absolute(after)));
             let before = before.map_or(String::new(), |before| format!(" below {}", absolute(before)));
-            writeln!(out, "  must have made a value{after}{before}, and each of these belongs to another")
+            writeln!(out, "  must have produced a value{after}{before}, and each of these belongs to another update")
         }
         Fault::Final { found, least, most, told } => {
             told.map_or(Ok(()), |told| writeln!(out, "{}", line(&told)))?;
@@ -235,15 +235,15 @@ fn fault(out: &mut String, teller: &Teller<'_>, witness: &Witness) -> std::fmt::
         }
         Fault::Oversold { value, limit, update } => {
             update.map_or(Ok(()), |update| writeln!(out, "{}", line(&update)))?;
-            writeln!(out, "  the limit is {}, and what was granted goes to {}", absolute(*limit), absolute(*value))
+            writeln!(out, "  the limit is {}, and the granted updates reach {}", absolute(*limit), absolute(*value))
         }
         Fault::Undersold { update, needed } => {
             writeln!(out, "{}", line(update))?;
             match needed {
                 Some(needed) => {
-                    writeln!(out, "  the counter never got to {}, from where on it may be denied", absolute(*needed))
+                    writeln!(out, "  the counter never reached {}, above which it may be denied", absolute(*needed))
                 }
-                None => writeln!(out, "  there is no limit that it could have passed"),
+                None => writeln!(out, "  there is no limit that it could have exceeded"),
             }
         }
         Fault::NoOrder { placed, holds, next } => {
@@ -281,7 +281,7 @@ fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
             let raced = count(*raced, "update");
             writeln!(
                 out,
-                "cause: {}overwritten in a race: {raced}, told the same as another at the same time",
+                "cause: {}overwritten in a race: {raced}, returned the same value as another at the same time",
                 of(key)
             )?;
         }
@@ -297,7 +297,7 @@ fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
             )?;
             match first.late {
                 Some(late) => {
-                    writeln!(out, "  a late write of an old value can have done it: {}", teller.place_of(late))?
+                    writeln!(out, "  a late write of an old value can explain it: {}", teller.place_of(late))?
                 }
                 None => writeln!(
                     out,
@@ -317,7 +317,7 @@ fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     }
     if ledger.doubled > 0 {
         let doubled = count(ledger.doubled, "update");
-        writeln!(out, "cause: applied twice, or written by somebody else: {doubled} more than the file explains")?;
+        writeln!(out, "cause: applied twice, or by another writer: {doubled} more than the file explains")?;
     }
     Ok(())
 }
@@ -359,7 +359,7 @@ fn values(out: &mut String, teller: &Teller<'_>, number: usize) -> std::fmt::Res
         let places: Vec<String> = group.iter().take(NAMED).map(|&(_, place, _)| teller.place_of(place)).collect();
         let more = if group.len() > NAMED { format!(" and {} more", group.len() - NAMED) } else { String::new() };
         let (lost, value) = (group.len() - 1, group[0].0);
-        writeln!(out, "lost {lost}: {}value {value} was told to {}{more}", of(key), places.join(" and "))?;
+        writeln!(out, "lost {lost}: {}value {value} was returned to {}{more}", of(key), places.join(" and "))?;
     }
     rest(out, repeated.len(), "repeated values")?;
     let first: Vec<(i64, (u32, u32))> = groups.iter().map(|group| (group[0].0, group[0].1)).collect();
@@ -369,7 +369,7 @@ fn values(out: &mut String, teller: &Teller<'_>, number: usize) -> std::fmt::Res
         let next = next.map_or("and the counter ended there".to_owned(), |next| {
             format!("and the next one to {}", teller.place_of(next))
         });
-        writeln!(out, "told to nobody: {}{value}, {next}", of(key))?;
+        writeln!(out, "returned to nobody: {}{value}, {next}", of(key))?;
     }
     rest(out, gaps.len(), "gaps")?;
     if gaps.is_empty() {
@@ -383,7 +383,7 @@ fn values(out: &mut String, teller: &Teller<'_>, number: usize) -> std::fmt::Res
         let places = places.join(", ");
         writeln!(out, "  {} can too: {places}", count(unknown.len() as u64, "update of unknown outcome"))?;
     }
-    writeln!(out, "  values beyond that were made by updates applied twice, or by somebody else")
+    writeln!(out, "  values beyond that come from updates applied twice, or from another writer")
 }
 
 fn rest(out: &mut String, all: usize, what: &str) -> std::fmt::Result {
@@ -422,8 +422,8 @@ fn driven(out: &mut String, load: &Load) -> std::fmt::Result {
         "{:.0} acknowledged/s over {} ns; latency ns p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p999}, max {max}",
         load.acked_per_s, load.span_ns
     )?;
-    let hardly = if load.in_flight < Load::HARDLY_A_RACE { ": one after the other, hardly a race" } else { "" };
-    writeln!(out, "{:.2} under way on average, overlap {:.2}{hardly}", load.in_flight, load.overlap)
+    let hardly = if load.in_flight < Load::HARDLY_A_RACE { ": one after another, hardly a race" } else { "" };
+    writeln!(out, "{:.2} concurrent on average, overlap {:.2}{hardly}", load.in_flight, load.overlap)
 }
 
 /// What people mistake, said once.
@@ -495,16 +495,19 @@ fn limits(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     if teller.history.keys.iter().any(|key| key.last.is_none()) {
         writeln!(
             out,
-            "not said: without a final value, updates lost after the largest value told, and updates applied"
+            "not covered: without a final value, updates lost after the largest returned value, and updates applied"
         )?;
-        writeln!(out, "twice after it, cannot be seen; neither can those that were told no value")?;
+        writeln!(out, "twice after it, are invisible; so are losses among updates that returned no value")?;
     }
     if ledger.unknown > 0 && teller.is_plain() {
         let surplus = i128::from(ledger.found.max(0)) - i128::from(ledger.acked) + i128::from(ledger.lost);
         let happened = surplus - i128::from(ledger.doubled) - i128::from(ledger.phantom);
         let all = count(ledger.unknown, "update");
-        writeln!(out, "not said: of {all} of unknown outcome, {happened} would explain the counter; whether these")?;
-        writeln!(out, "happened, or others were applied twice, the file does not tell")?;
+        writeln!(
+            out,
+            "not covered: of {all} of unknown outcome, {happened} would explain the counter; the file does not"
+        )?;
+        writeln!(out, "show whether these were applied or others were applied twice")?;
     }
     if let Order::Undecided(why) = &teller.checked.judgement.order {
         writeln!(out, "not said: {why}")?;

@@ -66,5 +66,5 @@ fn said(object: &Map<String, Value>, builder: &mut Builder) -> Result<(), String
         builder.say(what, number, key)?;
         any = true;
     }
-    if any { Ok(()) } else { Err("it has no outcome, and says nothing of a counter either".to_owned()) }
+    if any { Ok(()) } else { Err("it has neither an outcome nor the value of a counter".to_owned()) }
 }

@@ -14,7 +14,7 @@ const GIVE_UP_AFTER: u32 = 3;
 
 pub(crate) struct Recorder {
     pub(crate) log: ClientLog,
-    /// The outcomes of the hand-over under way, as far as they are known.
+    /// The outcomes of the current batch, as far as they are known.
     pub(crate) done: Vec<Update>,
     /// The next place in the sequence of keys.
     place: usize,
@@ -24,14 +24,14 @@ pub(crate) struct Recorder {
     /// Whether it was told to stop early.
     is_stopped: bool,
     failures: u32,
-    /// The first event of the hand-over under way, and when it began.
+    /// The first event of the current batch, and when it began.
     handed_from: usize,
     began_ns: u64,
 }
 
 impl Recorder {
-    /// Everything it will write to is allocated here, and its pages are the process's own before the race: as far as its
-    /// work has room, handed over `batch` at once.
+    /// Allocates everything that it will write to and touches its pages, so that no page fault falls into the race: for as many
+    /// events as the work allocates beforehand, in batches of `batch`.
     pub(crate) fn of(work: &Work, batch: usize) -> Self {
         let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); work.room.min(work.updates) as usize];
         events.clear();
@@ -55,13 +55,13 @@ impl Recorder {
         self.over_ns = of_all.saturating_add(u64::try_from(limits.deadline.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// How many updates the next hand-over takes, if the client likes `batch` at once.
+    /// How many updates the next batch has, if the client takes `batch` at once.
     #[inline]
     pub(crate) fn next(&self, batch: usize) -> usize {
         self.left.min(batch.max(1) as u64) as usize
     }
 
-    /// The place of that hand-over's last update among all of this client; there is one, if it [goes on](Self::goes_on).
+    /// The index of that batch's last update among all of this client; there is one, if it [goes on](Self::goes_on).
     pub(crate) fn last_of_next(&self, batch: usize) -> u64 {
         (self.log.events.len() + self.next(batch)) as u64 - 1
     }
@@ -86,24 +86,23 @@ impl Recorder {
         }
     }
 
-    /// How long ago the hand-over under way began.
+    /// How long ago the current batch began.
     pub(crate) fn elapsed_ns(&self, now: u64) -> u64 {
         now - self.began_ns
     }
 
-    /// Whatever becomes of the hand-over under way, it is the last.
+    /// The current batch is the last, whatever its outcome.
     pub(crate) fn stop_after_this(&mut self) {
         self.is_stopped = true;
     }
 
-    /// Stops with nothing under way, for this reason.
+    /// Stops between two batches, for this reason.
     pub(crate) fn stop_for(&mut self, why: &str) {
         self.is_stopped = true;
         self.log.trouble.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Writes down what became of the hand-over that ended now: the outcomes in `done`, and for those that are missing
-    /// how it ended.
+    /// Records the batch that ended now: the outcomes in `done`, and for missing ones how the batch ended.
     #[inline]
     pub(crate) fn write_down(&mut self, ending: Result<(), BoxError>, now: u64) {
         self.log.end_ns = now;
@@ -124,7 +123,7 @@ impl Recorder {
         }
     }
 
-    /// Whether there is another hand-over to make.
+    /// Whether there is another batch to run.
     #[inline]
     pub(crate) fn goes_on(&self, limits: Limits<'_>) -> bool {
         self.left > 0

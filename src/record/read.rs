@@ -47,7 +47,7 @@ impl Run {
         if !folder.join(TRIALS).is_file() {
             return Err(Error::file(
                 folder,
-                "is no result folder: give one that holds trials.csv, such as results/example",
+                "is not a result folder: expected one that contains trials.csv, such as results/example",
             ));
         }
         let records = read_records(&folder.join(TRIALS))?;

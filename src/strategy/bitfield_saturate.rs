@@ -19,10 +19,7 @@ const START: i64 = 254;
 
 const INFO: Info = Info {
     commands: &["bitfield"],
-    ..Info::lossy(
-        "bitfield-saturate",
-        "BITFIELD OVERFLOW SAT INCRBY on 8 bits: at 255 it stays there, and says so only by its value.",
-    )
+    ..Info::lossy("bitfield-saturate", "BITFIELD OVERFLOW SAT INCRBY on 8 bits: it stops at 255, without an error.")
 };
 
 pub(super) struct BitfieldSaturate;

@@ -23,7 +23,7 @@ const INFO: Info = Info {
     round_trips: "2+",
     commands: &["get", "set"],
     needs: &[Need { what: "SET IFEQ", missing: no_set_ifeq }],
-    ..Info::exact("cas", "GET, then SET IFEQ the value read, again if it had changed.")
+    ..Info::exact("cas", "GET, then SET IFEQ the value that was read; retried if it has changed.")
 };
 
 pub(super) struct Cas;

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::strategy::{ALL, Strategy};
 use crate::verdict::Promise;
 
-/// Why another strategy is not driven so.
+/// Why the others are not supported.
 pub const UNSUPPORTED: &str = "not supported by --driver events or --driver tasks";
 
 /// The names of those among `known` that one thread can drive.
@@ -44,7 +44,7 @@ pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
 /// The strategies of these names, in the order given; `all`, `exact` and `lossy` stand for whole groups.
 ///
 /// # Errors
-/// A name that is none: the message lists those there are.
+/// An unknown name: the message lists the known ones.
 pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
     find_among(ALL, names)
 }
@@ -78,13 +78,13 @@ pub fn find_among<'a>(known: &[&'a dyn Strategy], names: &[impl AsRef<str>]) -> 
     Ok(found)
 }
 
-/// What to say of a name that is none.
+/// The message for an unknown name.
 fn unknown(known: &[&dyn Strategy], wanted: &str) -> String {
     let names: Vec<&str> = known.iter().map(|strategy| strategy.info().name).collect();
     let likeness = |name: &&&str| (strsim::jaro_winkler(wanted, name) * 1_000.0) as u32;
     let meant = names.iter().max_by_key(likeness).filter(|name| likeness(name) > 800);
     match meant {
         Some(name) => format!("no strategy '{wanted}': did you mean {name}? `report list` prints all"),
-        None => format!("no strategy '{wanted}': all, exact, lossy, or {}", names.join(", ")),
+        None => format!("no strategy '{wanted}': expected all, exact, lossy, or {}", names.join(", ")),
     }
 }

@@ -33,7 +33,7 @@ const NO_RETRY: Info = Info {
     needs: &[CLUSTER],
     ..Info::exact(
         "cluster-incr-no-retry",
-        "The same client told never to send again: a lost reply is an error, and nothing is doubled.",
+        "The same client without retries: a lost reply is an error, and nothing is doubled.",
     )
 };
 

@@ -21,7 +21,7 @@ const INFO: Info = Info {
     needs: &[READABLE_REPLICA],
     ..Info::lossy(
         "get-prefer-replica",
-        "GET from the key's replica, add one, SET to its primary: reads are off the primary, and old.",
+        "GET from the key's replica, add one, SET to its primary: the value read is already old.",
     )
 };
 
@@ -48,7 +48,7 @@ impl Strategy for GetPreferReplica {
     }
 
     fn hidden(&self, workload: &Workload) -> Option<&str> {
-        (workload.threads == 1).then_some("one client alone is rarely quicker than a replica that is near")
+        (workload.threads == 1).then_some("a single client is rarely faster than a nearby replica")
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -67,7 +67,7 @@ impl Updater for Behind {
 }
 
 fn no_replica(server: &Target) -> Result<Option<String>> {
-    let why = "it needs a replica, which is only started beside a private server";
+    let why = "it needs a replica, which can only be started beside a private server";
     Ok(server.child().is_none().then(|| why.to_owned()))
 }
 
@@ -81,7 +81,7 @@ impl Strategy for GetReplicaSetPrimary {
     }
 
     fn hidden(&self, workload: &Workload) -> Option<&str> {
-        (workload.threads == 1).then_some("one client alone is rarely quicker than a replica on the same machine")
+        (workload.threads == 1).then_some("a single client is rarely faster than a replica on the same machine")
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {

@@ -22,7 +22,7 @@ const INFO: Info = Info {
     needs: &[ONE_SERVER],
     ..Info::lossy(
         "get-set-multiplexed",
-        "GET, add one, SET over one shared async connection: one connection is no lock.",
+        "GET, add one, SET over one shared async connection: one connection is not a lock.",
     )
 };
 

@@ -42,7 +42,7 @@ const INFO: Info = Info {
     after_loss: AfterLoss::RetriesById,
     ..Info::exact(
         "idempotent-lua",
-        "INCR in a script that remembers the update by its id: safe to try again after a lost reply.",
+        "INCR in a script that remembers the update by its id: safe to retry after a lost reply.",
     )
 };
 

@@ -22,7 +22,7 @@ const INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr", "wait"],
     needs: &[REPLICA],
-    ..Info::exact("incr-wait", "INCR, then WAIT until one replica has it: acknowledged only when two servers know it.")
+    ..Info::exact("incr-wait", "INCR, then WAIT until one replica has it: acknowledged only when two servers have it.")
 };
 
 pub(super) struct IncrWait;

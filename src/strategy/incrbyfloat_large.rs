@@ -20,7 +20,7 @@ const START: Offset = Offset(1 << 120);
 
 const INFO: Info = Info {
     commands: &["incrbyfloat", "set", "get"],
-    ..Info::lossy("incrbyfloat-large", "INCRBYFLOAT by 1 on a number too large for it: answered, and unchanged.")
+    ..Info::lossy("incrbyfloat-large", "INCRBYFLOAT by 1 on a number too large for it: acknowledged, but unchanged.")
 };
 
 pub(super) struct IncrbyfloatLarge;

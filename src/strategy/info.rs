@@ -28,20 +28,20 @@ pub struct Info {
     pub promise: Promise,
     /// Round trips an update costs when nothing goes wrong, for display only: `1`, `2`, `1/16`, `3+`.
     pub round_trips: &'static str,
-    /// Updates a client hands over at once. Above 1 it needs many updates at hand, which a request handler has not.
+    /// Updates per batch. A batch above 1 needs many updates at once, which a request handler does not have.
     pub batch: usize,
     /// What it is there for.
     pub role: Role,
-    /// The commands whose every successful call adds one, as INFO commandstats names them; empty if there are none
-    /// such, and the server's own count then says nothing.
+    /// The commands of which every successful call adds one, as INFO commandstats names them; empty if there are none, so that
+    /// the server's own count cannot be used.
     pub counted_by: &'static [&'static str],
-    /// Every command its clients send, scripts' own included, in lower case: what an ACL has to allow it.
+    /// Every command that its clients send, those inside scripts included, in lower case: what an ACL must permit.
     pub commands: &'static [&'static str],
     /// What its clients make of the replies to their updates.
     pub replies: Replies,
     /// What a client does after its connection is lost.
     pub after_loss: AfterLoss,
-    /// What it needs that not every server or every user of one has.
+    /// What it needs that not every server or user has.
     pub needs: &'static [Need],
 }
 

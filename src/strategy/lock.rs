@@ -34,7 +34,10 @@ pub(super) const UNLOCK: &str =
 const INFO: Info = Info {
     round_trips: "4+",
     commands: &["script", "set", "get", "evalsha", "del"],
-    ..Info::exact("lock", "SET NX PX with a token, GET, SET, compare-and-delete: exact while nobody outlasts the TTL.")
+    ..Info::exact(
+        "lock",
+        "SET NX PX with a token, GET, SET, compare-and-delete: exact as long as no client outlasts the TTL.",
+    )
 };
 
 pub(super) struct Lock;
@@ -110,7 +113,7 @@ impl Updater for Section {
                 (_, Err(error)) => Err(error),
                 (Ok(true), Ok(value)) => Ok(Some(value)),
                 // Written, but perhaps over somebody else's value, or by now overwritten.
-                _ => Err(RedisError::from((ErrorKind::Client, "the lock was gone before it was given back"))),
+                _ => Err(RedisError::from((ErrorKind::Client, "the lock was gone before it was released"))),
             }
         })
     }

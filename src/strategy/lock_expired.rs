@@ -37,13 +37,13 @@ const DEL_LINGER: Duration = Duration::from_millis(4);
 const EXPIRED_INFO: Info = Info {
     round_trips: "4+",
     commands: &["script", "set", "get", "evalsha", "del"],
-    ..Info::lossy("lock-expired", "A lock whose TTL ends inside the section: two clients are in it together.")
+    ..Info::lossy("lock-expired", "A lock whose TTL ends inside the section: two clients are in it at once.")
 };
 
 const PLAIN_DEL_INFO: Info = Info {
     round_trips: "4+",
     commands: &["script", "set", "get", "del"],
-    ..Info::lossy("lock-plain-del", "A lock given back by plain DEL after it expired: it frees somebody else's.")
+    ..Info::lossy("lock-plain-del", "A lock released by plain DEL after it expired: it releases another client's lock.")
 };
 
 pub(super) struct Expired;

@@ -44,7 +44,7 @@ const GET_SET_INFO: Info = Info {
     commands: &["script", "evalsha", "get", "set"],
     ..Info::exact(
         "lua-get-set",
-        "GET, add one, SET inside a script, exact to the end of i64: safe because nobody comes in between.",
+        "GET, add one, SET inside a script, exact to the end of i64: no other command runs in between.",
     )
 };
 

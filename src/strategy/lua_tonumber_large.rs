@@ -25,7 +25,7 @@ return text";
 
 const INFO: Info = Info {
     commands: &["script", "evalsha", "get", "set"],
-    ..Info::lossy("lua-tonumber-large", "tonumber(GET) + 1 in a script beyond 2^53: doubles cannot count there.")
+    ..Info::lossy("lua-tonumber-large", "tonumber(GET) + 1 in a script beyond 2^53, where doubles cannot count.")
 };
 
 pub(super) struct LuaTonumberLarge;

@@ -37,7 +37,7 @@ const MANAGER_INFO: Info = Info {
     needs: &[ONE_SERVER],
     ..Info::exact(
         "connection-manager-incr",
-        "The same over the redis crate's ConnectionManager, which connects again by itself.",
+        "The same over the redis crate's ConnectionManager, which reconnects by itself.",
     )
 };
 

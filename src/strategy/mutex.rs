@@ -19,7 +19,7 @@ const PER_UPDATE_INFO: Info = Info {
     round_trips: "2",
     counted_by: &["set"],
     commands: &["get", "set"],
-    ..Info::exact("mutex", "One connection for all in Arc<Mutex<_>>; GET and SET under one lock per update.")
+    ..Info::exact("mutex", "One connection in an Arc<Mutex<_>> for all; GET and SET under one lock per update.")
 };
 
 const PER_BATCH_INFO: Info = Info {

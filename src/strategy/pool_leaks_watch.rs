@@ -50,7 +50,7 @@ fn add(connection: &mut impl ConnectionLike, key: &str) -> RedisResult<Option<i6
             Some(value) => Ok(Some(from_redis_value(value.extract_error()?)?)),
             None => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC answered an empty list"))),
         },
-        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC answered neither a list nor nil"))),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC returned neither a list nor nil"))),
     }
 }
 

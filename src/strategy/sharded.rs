@@ -20,10 +20,7 @@ const SHARDS: usize = 8;
 const INFO: Info = Info {
     counted_by: &["incr"],
     commands: &["incr", "get"],
-    ..Info::exact(
-        "sharded-incr",
-        "INCR on one of 8 keys that are summed on read: made for clusters, no gain on one server.",
-    )
+    ..Info::exact("sharded-incr", "INCR on one of 8 keys that are summed on read: for clusters; no gain on one server.")
 };
 
 pub(super) struct Sharded;

@@ -27,7 +27,7 @@ const WATCH_INFO: Info = Info {
     commands: &["watch", "get", "multi", "set", "exec"],
     ..Info::exact(
         "watch",
-        "WATCH, GET, then MULTI, SET, EXEC on a connection per client; aborted ones wait and try again.",
+        "WATCH, GET, then MULTI, SET, EXEC on a connection per client; retried after a wait if aborted.",
     )
 };
 
@@ -37,7 +37,7 @@ const PIPELINED_INFO: Info = Info {
     commands: &["watch", "get", "multi", "set", "exec"],
     ..Info::exact(
         "watch-pipelined",
-        "The same with WATCH and GET sent together: one round trip less for others to come in between.",
+        "The same with WATCH and GET sent together: one round trip less in which others can interfere.",
     )
 };
 

@@ -15,10 +15,7 @@ const INFO: Info = Info {
     round_trips: "3+",
     counted_by: &["set"],
     commands: &["get", "watch", "multi", "set", "exec"],
-    ..Info::lossy(
-        "watch-after-get",
-        "GET, then WATCH, MULTI, SET, EXEC: what was written between GET and WATCH is lost.",
-    )
+    ..Info::lossy("watch-after-get", "GET, then WATCH, MULTI, SET, EXEC: updates between GET and WATCH are lost.")
 };
 
 pub(super) struct WatchAfterGet;

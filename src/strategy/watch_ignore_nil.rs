@@ -16,7 +16,7 @@ const INFO: Info = Info {
     commands: &["watch", "get", "multi", "set", "exec"],
     ..Info::lossy(
         "watch-ignore-nil",
-        "WATCH done right, but EXEC's nil, which says that nothing was done, is taken for success.",
+        "WATCH done right, but EXEC's nil, which means that nothing was executed, is taken for success.",
     )
 };
 

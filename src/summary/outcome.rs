@@ -120,7 +120,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { strategy, trials, of, acked, lost, doubled, .. } = self;
         match self.what {
-            What::Broken(verdict) => write!(f, "{strategy} promises exact and broke it: {verdict}")?,
+            What::Broken(verdict) => write!(f, "{strategy} broke its promise to be exact: {verdict}")?,
             What::NothingAcknowledged => write!(f, "{strategy} cannot be judged: no update was acknowledged")?,
             What::NoVerdict => write!(f, "{strategy} cannot be judged")?,
         }

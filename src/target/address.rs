@@ -185,7 +185,7 @@ fn encrypted(info: ConnectionInfo, files: &TlsFiles) -> Result<ConnectionInfo> {
     if let (Some(path), Some(pem)) = (&files.cacert, &root_cert)
         && !pem.windows(BEGIN.len()).any(|window| window == BEGIN)
     {
-        return Err(Error::file(path, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"));
+        return Err(Error::file(path, "contains no PEM certificate (-----BEGIN CERTIFICATE-----)"));
     }
     let (ConnectionAddr::TcpTls { host, port, .. }, settings) = (info.addr().clone(), info.redis_settings().clone())
     else {

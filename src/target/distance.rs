@@ -77,7 +77,7 @@ impl Target {
         let own = Duration::from_nanos(cost.added_p50_ns);
         let left = round_trip.checked_sub(own).ok_or_else(|| {
             Error::usage(format!(
-                "rtt: {round_trip:?} is less than the {own:?} that the proxy adds by itself; give more"
+                "rtt: {round_trip:?} is less than the {own:?} that the proxy adds by itself; use a longer one"
             ))
         })?;
         let each_way = (left / 2).max(least_delay(round_trip));

@@ -49,7 +49,7 @@ impl Target {
         let mut db = self.connect()?;
         let text: String = redis::cmd("INFO").query(&mut db).map_err(|e| {
             Error::server(format!(
-                "server {}: INFO is refused ({e}); what cannot be named is not measured",
+                "server {}: INFO is refused ({e}): allow it, or use a server whose version can be read",
                 self.address()
             ))
         })?;

@@ -212,7 +212,7 @@ impl Fleet {
             told(node, redis::cmd("CLUSTER").arg("REPLICATE").arg(id))?;
         }
         let is_whole = |db: &mut redis::Connection| Ok(info(db)?.contains("cluster_state:ok"));
-        all().try_for_each(|node| await_until(node, "it does not become whole", is_whole))?;
+        all().try_for_each(|node| await_until(node, "cluster_state does not become ok", is_whole))?;
         for (number, primary) in self.primaries.iter().enumerate() {
             await_replicas(primary, replicas, first(number as u32), last(number as u32))?;
         }
@@ -278,7 +278,7 @@ fn await_replicas(primary: &Private, replicas: u32, first: u16, last: u16) -> Re
         (first..=last).contains(&slot)
     });
     let key = key.unwrap_or_default();
-    await_until(primary, "an update does not reach its replicas", |db| {
+    await_until(primary, "an update does not reach all replicas", |db| {
         redis::cmd("SET").arg(&key).arg(1).exec(db)?;
         let reached: u32 = redis::cmd("WAIT").arg(replicas).arg(200).query(db)?;
         redis::cmd("DEL").arg(&key).exec(db)?;

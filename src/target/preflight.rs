@@ -54,7 +54,7 @@ pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
         return server.refuses(error);
     }
     Error::server(format!(
-        "server {}: INFO is refused ({error}); what cannot be named is not measured",
+        "server {}: INFO is refused ({error}): allow it, or use a server whose version can be read",
         server.address()
     ))
 }
@@ -71,7 +71,7 @@ impl Target {
         let refused = |command: &str, error: &RedisError| -> Error {
             let pattern = format!("{}*", crate::target::OURS);
             Error::server(format!(
-                "server {}: we may not send {} to keys {pattern} ({error}); allow it (ACL SETUSER USER +{command} ~{pattern})",
+                "server {}: the user may not run {} on keys {pattern} ({error}); allow it (ACL SETUSER USER +{command} ~{pattern})",
                 self.address(),
                 command.to_uppercase()
             ))

@@ -39,11 +39,10 @@ kill $watch
 [ -e "$dir/keep" ] || rm -rf "$dir"
 exit $code"#;
 
-/// What a server of a later version could be talked into by whoever has its password; older ones know none of these, and
-/// refuse a setting that they do not know.
+/// Turns off what clients with the password could abuse. Older servers lack these settings, and refuse unknown ones.
 const HARDENED: &str = "enable-protected-configs no\nenable-debug-command no\nenable-module-command no\n";
 
-/// How often a port that somebody took in between is replaced by another.
+/// How often a port that another process took in the meantime is replaced.
 const ATTEMPTS: u32 = 5;
 
 /// A password that no `{:?}` shows.
@@ -65,7 +64,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What makes a private server another than a plain one.
+/// How a private server differs from a plain one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extra {
     config: String,
@@ -89,7 +88,7 @@ impl Extra {
         Self { config: config.to_owned(), ..Self::args(&["--sentinel"]) }
     }
 
-    /// A node of a cluster that is yet to be made.
+    /// A node of a cluster that is still to be created.
     pub(super) fn cluster() -> Self {
         let config = "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout 2000\n".to_owned();
         Self { config, ..Self::default() }
@@ -125,7 +124,7 @@ impl Private {
         Self::start_as(binary, &Extra::args(extra), cpus)
     }
 
-    /// Another one of the same binary, with the same password: it can be made a replica of this one.
+    /// A second server of the same binary with the same password, so that it can become a replica of this one.
     ///
     /// # Errors
     /// As [`Private::start`].
@@ -223,7 +222,7 @@ impl Private {
     /// How to connect to it, password included: never to be printed.
     ///
     /// # Errors
-    /// None that is known: the redis crate's word for an address that cannot be.
+    /// The redis crate refuses the address; not known to happen.
     pub fn connection(&self, transport: Transport) -> redis::RedisResult<ConnectionInfo> {
         let address = match transport {
             Transport::Unix => ConnectionAddr::Unix(self.socket()),
@@ -233,12 +232,12 @@ impl Private {
         Ok(address.into_connection_info()?.set_redis_settings(settings))
     }
 
-    /// The password that it wants: never to be printed.
+    /// Its password: never to be printed.
     pub(super) fn password(&self) -> &str {
         &self.password.0
     }
 
-    /// Its port for TLS, and the certificate of the authority that speaks for it, if it has any.
+    /// Its TLS port, and the certificate of the authority that signed its own, if it has one.
     pub fn encrypted(&self) -> Option<(u16, &Path)> {
         self.encrypted.as_ref().map(|tls| (tls.port, tls.authority.as_path()))
     }
@@ -263,7 +262,7 @@ impl Private {
         self.pid.map(Pid::as_raw_pid)
     }
 
-    /// Stops the process without ending it (SIGSTOP), as a stalled machine would; [`Private::resume`] continues it.
+    /// Stops the process without ending it (SIGSTOP), like a stalled machine; [`Private::resume`] continues it.
     pub fn stall(&self) {
         self.signal(rustix::process::Signal::STOP);
     }
@@ -273,7 +272,7 @@ impl Private {
         self.signal(rustix::process::Signal::CONT);
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it (SIGKILL), like a crash.
     pub fn crash(&self) {
         self.signal(rustix::process::Signal::KILL);
     }
@@ -294,12 +293,12 @@ impl Drop for Private {
     }
 }
 
-/// All settings of ours, as the server reads them from a file.
+/// Our settings, as the server reads them from a file.
 fn settings(dir: &Path, port: u16, Secret(password): &Secret) -> String {
     let (folder, socket) = (quoted(dir), quoted(&dir.join("socket")));
-    // Room for as many clients as a race may have; a server that may not have so many files takes as many as it may.
+    // As many clients as a race may have; if the limit on open files is lower, the server uses that.
     let clients = MAX_CLIENTS + 100;
-    // A replica beside it, should a strategy want one, is not to wait for others to join.
+    // A replica, if a strategy starts one, must not wait for others to join.
     format!(
         "bind 127.0.0.1\nport {port}\nunixsocket {socket}\nunixsocketperm 700\ndir {folder}\nsave \"\"\nappendonly no\n\
          daemonize no\nmaxclients {clients}\nloglevel warning\nrepl-diskless-sync-delay 0\n\
@@ -325,14 +324,14 @@ fn write_for_us_alone(path: &Path, text: &str) -> Result<()> {
 }
 
 fn last_line(log: &str) -> String {
-    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
+    log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it exited without log output").to_owned()
 }
 
-/// A port that is free, and so low that a cluster's node may talk to others 10,000 above it.
+/// A free port, low enough for a cluster node's bus port 10,000 above it.
 fn free_port() -> Result<u16> {
     let bound =
         || TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-    // Those that are too high are held until one is found, or the system might give them again and again.
+    // Ports that are too high are held until one is found; otherwise the system might return them again.
     let mut held = Vec::new();
     for _ in 0..TOO_MANY {
         let (port, listener) = bound().map_err(|e| Error::server(format!("no free loopback port: {e}")))?;
@@ -344,7 +343,7 @@ fn free_port() -> Result<u16> {
     Err(Error::server(format!("no free loopback port below {HIGHEST} whose port {BUS} above it is free too")))
 }
 
-/// A node's port for others of its cluster is so far above its own.
+/// A node's bus port is this far above its own.
 const BUS: u16 = 10_000;
 const HIGHEST: u16 = 55_535;
 

@@ -39,7 +39,7 @@ impl Changed {
         if before.iter().zip(settings).all(|((_, is), (_, wanted))| is == wanted) {
             let names: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
             return Err(Error::server(format!(
-                "server {}: it is set to {} already; a run that was killed may have left that: `report clean` puts it back",
+                "server {}: it is set to {} already; a killed run may have left it so: `report clean` restores it",
                 server.address(),
                 names.join(", ")
             )));
@@ -87,7 +87,7 @@ impl Target {
         match left {
             false => Ok(()),
             true => Err(Error::server(format!(
-                "server {}: its settings (maxmemory) could not be put back: `report clean --redis-url URL` does it",
+                "server {}: its settings (maxmemory) could not be restored: `report clean --redis-url URL` does it",
                 self.address()
             ))),
         }

@@ -79,8 +79,8 @@ impl Target {
             if most > 0 && now + clients + 2 > most {
                 let address = self.address();
                 return Err(Error::server(format!(
-                    "server {address} has no room for {clients} more clients: it takes {most} (maxclients) and has {now}; \
-                     raise its maxclients or ask for fewer with --threads"
+                    "server {address} cannot accept {clients} more clients: maxclients is {most}, and {now} are connected; \
+                     raise maxclients or use fewer with --threads"
                 )));
             }
         }
@@ -172,7 +172,7 @@ pub(crate) fn allow_files(clients: usize) -> Result<()> {
     match most.filter(|&most| most < clients as u64 + FEWEST_FILES) {
         None => Ok(()),
         Some(most) => Err(Error::usage(format!(
-            "{clients} connections need {} open files, and this process may have {most} (ulimit -Hn): ask for fewer \
+            "{clients} connections need {} open files, and this process may have {most} (ulimit -Hn): use fewer \
              with --threads",
             clients as u64 + FEWEST_FILES
         ))),

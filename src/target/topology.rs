@@ -101,10 +101,7 @@ impl Target {
     fn no_cluster(&self, error: &RedisError) -> Error {
         let text = error.to_string();
         if text.contains("cluster support disabled") {
-            return Error::server(format!(
-                "server {}: it is no node of a cluster: give its URL as redis://",
-                self.address()
-            ));
+            return Error::server(format!("server {}: it is not a cluster node: use a redis:// URL", self.address()));
         }
         self.shuts_out(error)
     }

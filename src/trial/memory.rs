@@ -25,7 +25,7 @@ pub(super) fn check(updates: u64, keys: usize) -> Result<()> {
     }
     let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
     Err(Error::usage(format!(
-        "a trial of {updates} updates needs {} of memory, and {} are free: ask for fewer with --updates, --threads or --rate",
+        "a trial of {updates} updates needs {} of memory, and {} are free: reduce --updates, --threads or --rate",
         gib(needed),
         gib(free)
     )))

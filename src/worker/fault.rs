@@ -31,13 +31,13 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotStarted(why) => write!(f, "the worker does not start: {why}"),
-            Self::Died(words) if words.is_empty() => write!(f, "the worker died without a word"),
+            Self::Died(words) if words.is_empty() => write!(f, "the worker died without an error message"),
             Self::Died(words) => write!(f, "the worker died: {words}"),
             Self::GaveUp(why) => write!(f, "the worker gave up: {why}"),
             Self::Silent { due, after } => {
                 write!(f, "the worker hangs: no {due} within {:.0} s", after.as_secs_f64().max(1.0))
             }
-            Self::Garbage(what) => write!(f, "the worker printed what is no part of the protocol: {what}"),
+            Self::Garbage(what) => write!(f, "the worker printed something outside the protocol: {what}"),
             Self::Lie(what) => write!(f, "the worker contradicts itself: {what}"),
             Self::Interrupted => write!(f, "interrupted"),
         }

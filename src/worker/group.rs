@@ -117,7 +117,7 @@ impl Workers {
         for member in &mut workers.members {
             match member.process.answer("sign that it is ready", wait)? {
                 Answer::Ready { ready } => workers.ready = ready,
-                _ => return Err(Fault::Garbage("something else before it is ready".to_owned())),
+                _ => return Err(Fault::Garbage("another message before it is ready".to_owned())),
             }
         }
         let (said, wanted) = (&workers.ready, &installed.manifest);
@@ -127,7 +127,7 @@ impl Workers {
         }
         if said.version != wanted.version {
             let (theirs, ours) = (&said.version, &wanted.version);
-            return Err(Fault::Lie(format!("it is version {theirs}, where its manifest says {ours}")));
+            return Err(Fault::Lie(format!("it is version {theirs}, but its manifest says {ours}")));
         }
         if !(1..=10_000).contains(&said.batch) {
             return Err(Fault::Garbage(format!("a batch of {}", said.batch)));
@@ -235,7 +235,7 @@ fn gather(
                     continue;
                 }
                 let Answer::Done { done } = parse(line)? else {
-                    return Err(Fault::Garbage("an answer to nothing, within the race".to_owned()));
+                    return Err(Fault::Garbage("an unexpected message during the race".to_owned()));
                 };
                 error = done.error.clone().map(|error| error.chars().filter(|c| !c.is_control()).take(300).collect());
                 return rows.agrees(&done);
@@ -259,7 +259,7 @@ fn tie(process: &mut Process, epoch: Instant, wait: Wait<'_>) -> Result<Tie, Fau
         let answer = process.answer("answer to a ping", wait)?;
         let received = epoch.elapsed().as_nanos() as u64;
         let Answer::Pong { pong, now_ns } = answer else {
-            return Err(Fault::Garbage("something else in answer to a ping".to_owned()));
+            return Err(Fault::Garbage("another message instead of a pong".to_owned()));
         };
         if pong != number {
             return Err(Fault::Garbage(format!("pong {pong} in answer to ping {number}")));

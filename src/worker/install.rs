@@ -61,7 +61,7 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tool { tool, get } => write!(f, "{tool} is not on PATH ({get})"),
-            Self::Offline => write!(f, "it is not installed yet, and --offline forbids to fetch it"),
+            Self::Offline => write!(f, "it is not installed yet, and --offline forbids fetching it"),
             Self::Failed(why) => write!(f, "it cannot be installed: {why}"),
             Self::Interrupted => write!(f, "interrupted"),
         }

@@ -78,10 +78,10 @@ impl Rows {
             && begin < last.end_ns()
             && (begin, end) != (last.begin_ns(), last.end_ns())
         {
-            return Err("it overlaps the client's update before it");
+            return Err("it overlaps the client's previous update");
         }
         if lane.events.len() as u64 >= lane.most {
-            return Err("it is one update more than was asked of this client");
+            return Err("it is one update more than this client was to make");
         }
         lane.events.push(Event::new(row.key, begin, end, row.tries, row.outcome));
         self.count += 1;
@@ -105,7 +105,7 @@ impl Rows {
             return Ok(());
         }
         Err(Fault::Lie(format!(
-            "it says {} rows with {} acknowledged and sent {} with {}",
+            "it reports {} rows with {} acknowledged, but sent {} with {}",
             done.rows, done.acked, self.count, self.acked
         )))
     }

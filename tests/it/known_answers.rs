@@ -171,7 +171,11 @@ fn an_honest_server_makes_every_exact_strategy_exact() {
 fn what_the_server_lost_is_lost_by_every_strategy() {
     everyone(Fault::Lose, EVERY, UPDATES, |case| {
         case.is_the_scripts();
-        assert!(case.log.lost > 0 || matches!(case.info.replies, Replies::Unread | Replies::ErrorsIgnored), "{}", case.says());
+        assert!(
+            case.log.lost > 0 || matches!(case.info.replies, Replies::Unread | Replies::ErrorsIgnored),
+            "{}",
+            case.says()
+        );
         assert!(!case.is_exact() || case.record.verdict == Some(Verdict::Lost), "{}", case.says());
     });
 }

@@ -80,8 +80,8 @@ fn lies_about_itself_are_one_clear_fault() {
         ("time-travels", "it ends in the future"),
         ("before", "it begins before the race"),
         ("stranger", "it has no such client"),
-        ("overlaps", "it overlaps the client's update before it"),
-        ("too-many-rows", "it is one update more than was asked of this client"),
+        ("overlaps", "it overlaps the client's previous update"),
+        ("too-many-rows", "it is one update more than this client was to make"),
     ] {
         let (.., fault) = judged(settings);
         let Some(Fault::Lie(why)) = &fault else { panic!("{settings}: {fault:?}") };

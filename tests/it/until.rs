@@ -48,6 +48,6 @@ fn what_cannot_be_reached_is_said_with_the_worst_cell() {
     assert_eq!(run.records.len(), 12);
     let outcome = run.machine.get("until_outcome").unwrap();
     assert!(outcome.starts_with("not reached: incr at 2 clients is at "), "{outcome}");
-    assert!(outcome.ends_with("after 6 rounds, the most that were allowed; the machine is noisy"), "{outcome}");
+    assert!(outcome.ends_with("after 6 rounds, the maximum; the machine is noisy"), "{outcome}");
     assert!(said.contains(outcome) && page.contains("Not as precise as asked for"), "{said}");
 }

@@ -22,12 +22,12 @@ pub(crate) const REPLICA: Need = Need { what: "a replica", missing: has_no_repli
 pub(crate) const READABLE_REPLICA: Need = Need { what: "a replica", missing: has_no_readable_replica };
 
 fn is_cluster(server: &Target) -> Result<Option<String>> {
-    let why = "not supported on a cluster: its connection knows one server";
+    let why = "not supported on a cluster: its connection goes to a single server";
     Ok((server.topology() == Topology::Cluster).then(|| why.to_owned()))
 }
 
 fn is_not_plain(server: &Target) -> Result<Option<String>> {
-    let why = "not supported over TLS: its second process is given a URL and no certificates";
+    let why = "not supported over TLS: its second process gets a URL but no certificates";
     Ok(is_cluster(server)?.or_else(|| server.is_tls().then(|| why.to_owned())))
 }
 
@@ -38,7 +38,7 @@ fn is_no_cluster(server: &Target) -> Result<Option<String>> {
 }
 
 fn has_no_readable_replica(server: &Target) -> Result<Option<String>> {
-    let near = || server.distance().map(|_| "not supported with --rtt: its replica would be near".to_owned());
+    let near = || server.distance().map(|_| "not supported with --rtt: its replica would not be delayed".to_owned());
     Ok(has_no_replica(server)?.or_else(near))
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn is_done(exec: Value) -> RedisResult<bool> {
     match exec.extract_error()? {
         Value::Nil => Ok(false),
         Value::Array(_) => Ok(true),
-        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC answered neither a list nor nil"))),
+        _ => Err(RedisError::from((ErrorKind::UnexpectedReturnType, "EXEC returned neither a list nor nil"))),
     }
 }
 
