@@ -30,14 +30,14 @@ use crate::worker;
 use args::{Cli, Command};
 use output::say;
 
-/// An exact strategy broke its promise, or a comparison found what it was to look out for.
+/// An exact strategy broke its promise, or a comparison failed.
 const BROKEN: u8 = 1;
 /// Bad usage, no server, or the run could not finish.
 const FAILED: u8 = 2;
 
-/// Everything the program `report` does, for `own` strategies beside those of this crate: measures them, writes the
-/// folder with its page, compares runs, explains a loss. `args` begins with the program's name, as
-/// [`std::env::args_os`] does. Without `--strategies` the default plan's strategies race with `own` ones before them.
+/// Does everything that the program `report` does, for `own` strategies in addition to those of this crate: measures them,
+/// writes the folder with its page, compares runs, explains a loss. `args` begins with the program's name, like
+/// [`std::env::args_os`]. Without `--strategies`, `own` strategies and those of the default plan race.
 ///
 /// ```no_run
 /// # use redis_lost_updates::strategy::{Strategy, find};
@@ -48,8 +48,10 @@ const FAILED: u8 = 2;
 /// }
 /// ```
 ///
-/// It takes over Ctrl-C and SIGTERM, which end a run in order and anything else at once, and is to be called once in a process. The exit code is 0
-/// if every exact strategy kept its promise, 1 if one broke it, 2 if the run could not finish.
+/// It handles Ctrl-C and SIGTERM, which end a run in an orderly way and everything else at once; call it only once per
+/// process. Pass the program's own arguments: only then can `mutex-two-processes` start this program as its second process.
+///
+/// The exit code is 0 if every exact strategy kept its promise, 1 if one broke it, 2 if the run could not finish.
 pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = args.into_iter().collect();
     let texts: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -61,6 +63,9 @@ pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> E
         Ok(cli) => cli,
         Err(error) => return shell::explain(&error, &secret::concealed(&texts)),
     };
+    if words.iter().eq(&std::env::args_os().collect::<Vec<_>>()) {
+        strategy::this_program_is_report();
+    }
     signals::install();
     known(own).and_then(|known| obey(&cli, &known, own, &words)).unwrap_or_else(|error| {
         say(&format!("report: {error}"));
@@ -68,7 +73,7 @@ pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> E
     })
 }
 
-/// The strategies there are: `own` ones first.
+/// All known strategies, `own` ones first.
 fn known<'a>(own: &[&'a dyn Strategy]) -> Result<Vec<&'a dyn Strategy>> {
     let known: Vec<&dyn Strategy> = own.iter().chain(ALL).copied().collect();
     let name = |at: usize| known[at].info().name;

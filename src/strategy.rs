@@ -24,7 +24,8 @@ pub use catalogue::{DEFAULT, DEFAULT_OF_ONE_THREAD, UNSUPPORTED, driven_by_one_t
 pub use effect::Effect;
 pub(crate) use effect::integer;
 pub use info::{AfterLoss, Info, Need, Replies};
-pub use mutex_two_processes::second_process;
+#[cfg(feature = "cli")]
+pub(crate) use mutex_two_processes::{second_process, this_program_is_report};
 pub(crate) use toolkit::get_then_set;
 
 /// A way to add one to a counter in Redis.

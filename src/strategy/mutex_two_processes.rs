@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{BoxError, Error, Result};
@@ -29,6 +30,15 @@ const SUBCOMMAND: &str = "second-process";
 /// What an answer begins with to an update that certainly changed nothing.
 const REFUSED: &str = "refused: ";
 
+/// Whether this program understands [`SUBCOMMAND`], because it passes its own arguments to `redis_lost_updates::run`.
+static IS_REPORT: AtomicBool = AtomicBool::new(false);
+
+/// From now on the second process may be this program.
+#[cfg(feature = "cli")]
+pub(crate) fn this_program_is_report() {
+    IS_REPORT.store(true, Ordering::Relaxed);
+}
+
 /// The first line of a second process that is ready.
 const READY: &str = "ready to race";
 
@@ -42,13 +52,14 @@ const INFO: Info = Info {
 
 pub(super) struct TwoProcesses;
 
-/// The second process's side: reads the server's URL from the first line of `input`, does GET, add one, SET for every
-/// counter named on a later one, and answers on `output` with the value written, with [`REFUSED`] and why, or with `!` and
-/// what went wrong. Ends when `input` does.
+/// The second process: reads the server's URL from the first line of `input`, does GET, add one, SET for the counter named on
+/// each later line, and answers on `output` with the value written, with [`REFUSED`] and the reason, or with `!` and the
+/// error. Ends when `input` ends.
 ///
 /// # Errors
 /// No URL, no server, or `output` is closed.
-pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()> {
+#[cfg(feature = "cli")]
+pub(crate) fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()> {
     let mut lines = input.lines().map_while(|line| line.ok());
     let url = lines.next().ok_or_else(|| Error::usage(format!("{SUBCOMMAND} is an internal command")))?;
     let server = Target::at(&url)?;
@@ -68,12 +79,12 @@ pub fn second_process(input: impl BufRead, mut output: impl Write) -> Result<()>
     Ok(())
 }
 
-/// The second process, seen from the first; it ends with the last updater.
+/// The second process as the first sees it; it ends with the last updater.
 struct Second {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// Kept open for as long as it runs: it says why it ends.
+    /// Kept open while it runs: it says why it ends.
     errors: Option<ChildStderr>,
     line: String,
 }
@@ -141,10 +152,10 @@ impl Drop for Second {
     }
 }
 
-/// The report program: this one, or one beside it, or beside the folder of tests and examples it is in.
+/// The program for the second process: this one, or a `report` beside it or in the folder above (for tests and examples).
 fn program() -> Option<PathBuf> {
     let this = std::env::current_exe().ok()?;
-    if this.file_stem()? == "report" {
+    if IS_REPORT.load(Ordering::Relaxed) {
         return Some(this);
     }
     let name = format!("report{}", std::env::consts::EXE_SUFFIX);

@@ -67,6 +67,19 @@ fn ones_own_strategy_has_a_page_with_the_facts_of_a_server_that_wants_a_password
     assert_eq!(mine(&["--strategies", "append-other"]), ExitCode::from(2));
 }
 
+/// A program of another name, with no `report` beside it, starts itself as the second process.
+#[test]
+fn a_program_of_another_name_is_its_own_second_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (stranger, out) = (dir.path().join("stranger"), dir.path().join("run"));
+    std::fs::copy(env!("CARGO_BIN_EXE_report"), &stranger).unwrap();
+    let plan = ["--strategies", "mutex-two-processes", "--threads", "4", "--updates", "500", "--rounds", "2", "--quiet"];
+    let status = std::process::Command::new(&stranger).args(plan).arg("--out").arg(&out).status().unwrap();
+    assert!(status.success());
+    let run = Run::read(&out).unwrap();
+    assert!(run.records.iter().all(|record| record.acked == Some(2_000) && record.note.is_none()), "{:?}", run.records);
+}
+
 #[test]
 fn two_strategies_of_one_name_are_refused() {
     let incr = redis_lost_updates::strategy::find(&["incr"]).unwrap()[0];
