@@ -60,7 +60,7 @@ pub(super) enum Command {
     /// A run is a result folder, a bench folder, or FOLDER@BASELINE for a baseline that criterion has saved. Exit code 0;
     /// 1 only with --fail-if-slower; 2 if a run cannot be read.
     Compare(CompareArgs),
-    /// Judge anyone's history of a counter: exit code 0 valid, 1 not, 2 cannot say, 3 not a history
+    /// Judge any program's history of a counter: exit code 0 valid, 1 invalid, 2 undecided, 3 not a history
     Check(CheckArgs),
     /// Print every strategy with its promise, cost and description
     List,
@@ -83,7 +83,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16384))]
         keys: u16,
     },
-    /// Run the original program: four racing threads, then the same behind a mutex
+    /// Run the original program: four racing threads, then four behind a mutex
     Demo(DemoArgs),
     /// Remove what killed or interrupted runs left on a server, and restore settings they changed
     ///
@@ -101,9 +101,9 @@ pub(super) enum Command {
     },
     /// Print a man page: report man > report.1; report man --out DIR writes one for every command
     Man {
-        /// The command that it is of [default: report itself]
+        /// The command to document [default: report itself]
         command: Option<String>,
-        /// Write the pages of report and of every command into this folder
+        /// Write the man pages of report and of every command into this folder
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         out: Option<PathBuf>,
     },
@@ -123,19 +123,19 @@ pub(super) struct LostReplyArgs {
     /// Client libraries: names, or paths to a library.toml [default: all of libraries/]
     #[arg(long, value_delimiter = ',', value_name = "NAME|PATH,...")]
     pub(super) libraries: Vec<String>,
-    /// Their settings [default: all that each has: default and safe]
+    /// Their settings [default: all that each library has: default and safe]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(super) settings: Vec<String>,
-    /// How replies are lost: fin, rst, silence, dropped (the request is) [default: all]
+    /// How replies are lost: fin, rst, silence, or dropped (the request is lost) [default: all]
     #[arg(long, value_delimiter = ',', value_name = "WAY,...")]
     pub(super) ways: Vec<LossWay>,
-    /// Updates in each cell, one after the other
+    /// Updates in each cell, one after another
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     updates: u64,
-    /// Every how many commands one reply is lost
+    /// Lose one reply in every N commands
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     every: u64,
-    /// How long a cell may take: a client that then still waits is said to
+    /// The longest time for a cell; a client that still waits for a reply then is reported as waiting
     #[arg(long, default_value = "65s", value_name = "TIME", value_parser = duration)]
     cap: Duration,
     /// Print the rows as JSON
@@ -166,7 +166,7 @@ pub(super) struct DemoArgs {
     /// Updates by every thread [default: 100; with --slow 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(super) updates: Option<u64>,
-    /// Step by step, slow enough to follow: a line for every command, and a pause before it
+    /// Slow enough to follow: a line for every command, and a pause before it
     #[arg(long)]
     pub(super) slow: bool,
 }
@@ -206,8 +206,8 @@ pub(super) struct PlanArgs {
     /// Thread counts, which are client counts with the other drivers [default: 1,2,4,8,16]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     threads: Vec<usize>,
-    /// What drives the clients: threads (a thread each, up to 1024), events (one event loop for all, up to 20000) or tasks
-    /// (one async runtime for all, through the redis crate's multiplexed connections)
+    /// What runs the clients: threads (one per client, up to 1024), events (one event loop for all, up to 20000) or tasks (one
+    /// async runtime for all, through the redis crate's multiplexed connections)
     #[arg(long, value_name = "threads|events|tasks", default_value = "threads")]
     driver: DriverKind,
     /// Race client libraries as worker processes: names of libraries/, all, or paths to a library.toml
@@ -216,7 +216,7 @@ pub(super) struct PlanArgs {
     /// Settings of the libraries: default, safe, or others that their library.toml names [default: default]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", requires = "libraries")]
     pub(super) settings: Vec<String>,
-    /// Numbers of counters that the updates are spread over
+    /// Numbers of counters to spread the updates over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
     /// How updates choose among keys: even, or zipf:S
@@ -250,7 +250,7 @@ pub(super) struct PlanArgs {
     /// A smaller plan that takes at most ten seconds: threads 1,2,4,8 and 2 rounds
     #[arg(long)]
     pub(super) quick: bool,
-    /// Go on with --quick although other options make it longer than a minute
+    /// Run --quick even if other options make it longer than a minute
     #[arg(long)]
     pub(super) yes: bool,
 }
@@ -267,7 +267,7 @@ pub(super) struct OutputArgs {
     /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
-    /// The table of every load, and not only of the one that the headline is of
+    /// Print the table of every load, not only that of the headline
     #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
     pub(super) table: bool,
     /// No table and no progress bar: only warnings and the path of the page
@@ -315,13 +315,13 @@ pub(super) struct ServerArgs {
     /// Certificates of the authorities to trust over TLS, in PEM [default: the system's]
     #[arg(long, global = true, value_name = "FILE")]
     cacert: Option<PathBuf>,
-    /// Our certificate, where a server wants one over TLS, in PEM
+    /// Client certificate for TLS, in PEM
     #[arg(long, global = true, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// The private key of --cert, in PEM
     #[arg(long, global = true, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Trust whoever answers over TLS: others may read and change everything
+    /// Accept any certificate over TLS: others may be able to read and change everything
     #[arg(long, global = true)]
     insecure: bool,
     /// Never fetch anything: no server, no client library
@@ -516,19 +516,19 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[derive(Args)]
 pub(super) struct CheckArgs {
     /// CSV of worker,begin_ns,end_ns,outcome,value[,key,op,amount], the same as JSON lines, or Jepsen's history.edn; also
-    /// packed by gzip or zstd; - for standard input. Each file is judged by itself
+    /// compressed with gzip or zstd; - for standard input. Each file is judged separately
     #[arg(required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// What the counter held before [default: the file's comment '# initial N', else 0]
+    /// The counter's initial value [default: the file's comment '# initial N', else 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) initial: Option<Decimal>,
-    /// What it held after [default: the file's comment '# final N', else the values alone are judged]
+    /// Its final value [default: the file's comment '# final N'; without one, only the values are judged]
     #[arg(long = "final", value_name = "N", allow_negative_numbers = true)]
     pub(super) last: Option<Decimal>,
     /// Print JSON instead of text; docs/check-json.md explains it
     #[arg(long)]
     pub(super) json: bool,
-    /// Write a result folder with its page too, a row for each file, which compare takes; files of one name are rounds
+    /// Also write a result folder with a page and a row per file, which compare can read; files of the same name become rounds
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
     /// Refuse a history that takes more memory than this many MiB [default: 1024]
