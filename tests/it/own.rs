@@ -73,7 +73,8 @@ fn a_program_of_another_name_is_its_own_second_process() {
     let dir = tempfile::tempdir().unwrap();
     let (stranger, out) = (dir.path().join("stranger"), dir.path().join("run"));
     std::fs::copy(env!("CARGO_BIN_EXE_report"), &stranger).unwrap();
-    let plan = ["--strategies", "mutex-two-processes", "--threads", "4", "--updates", "500", "--rounds", "2", "--quiet"];
+    let plan =
+        ["--strategies", "mutex-two-processes", "--threads", "4", "--updates", "500", "--rounds", "2", "--quiet"];
     let status = std::process::Command::new(&stranger).args(plan).arg("--out").arg(&out).status().unwrap();
     assert!(status.success());
     let run = Run::read(&out).unwrap();
