@@ -1,16 +1,16 @@
-//! An outsider's strategy, measured without touching this crate: GETSET-free counting by `APPEND`, one byte an update.
+//! A strategy of your own, measured without changing this crate: counting with `APPEND`, one byte per update.
 //!
-//! The counter is the length of a string: the server appends in one step, so nothing can be lost, and the value told is
-//! the new length. Table, page, `compare`, `explain` and the server's facts come with it, and so does `--redis-url` with
-//! a password in it:
+//! The counter is the length of a string. The server appends in one step, so nothing can be lost, and returns the new length.
+//! `run` provides everything else: table, page, `compare`, `explain`, the server's facts, and servers with a password (put the
+//! URL into `REDIS_URL`, because other users can read arguments):
 //!
 //! ```sh
 //! cargo run --example own_strategy -- --quick
-//! cargo run --example own_strategy -- --strategies append-byte,incr --redis-url redis://:secret@127.0.0.1:6379
+//! REDIS_URL=redis://:secret@127.0.0.1:6379 cargo run --example own_strategy -- --strategies append-byte,incr
 //! ```
 //!
-//! In a criterion bench of your own, `bencher.iter_custom` calls `Crew::trial(iterations, deadline)` and returns the
-//! trial's `log.span_ns()`: see `benches/updates.rs`.
+//! For a criterion bench of your own, open a `Crew`, call `Crew::trial(iterations, deadline)` in `bencher.iter_custom`, and return
+//! the trial's `log.span_ns()`; `docs/adding-a-strategy.md` has a complete one.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ use redis_lost_updates::strategy::{Info, Strategy};
 use redis_lost_updates::target::{Session, Target};
 use redis_lost_updates::update::{Update, Updater};
 
-struct AppendByte;
+pub(crate) struct AppendByte;
 
 struct Own(Session);
 
@@ -45,7 +45,7 @@ impl Strategy for AppendByte {
     }
 }
 
-/// All that `report` does, for this strategy beside ours: `cargo run --example own_strategy -- --help`.
+/// Everything that `report` does, for this strategy and ours: `cargo run --example own_strategy -- --help`.
 fn main() -> ExitCode {
     redis_lost_updates::run(&[&AppendByte], std::env::args_os())
 }

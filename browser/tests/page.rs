@@ -7,10 +7,14 @@
 
 #[path = "../../tests/it/lab_sample.rs"]
 mod lab_sample;
+#[path = "../../examples/own_strategy.rs"]
+#[allow(dead_code)] // its `main`
+mod own_strategy;
 #[path = "../../tests/it/sample.rs"]
 mod sample;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use browser::{Look, NARROW, Page, WIDE, find};
 use redis_lost_updates::compare::{Comparison, Options};
@@ -439,6 +443,29 @@ fn axe_finds_nothing_serious() {
             is_accessible(&stage.open(look), &axe, look);
         }
     }
+}
+
+/// The page of a strategy from another crate, as its own program writes it.
+#[test]
+fn the_page_of_ones_own_strategy_shows_it_like_any_other() {
+    if find().is_none() {
+        return skip("there is no Chromium on PATH (CHROME may name one)");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let plan = "own --strategies append-byte,incr,get-set --threads 1,4 --updates 200 --rounds 3 --quiet --out";
+    let args = plan.split(' ').map(Into::into).chain([out.clone().into_os_string()]);
+    assert_eq!(redis_lost_updates::run(&[&own_strategy::AppendByte], args), ExitCode::SUCCESS);
+    let page = Page::open(&out.join("index.html"), WIDE).unwrap();
+    is_quiet(&page);
+    for place in [".answer", "figure", "table"] {
+        let named = "[...document.querySelectorAll('PLACE')].some((n) => n.textContent.includes('append-byte'))";
+        assert!(is(&page, &named.replace("PLACE", place)), "{place} does not name it");
+    }
+    assert!(!is(&page, "document.body.textContent.includes('unknown version')"));
+    let shots = root().join("target/screenshots");
+    std::fs::create_dir_all(&shots).unwrap();
+    std::fs::write(shots.join("own-strategy.png"), page.whole(WIDE.width).unwrap()).unwrap();
 }
 
 #[test]
