@@ -68,7 +68,7 @@ impl Machine {
             self.warn(
                 WarningKind::RoundTrip,
                 format!(
-                    "the emulated round trip was seen at {} us before the run, and not at the {asked_us} us asked for",
+                    "the emulated round trip was {} us before the run instead of the requested {asked_us} us",
                     us(distance.seen_ns)
                 ),
             );
@@ -79,7 +79,7 @@ impl Machine {
                 WarningKind::ProxyLimit,
                 format!(
                     "the proxy is the limit: it carries {through} commands/s over {} connections, and the server \
-                     alone {past}: rates near that are the proxy's",
+                     alone {past}: higher rates cannot be measured through it",
                     crate::proxy::cost::CONNECTIONS
                 ),
             );

@@ -117,8 +117,8 @@ impl Search<'_> {
             if self.steps > patience {
                 let (all, steps) = (self.definite.len(), self.steps);
                 return Found::GaveUp(format!(
-                    "no scan decides a history of these operations, and the search for an order was given up after \
-                     {steps} steps: {deepest} of {all} operations can be put in order"
+                    "a history of these operations needs a search for an order, which gave up after {steps} \
+                     steps: {deepest} of {all} operations can be put in order"
                 ));
             }
             let frame = self.frame(&seen);

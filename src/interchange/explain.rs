@@ -229,8 +229,8 @@ fn fault(out: &mut String, teller: &Teller<'_>, witness: &Witness) -> std::fmt::
             let (lost, surplus) = (teller.units(*lost), teller.units(*surplus));
             writeln!(
                 out,
-                "  the steps told do not lead from the start to the end: {lost} units are missing, {surplus} \
-                 are too many"
+                "  the returned values do not lead from the start to the end: {lost} units are missing, \
+                 {surplus} are too many"
             )
         }
         Fault::Oversold { value, limit, update } => {
@@ -251,8 +251,8 @@ fn fault(out: &mut String, teller: &Teller<'_>, witness: &Witness) -> std::fmt::
             let (placed, holds) = (count(*placed, "operation"), absolute(*holds));
             writeln!(
                 out,
-                "  every order was tried: at best {placed} fit, the counter then holds {holds}, and none of the \
-                 next was told that"
+                "  every order was tried: at best {placed} fit; the counter is then {holds}, which none of the \
+                 next returned"
             )
         }
     }
@@ -301,8 +301,8 @@ fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
                 }
                 None => writeln!(
                     out,
-                    "  no update in this file can have done it ({falls_by_nobody} of {falls}): a reset, an \
-                     expiry, a failover or another writer does that"
+                    "  no update in this file can explain it ({falls_by_nobody} of {falls}): look for a reset, an \
+                     expiry, a failover or another writer"
                 )?,
             }
         }
@@ -432,7 +432,7 @@ fn hints(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     for (worker, lanes) in &history.split {
         writeln!(
             out,
-            "note: worker {worker} had several updates under way at once: {lanes} lanes were made of it, which claim no \
+            "note: worker {worker} had several updates in progress at once: it is treated as {lanes} workers, with no \
              order between updates that touch"
         )?;
     }
@@ -480,8 +480,8 @@ fn shifted(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
             let (updates, took) = (count(needed, "update"), if needed == 1 { "took" } else { "each took" });
             writeln!(
                 out,
-                "note: {}consistent only if {updates} of unknown outcome {took} effect after everything that was told a \
-                 value: replies that are off by one, left over from a command that timed out, look just like this",
+                "note: {}consistent only if {updates} of unknown outcome {took} effect after every update that \
+                 returned a value: replies shifted by one, left over from a command that timed out, look the same",
                 of(key)
             )?;
         }

@@ -75,7 +75,7 @@ impl Row<'_> {
     /// What is wrong with it whatever the numbers are.
     pub(super) fn sense(&self) -> Result<(), String> {
         if self.value.is_some() && self.outcome != Outcome::Ok {
-            return Err("only an ok update is told a value".to_owned());
+            return Err("only an ok update has a value".to_owned());
         }
         if self.outcome == Outcome::Denied && !matches!(self.op, Op::Add | Op::Subtract) {
             return Err("only an add can be denied".to_owned());

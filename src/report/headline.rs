@@ -64,9 +64,8 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
     let Some(best) = answer.best else {
         let exact = summary.cells.iter().any(|cell| cell.promise == Promise::Exact);
-        let what =
-            if exact { "was seen to keep its promise to lose none" } else { "that promises to lose none was measured" };
-        return format!("At {place} no strategy {what}.");
+        let what = if exact { "kept its promise" } else { "was measured" };
+        return format!("At {place} no exact strategy {what}.");
     };
     let rate = &best.surviving_per_s;
     let mut said = format!(
@@ -78,10 +77,10 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
     );
     let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();
     said += &match (rate.n, &rivals[..]) {
-        (..2, _) => "; from one trial noise cannot be told.".to_owned(),
-        (_, []) => "; no other is within the noise of it.".to_owned(),
-        (_, rivals) if rivals.len() > NAMED => format!("; {} others are within the noise of it.", rivals.len()),
-        (_, rivals) => format!("; within the noise of it: {}.", rivals.join(", ")),
+        (..2, _) => "; one trial does not show the noise.".to_owned(),
+        (_, []) => "; no other is within its noise.".to_owned(),
+        (_, rivals) if rivals.len() > NAMED => format!("; {} others are within its noise.", rivals.len()),
+        (_, rivals) => format!("; within its noise: {}.", rivals.join(", ")),
     };
     said
 }
@@ -136,8 +135,8 @@ fn race(answer: &Answer) -> String {
     let Some(cell) = answer.lossy else { return String::new() };
     let (name, acked) = (&cell.label, words::rate(cell.acked_per_s.median));
     match (cell.lost, answer.threads) {
-        (0, 1) => format!("{name} acknowledged {acked}/s, had nobody to race and lost none."),
-        (0, _) => format!("{name} acknowledged {acked}/s and was not seen losing any."),
+        (0, 1) => format!("{name} acknowledged {acked}/s, had no competitor and lost none."),
+        (0, _) => format!("{name} acknowledged {acked}/s and showed no loss."),
         _ => format!(
             "{name} acknowledged {acked}/s and lost {} of them: {}/s survived.",
             words::lost(cell),
@@ -175,7 +174,7 @@ fn offered(summary: &Summary, answer: &Answer) -> Vec<String> {
                 lost(best)
             );
             if !rivals.is_empty() {
-                said += &format!(" Within the noise of it: {}.", listed(rivals));
+                said += &format!(" Within its noise: {}.", listed(rivals));
             }
             if !slower.is_empty() {
                 said += &format!(" Higher: {}.", listed(slower));

@@ -257,7 +257,7 @@ fn answer(rows: &[LostReply]) -> String {
         (0, _) => "Nothing was measured with default settings.".to_owned(),
         (all, 0) => format!("None of {all} client libraries counted an INCR twice with its default settings."),
         (all, some) => format!(
-            "{some} of {all} client libraries counted INCRs twice with their default settings, and said nothing: {}.",
+            "{some} of {all} client libraries counted INCRs twice with their default settings, without an error: {}.",
             doubling.join(", ")
         ),
     }

@@ -71,7 +71,7 @@ fn bad_rows_are_named_by_line() {
         ("b,0,10,maybe,2", "line 3: outcome \"maybe\" is not one of ok, fail, unknown"),
         ("b,0,10,ok", "line 3: it has 4 fields, the header has 5"),
         ("b,0,,ok,2", "line 3: end_ns is empty"),
-        ("b,0,10,fail,2", "line 3: only an ok update is told a value"),
+        ("b,0,10,fail,2", "line 3: only an ok update has a value"),
         ("b,0,281474976710656,ok,2", "line 3: end_ns 281474976710656 is 2^48 ns (78 hours) or more"),
         ("# final many", "line 3: \"many\" is not a number"),
     ] {

@@ -83,9 +83,9 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         }
     } else {
         sentence += Markup::ours(if view.cast.iter().any(|member| member.promise == Promise::Exact) {
-            "; no strategy that promises exactness was seen to keep it here"
+            "; no exact strategy kept its promise here"
         } else {
-            "; no strategy that promises exactness was measured"
+            "; no exact strategy was measured"
         });
     }
     Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + Markup::ours("."), support })

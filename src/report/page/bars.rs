@@ -43,7 +43,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     let race = cells.iter().find(|(.., member)| member.role == Role::Race).map(|(_, cell, _)| *cell);
     let mut groups = [
         ("Exact, ranked by surviving updates per second", true),
-        ("Lossy: known to be wrong; shown for comparison, not ranked", false),
+        ("Lossy: known to lose updates; shown for comparison, not ranked", false),
         ("Broke their promise to be exact: not ranked", false),
     ]
     .map(|(title, ranked)| Group { scope: scope(at_threads, at_keys), title, ranked, bars: Vec::new() });

@@ -49,7 +49,7 @@ pub(super) fn everything(view: &View) -> Table {
     let (several_keys, mixed) = (view.keys.len() > 1, view.has_mixed_drivers());
     let mut heads = vec![
         head("strategy", "One way to add one to a counter.", false),
-        head("promise", "exact: must not lose or double an update; lossy: known to be wrong.", false),
+        head("promise", "exact: must not lose or double an update; lossy: known to lose updates.", false),
         head(&format!("{}s", view.racer()), "Clients racing at once.", true),
     ];
     if several_keys {
