@@ -44,7 +44,7 @@ fn every_reported_file_is_judged_right() {
     assert_eq!((window.answer, window.causes[0].raced), (Answer::Invalid, 0));
     assert_eq!((window.causes[0].falls, window.causes[0].falls_by_nobody, window.causes[0].fell), (1, 1, 2));
     says(&window, "the counter went back 1 time, by 2 in all");
-    says(&window, "no update in this file can have done it");
+    says(&window, "no update in this file can explain it");
     assert!(!window.explanation.contains("one wrote over the other"), "{}", window.explanation);
     assert_eq!(case("m03b_window_with_resets.csv").answer, Answer::Valid);
 
@@ -66,7 +66,7 @@ fn every_reported_file_is_judged_right() {
 
     let lanes = case("m08_async_worker.csv");
     assert_eq!(lanes.answer, Answer::Valid);
-    says(&lanes, "2 lanes were made of it");
+    says(&lanes, "it is treated as 2 workers");
     assert_eq!(case("m09_epoch.csv").answer, Answer::Valid);
 }
 
@@ -156,7 +156,7 @@ fn causes_are_told_apart() {
     // b read 0 early and wrote 1 late, over a's 3; then a went on from 1.
     let late = checked(&format!("{HEADER}a,0,1,ok,1\na,2,3,ok,2\na,4,5,ok,3\nb,0,6,ok,1\na,7,8,ok,2\n# final 2\n"));
     assert_eq!((late.causes[0].falls, late.causes[0].falls_by_nobody), (1, 0));
-    says(&late, "a late write of an old value can have done it: worker b (line 5)");
+    says(&late, "a late write of an old value can explain it: worker b (line 5)");
     let doubled = checked(&format!("{HEADER}a,0,1,ok,1\na,2,3,ok,3\n# final 3\n"));
     says(&doubled, "applied twice, or written by somebody else: 1 update");
     // A single row that was told more than the end says more than the pair that shares a value.

@@ -368,7 +368,7 @@ fn what_cannot_be_searched_is_undecided_with_a_reason() {
     let lanes: Vec<Vec<Operation>> =
         (0..40).map(|i| vec![op(0, 100, Action::Add((1 << i) * 3 + 2), Reply::Unknown)]).collect();
     let hard = findings(&lanes, 0, 1 << 41, (None, None));
-    assert!(matches!(&hard.judgement.order, Order::Undecided(why) if why.contains("given up")), "{hard:?}");
+    assert!(matches!(&hard.judgement.order, Order::Undecided(why) if why.contains("gave up")), "{hard:?}");
 }
 
 #[test]
