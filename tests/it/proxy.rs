@@ -14,7 +14,7 @@ use redis_lost_updates::condition::Transport;
 use redis_lost_updates::proxy::{Address, By, Delay, Direction, Event, Framing, Lose, Options, Proxy, Rule, What};
 use redis_lost_updates::target::{Private, Target};
 
-use crate::scripted::request;
+use crate::model::request;
 
 /// Longer than anything here takes: who waits so long waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);

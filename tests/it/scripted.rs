@@ -3,7 +3,7 @@
 //!
 //! It speaks enough RESP for one counter, and keeps its own log of what it did to each INCR, and when.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -20,6 +20,8 @@ use redis_lost_updates::trial::{Crew, Trial};
 use redis_lost_updates::update::{Event, Outcome};
 use redis_lost_updates::verdict::Verdict;
 use redis_lost_updates::workload::{DriverKind, Size, Workload};
+
+use crate::model::request;
 
 /// What is done to every n-th INCR since the counter was last removed; 0 is never. Of several, the first listed.
 #[derive(Clone, Copy, Default)]
@@ -190,25 +192,6 @@ fn counted(script: &Script, logs: &Mutex<Vec<Log>>, arrived: Instant) -> Option<
     }
     logs.lock().unwrap()[trial].stamps[place - 1].1 = Instant::now();
     reply
-}
-
-/// One command; `None` when the client has gone.
-pub(crate) fn request(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<String>>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let number = |line: &str| line[1..].trim_end().parse::<usize>().unwrap();
-    let mut words = Vec::new();
-    for _ in 0..number(&line) {
-        line.clear();
-        reader.read_line(&mut line)?;
-        let mut word = vec![0; number(&line) + 2];
-        reader.read_exact(&mut word)?;
-        word.truncate(word.len() - 2);
-        words.push(String::from_utf8(word).unwrap());
-    }
-    Ok(Some(words))
 }
 
 fn bulk(text: &str) -> String {
