@@ -123,7 +123,7 @@ fn watched(
         return Ok(None);
     }
     // Of a cluster's nodes, the one that has the counter.
-    let replayed = seen.iter().map(|seen| replay::replay(seen, strategy, server.prefix(), threads));
+    let replayed = seen.iter().map(|seen| replay::replay(seen, entrant.strategy, server.prefix(), threads));
     let acts = replayed.max_by_key(Vec::len).unwrap_or_default();
     let steps = shortest::shortest(&acts, ledger, trial.spent.map_or(0, |spent| spent.rejected));
     Ok(Some(Witness {
