@@ -138,6 +138,7 @@ strategies! {
     pooled: WithoutPing, WithPing;
     incr: Incr;
     connect_per_update: ConnectPerUpdate;
+    incr_retry: IncrRetry;
     multiplexed: Multiplexed, Manager;
     pipelined: Pipelined;
     local_sum: LocalSum;
@@ -145,6 +146,7 @@ strategies! {
     cluster_incr: #[cfg(feature = "topologies")] RETRYING, #[cfg(feature = "topologies")] ONCE;
     // The server adds, and another has it too.
     incr_wait: IncrWait;
+    incr_wait_ignored: IncrWaitIgnored;
     // The server runs our code.
     lua: Incr, GetSet;
     function: Function;

@@ -67,6 +67,8 @@ pub enum AfterLoss {
     Reconnects,
     /// It sends the update again over a new connection, with an id by which the server recognises it.
     RetriesById,
+    /// It sends the update again over a new connection, though the server may have executed it: an update counts twice then.
+    RetriesBlindly,
 }
 
 /// Something that a strategy needs and a server may lack.

@@ -243,6 +243,7 @@ fn a_dropped_connection_leaves_unknown_what_was_under_way() {
                 );
                 assert!(case.log.unanswered >= 10, "{}", case.says());
             }
+            AfterLoss::RetriesBlindly => is_done_again(case),
             after_loss => {
                 is_not_known(case);
                 let came_back = after_loss == AfterLoss::Reconnects;
@@ -260,8 +261,20 @@ fn a_reply_that_never_comes_is_a_timeout_and_its_update_unknown() {
             case.adds_up();
             assert_eq!((case.record.acked, case.record.verdict), (Some(80), Some(Verdict::Exact)), "{}", case.says());
         }
+        AfterLoss::RetriesBlindly => is_done_again(case),
         _ => is_not_known(case),
     });
+}
+
+/// A client that sends again doubles exactly what had been done, and reports no error.
+fn is_done_again(case: &Case) {
+    case.adds_up();
+    let done = !matches!(case.fault, Fault::Drop { done: false });
+    let (record, unanswered, says) = (&case.record, case.log.unanswered, case.says());
+    assert!(unanswered >= 2, "{says}");
+    let doubled = if done { unanswered } else { 0 };
+    assert_eq!((record.acked, record.unknown, record.doubled), (record.attempted, Some(0), Some(doubled)), "{says}");
+    assert_eq!(record.verdict, Some(if done { Verdict::Excess } else { Verdict::Exact }), "{says}");
 }
 
 #[test]
@@ -285,6 +298,7 @@ fn a_reply_that_drips_is_a_timeout_though_no_byte_of_it_is_long_in_coming() {
             case.adds_up();
             assert_eq!((case.record.acked, case.record.verdict), (Some(80), Some(Verdict::Exact)), "{}", case.says());
         }
+        AfterLoss::RetriesBlindly => is_done_again(case),
         _ => is_not_known(case),
     });
 }
