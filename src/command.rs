@@ -7,6 +7,7 @@ mod args;
 mod clean;
 mod compare;
 mod estimate;
+mod faults;
 mod grammar;
 mod imported;
 mod judge;
@@ -98,6 +99,7 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Completions { shell }) => shell::completions(*shell, known).map(done),
         Some(Command::Man { command, out }) => shell::man(command.as_deref(), out.as_deref(), known).map(done),
         Some(Command::LostReply(args)) => lost_reply::lost_reply(cli, args),
+        Some(Command::Faults(args)) => faults::faults(cli, args),
         Some(Command::Worker { library }) => worker::work(library).map(done),
         Some(Command::SecondProcess) => {
             strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock()).map(done)

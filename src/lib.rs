@@ -55,6 +55,7 @@
 //! | `demo` | the original demonstration |
 //! | [`trial`] | plan x server x strategy -> race -> verdict -> row |
 //! | `lost_reply` | what a client library does when a reply is lost (feature `cli`) |
+//! | [`fault`] | the failure lab: what faults do to updates that were acknowledged (feature `cli`) |
 //! | [`explain`] | one lost update, step by step |
 //! | [`summary`] | rows -> figures: medians, intervals, verdicts (feature `cli`) |
 //! | [`compare`] | two runs against each other (feature `cli`) |
@@ -74,6 +75,8 @@ mod demo;
 pub mod driver;
 pub mod error;
 pub mod explain;
+#[cfg(feature = "cli")]
+pub mod fault;
 pub mod history;
 pub mod interchange;
 pub mod law;

@@ -2,6 +2,7 @@
 
 pub mod comparison;
 mod document;
+pub mod faults;
 mod headline;
 pub mod lab;
 pub mod lost_reply;

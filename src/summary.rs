@@ -3,6 +3,7 @@
 //! Everything is derived from a [`Run`] as it was read; nothing is measured here.
 
 mod answer;
+pub mod lab;
 mod limit;
 mod named;
 mod outcome;

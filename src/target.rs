@@ -4,6 +4,8 @@
 //! that would touch others.
 
 mod address;
+#[cfg(feature = "cli")]
+mod asked;
 #[cfg(feature = "topologies")]
 mod certificate;
 mod clean;
@@ -86,6 +88,8 @@ pub struct Target {
     product: String,
     /// The topology, and the other servers of it.
     place: topology::Place,
+    /// How long its clients wait for a reply.
+    patience: Duration,
 }
 
 impl Target {
@@ -148,7 +152,33 @@ impl Target {
             leases: Arc::default(),
             product: String::new(),
             place: topology::Place::default(),
+            patience: RESPONSE_TIMEOUT,
         }
+    }
+
+    #[cfg(feature = "cli")]
+    /// One private server of several, itself or by way of a proxy before it; whoever starts it keeps it running.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn node(private: &Private, by_way_of: Option<&crate::proxy::Address>) -> Result<Self> {
+        let info = private.connection(Transport::Tcp).map_err(|e| Error::server(e.to_string()))?;
+        let info = match by_way_of {
+            Some(crate::proxy::Address::Tcp(address)) => {
+                info.set_addr(ConnectionAddr::Tcp(address.ip().to_string(), address.port()))
+            }
+            Some(crate::proxy::Address::Unix(path)) => info.set_addr(ConnectionAddr::Unix(path.clone())),
+            None => info,
+        };
+        Self::answering(topology::nodelay(info), None)
+    }
+
+    #[cfg(feature = "cli")]
+    /// The same server, whose clients wait for a reply, or for a connection, no longer than this.
+    #[must_use]
+    pub(crate) fn answering_within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     fn answered(mut self) -> Result<Self> {
@@ -177,8 +207,8 @@ impl Target {
         match (&self.place.cluster, &self.place.sentinels) {
             (Some(cluster), _) => Session::cluster(cluster),
             // Asked every time: which server is the primary may have changed.
-            (None, Some(sentinels)) => Connection::open(&sentinels.primary()?).map(Session::one),
-            (None, None) => Connection::open(&self.client).map(Session::one),
+            (None, Some(sentinels)) => Connection::open_within(&sentinels.primary()?, self.patience).map(Session::one),
+            (None, None) => Connection::open_within(&self.client, self.patience).map(Session::one),
         }
     }
 

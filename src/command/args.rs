@@ -94,6 +94,12 @@ pub(super) enum Command {
     ///
     /// Exit code 0 if every cell was measured, 2 if not (a toolchain is missing: the row says which).
     LostReply(LostReplyArgs),
+    /// What acknowledged updates are worth when something breaks: protections under faults, on private servers
+    ///
+    /// Each cell is judged by the exact checker: what was lost, what was counted twice, how long nothing was acknowledged.
+    /// Exit code 0 if every cell was measured, whatever was lost; 2 if one was not; with --expect 1 if one is not as
+    /// METHODOLOGY.md says.
+    Faults(FaultsArgs),
     /// Print a completion script: report completions bash > /etc/bash_completion.d/report
     Completions {
         /// The shell
@@ -156,6 +162,53 @@ impl LostReplyArgs {
     pub(super) fn trial(&self) -> Trial {
         Trial { updates: self.updates, every: self.every, cap: self.cap, ..Trial::default() }
     }
+}
+
+#[derive(Args)]
+pub(super) struct FaultsArgs {
+    /// Faults: names, each with a form or a time after a colon (reply-lost:silence, failover-lagging:200ms), or all
+    /// [default: with the protections that tell a story]
+    #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...")]
+    pub(super) faults: Vec<String>,
+    /// Protections: names, or all [default: with the faults that tell a story]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub(super) protections: Vec<String>,
+    /// How often each cell is measured [default: 2; 1 with --quick and --full]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(super) rounds: Option<u32>,
+    /// Seed of the order and of every trial [default: random, and recorded]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Clients of each trial
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) clients: u16,
+    /// The cells that matter most, in less than a minute
+    #[arg(long, conflicts_with_all = ["full", "faults", "protections"])]
+    pub(super) quick: bool,
+    /// Every protection under every fault in all its forms, however long that takes
+    #[arg(long, conflicts_with_all = ["faults", "protections"])]
+    pub(super) full: bool,
+    /// Print every fault and protection: what it is, and what it is not
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Exit with 1 if a cell is not as expected
+    #[arg(long)]
+    pub(super) expect: bool,
+    /// Print one JSON document
+    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
+    pub(super) json: bool,
+    /// Print the trials as CSV
+    #[arg(long, conflicts_with = "markdown")]
+    pub(super) csv: bool,
+    /// Print the cells as a markdown table
+    #[arg(long)]
+    pub(super) markdown: bool,
+    /// Do not say each trial on stderr
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+    /// Write the rows into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -372,6 +425,17 @@ impl ServerArgs {
         let _looking = spec.url.is_none().then(InOrder::begin);
         let server = spec.resolve(&STOP, say)?;
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
+    }
+
+    /// The program of private servers, for what breaks them: a running server is refused.
+    pub(super) fn binary(&self, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+        let wanted = self.spec();
+        if wanted.url.is_some() || wanted.docker.is_some() {
+            return Err(Error::usage(
+                "faults are made on private servers only: leave out --redis-url (and REDIS_URL) and --docker",
+            ));
+        }
+        wanted.find(say)
     }
 
     /// Whether anybody may pretend to be the server.

@@ -32,13 +32,21 @@ impl Connection {
     /// # Errors
     /// Nothing answers there, or it refuses us.
     pub(crate) fn open(client: &Client) -> RedisResult<Self> {
+        Self::open_within(client, RESPONSE_TIMEOUT)
+    }
+
+    /// The same with another limit for replies, and for the connection where that is shorter than usual.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub(super) fn open_within(client: &Client, limit: Duration) -> RedisResult<Self> {
         let info = client.get_connection_info();
         if matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
-            return Plain::open(info.addr(), info.redis_settings()).map(|plain| Self(Kind::Plain(plain)));
+            return Plain::open(info.addr(), info.redis_settings(), limit).map(|plain| Self(Kind::Plain(plain)));
         }
-        let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
-        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT.min(limit))?;
+        connection.set_read_timeout(Some(limit))?;
+        connection.set_write_timeout(Some(limit))?;
         Ok(Self(Kind::Tls(connection)))
     }
 
@@ -115,11 +123,11 @@ struct Plain {
 }
 
 impl Plain {
-    fn open(address: &ConnectionAddr, settings: &RedisConnectionInfo) -> RedisResult<Self> {
+    fn open(address: &ConnectionAddr, settings: &RedisConnectionInfo, limit: Duration) -> RedisResult<Self> {
         let stream = open(address, &targets(address)?)?;
         let (parser, db) = (Parser::new(), settings.db());
-        let mut plain = Self { stream, parser, limit: CONNECT_TIMEOUT, db, is_open: true, late: 0 };
-        plain.limit_to(CONNECT_TIMEOUT)?;
+        let mut plain = Self { stream, parser, limit, db, is_open: true, late: 0 };
+        plain.limit_to(CONNECT_TIMEOUT.min(limit))?;
         match plain.greet(settings, settings.username()) {
             // Servers before 6.0 know no users.
             Err(error) if error.to_string().contains("wrong number of arguments for 'auth'") => {
@@ -127,7 +135,7 @@ impl Plain {
             }
             greeted => greeted,
         }?;
-        plain.limit_to(RESPONSE_TIMEOUT)?;
+        plain.limit_to(limit)?;
         Ok(plain)
     }
 

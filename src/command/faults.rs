@@ -1,0 +1,210 @@
+//! `report faults`: protections under faults, on private servers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::fault::{self, Cell, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
+use crate::record::lab::{LabFolder, LabRow};
+use crate::record::{Machine, csv_bytes};
+use crate::report::faults as words;
+use crate::summary::lab::Matrix;
+use crate::target::Private;
+
+use super::args::{Cli, FaultsArgs};
+use super::output::{json, print, say, width};
+use super::signals::{InOrder, STOP};
+use super::{BROKEN, FAILED};
+
+/// Rounds where none are asked for.
+const ROUNDS: u32 = 2;
+
+pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
+    if args.list {
+        return list().map(|()| ExitCode::SUCCESS);
+    }
+    let plan = plan(args)?;
+    plan.validate()?;
+    let _in_order = InOrder::begin();
+    let binary = cli.server.binary(&mut |line| say(&format!("report: {line}")))?;
+    let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), stop: &STOP };
+    let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
+    say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, spoken(plan.takes()), plan.seed));
+    let mut folder = args.out.as_ref().map(|out| LabFolder::create(out, &facts(&lab, &plan, args))).transpose()?;
+    let mut rows = Vec::new();
+    for round in 1..=plan.rounds {
+        for cell in plan.round(round) {
+            let number = rows.len() as u32 + 1;
+            let kept = lab.trial(&cell, number, round, plan.seed_of(&cell, round))?;
+            if !args.quiet {
+                say(&format!(
+                    "report: {number}/{trials} {} under {}: {}",
+                    cell.protection.name,
+                    cell.fault,
+                    said(&kept.row)
+                ));
+            }
+            if let Some(folder) = &mut folder {
+                folder.append(&kept.row, &kept.timeline, &kept.evidence, &kept.faults)?;
+            }
+            rows.push(kept.row);
+        }
+    }
+    tell(args, &rows)?;
+    Ok(code(args, &rows))
+}
+
+/// What there is.
+fn list() -> Result<()> {
+    let entry = |head: &str, words: &str| {
+        let options = textwrap::Options::new(width()).initial_indent("      ").subsequent_indent("      ");
+        format!("  {head}\n{}\n", textwrap::fill(words, options))
+    };
+    let mut text = "Faults\n".to_owned();
+    for fault in fault::ALL {
+        let info = fault.info();
+        let forms = if info.forms.is_empty() { String::new() } else { format!(":{}", info.forms.join("|")) };
+        let time = info.time.map_or_else(String::new, |time| format!(":TIME [{} ms]", time.as_millis()));
+        text += &entry(&format!("{}{forms}{time}", info.name), &format!("{} {}", info.about, info.is_not));
+    }
+    text += "\nProtections\n";
+    for protection in PROTECTIONS {
+        text += &entry(protection.name, &format!("{}: {}", protection.family, protection.about));
+    }
+    print(&text)
+}
+
+fn code(args: &FaultsArgs, rows: &[LabRow]) -> ExitCode {
+    if rows.iter().any(|row| !row.is_measured()) {
+        ExitCode::from(FAILED)
+    } else if args.expect && rows.iter().any(|row| row.surprise().is_some()) {
+        ExitCode::from(BROKEN)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn plan(args: &FaultsArgs) -> Result<Plan> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let rounds = |default: u32| args.rounds.unwrap_or(default);
+    if args.full {
+        return Plan::matrix(&Protection::find(&["all"])?, &fault::find(&["all"])?, rounds(1), seed);
+    }
+    if args.faults.is_empty() && args.protections.is_empty() {
+        return Plan::story(args.quick, rounds(if args.quick { 1 } else { ROUNDS }), seed);
+    }
+    let all = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
+    let named = |names: &[String], all: Vec<String>| if names.is_empty() { all } else { names.to_vec() };
+    let faults = fault::find(&named(&args.faults, story_faults()))?;
+    Plan::matrix(&Protection::find(&named(&args.protections, all))?, &faults, rounds(ROUNDS), seed)
+}
+
+/// Every fault in its first form.
+fn story_faults() -> Vec<String> {
+    fault::ALL.iter().map(|fault| fault.info().name.to_owned()).collect()
+}
+
+/// What kind of server the program is: one is started to say so.
+fn product(binary: &std::path::Path) -> Result<String> {
+    let server = crate::target::Target::node(&Private::start(binary, &[], None)?, None)?;
+    Ok(server.product().to_owned())
+}
+
+fn said(row: &LabRow) -> String {
+    match (&row.note, row.lost, row.doubled) {
+        (Some(why), ..) => format!("NOT MEASURED: {why}"),
+        (None, lost, doubled) => {
+            let surprise = row.surprise().map_or_else(String::new, |what| format!(" (not expected: {what})"));
+            let (acked, unknown) = (row.acked.unwrap_or(0), row.unknown.unwrap_or(0));
+            format!(
+                "{acked} acknowledged, {} lost, {} doubled, {unknown} unknown{surprise}",
+                lost.unwrap_or(0),
+                doubled.unwrap_or(0)
+            )
+        }
+    }
+}
+
+/// A time for people: `40 s`, `4 min`.
+fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        0..90 => format!("{} s", time.as_secs()),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
+fn facts(lab: &Lab<'_>, plan: &Plan, args: &FaultsArgs) -> Machine {
+    let mut machine = Machine::default();
+    machine.add("format", "1");
+    machine.add("version", env!("CARGO_PKG_VERSION"));
+    machine.add("server", &lab.product);
+    machine.add("clients", lab.clients.to_string());
+    machine.add("rounds", plan.rounds.to_string());
+    machine.add("seed", plan.seed.to_string());
+    machine.add("reply_timeout_ms", REPLY_TIMEOUT.as_millis().to_string());
+    machine.add("command", reproduce(plan, args));
+    machine.add("os", std::env::consts::OS);
+    machine.add("cpus", std::thread::available_parallelism().map_or(0, usize::from).to_string());
+    machine.add("started", jiff::Timestamp::now().to_string());
+    for Cell { protection, fault } in &plan.cells {
+        let info = fault.fault.info();
+        if machine.get(&format!("protection.{}", protection.name)).is_none() {
+            machine.add(&format!("protection.{}", protection.name), protection.about);
+        }
+        if machine.get(&format!("fault.{fault}")).is_none() {
+            machine.add(&format!("fault.{fault}"), format!("{} {}", info.about, info.is_not));
+        }
+    }
+    machine
+}
+
+/// The command that measures the same again.
+fn reproduce(plan: &Plan, args: &FaultsArgs) -> String {
+    let list = |option: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => format!(" {option} {}", names.join(",")),
+    };
+    let kind = match (args.quick, args.full) {
+        (true, _) => " --quick",
+        (_, true) => " --full",
+        _ => "",
+    };
+    format!(
+        "report faults{kind}{}{} --rounds {} --clients {} --seed {}",
+        list("--faults", &args.faults),
+        list("--protections", &args.protections),
+        plan.rounds,
+        args.clients,
+        plan.seed
+    )
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    matrix: &'a Matrix,
+    trials: &'a [LabRow],
+}
+
+fn tell(args: &FaultsArgs, rows: &[LabRow]) -> Result<()> {
+    let protections: Vec<String> = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
+    let faults: Vec<String> = fault::find(&["all"])?.iter().map(ToString::to_string).collect();
+    let matrix = Matrix::of(rows, &protections, &faults);
+    let text = match (args.json, args.csv, args.markdown) {
+        (true, ..) => json(&Document { schema: 1, matrix: &matrix, trials: rows })?,
+        (_, true, _) => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
+        (_, _, true) => words::markdown(&matrix),
+        _ => words::terminal(&matrix, width()),
+    };
+    print(&text)?;
+    if let Some(out) = &args.out {
+        let place: &PathBuf = out;
+        say(&format!("report: {}", place.display()));
+    }
+    if STOP.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+}

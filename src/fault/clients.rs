@@ -1,0 +1,131 @@
+//! The clients of a trial: a thread each, that makes updates and connects anew after an error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{BoxError, Error, Result};
+use crate::fault::Load;
+use crate::fault::servers::Servers;
+use crate::race::{ClientLog, said};
+use crate::strategy::Strategy;
+use crate::update::{Event, Outcome, Update, Updater};
+
+/// How long a client waits for a reply, or for a connection.
+pub const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Between two tries of a client that is refused.
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest that clients race, whatever happens.
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
+
+/// The most updates of one client: enough for the longest race at the fastest rate that a blocking client has.
+const MOST: usize = 4_000_000;
+
+/// What a client is told, that says that another server, another connection or a script is needed.
+const GO_ELSEWHERE: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "UNBLOCKED", "CLUSTERDOWN"];
+
+/// What the clients do.
+pub(super) struct Work<'a> {
+    pub(super) strategy: &'a dyn Strategy,
+    pub(super) servers: &'a Servers,
+    pub(super) key: &'a str,
+    pub(super) load: Load,
+    /// When time begins.
+    pub(super) zero: Instant,
+    /// Raised when the fault is over and its aftermath seen.
+    pub(super) is_over: &'a AtomicBool,
+    /// Raised when the run is to end now.
+    pub(super) stop: &'a AtomicBool,
+    /// Updates acknowledged, by all.
+    pub(super) acked: &'a AtomicU64,
+}
+
+/// What a client did, and how often it connected anew.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) log: ClientLog,
+    pub(super) reconnects: u64,
+}
+
+impl Work<'_> {
+    /// Runs one client to its end, with the updater that was opened for it.
+    pub(super) fn run(&self, updater: Box<dyn Updater>) -> Result<Done> {
+        let mut client = Client { work: self, updater: Some(updater), done: Done::default() };
+        client.done.log.start_ns = self.now();
+        // Caught here, so that one panicking client cannot leave the others without an end.
+        catch_unwind(AssertUnwindSafe(|| client.race())).map_err(|panic| {
+            let name = self.strategy.info().name;
+            Error::broken(format!("strategy {name}: a client panicked: {}", said(&*panic)))
+        })?;
+        client.done.log.end_ns = self.now();
+        Ok(client.done)
+    }
+
+    fn now(&self) -> u64 {
+        self.zero.elapsed().as_nanos() as u64
+    }
+
+    fn goes_on(&self, events: usize) -> bool {
+        let is_enough = match self.load {
+            Load::Updates(updates) => events as u64 >= updates,
+            Load::UntilOver => self.is_over.load(Ordering::Relaxed),
+        };
+        !is_enough && events < MOST && self.zero.elapsed() < LONGEST && !self.stop.load(Ordering::Relaxed)
+    }
+}
+
+struct Client<'a> {
+    work: &'a Work<'a>,
+    updater: Option<Box<dyn Updater>>,
+    done: Done,
+}
+
+impl Client<'_> {
+    fn race(&mut self) {
+        while self.work.goes_on(self.done.log.events.len()) {
+            let begin_ns = self.work.now();
+            let updated = match &mut self.updater {
+                Some(updater) => updater.update(self.work.key),
+                None => self.reconnected(),
+            };
+            self.write_down(begin_ns, updated);
+        }
+    }
+
+    /// A new connection and the update on it, or a refusal: without a connection nothing was sent.
+    fn reconnected(&mut self) -> Result<Update, BoxError> {
+        match self.work.strategy.open(self.work.servers.current(), 1).map(|mut opened| opened.pop()) {
+            Ok(Some(updater)) => {
+                self.done.reconnects += 1;
+                self.updater.insert(updater).update(self.work.key)
+            }
+            Ok(None) => Ok(Update::Refused { tries: 1, reason: "no client was opened".to_owned() }),
+            Err(error) => Ok(Update::Refused { tries: 1, reason: error.to_string() }),
+        }
+    }
+
+    fn write_down(&mut self, begin_ns: u64, updated: Result<Update, BoxError>) {
+        let (outcome, tries, trouble) = match updated {
+            Ok(Update::Applied { value: Some(value), tries }) => (Outcome::Acked(value), tries, None),
+            Ok(Update::Applied { value: None, tries }) => (Outcome::AckedBlind, tries, None),
+            Ok(Update::Refused { tries, reason }) => (Outcome::Refused, tries, Some(reason)),
+            Err(error) => (Outcome::Unknown, 1, Some(error.to_string())),
+        };
+        let end_ns = self.work.now();
+        self.done.log.events.push(Event::new(0, begin_ns, end_ns, tries, outcome));
+        let Some(trouble) = trouble else {
+            self.work.acked.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        // What may still come over a connection with a command under way is not to be taken for the next one's reply.
+        if outcome == Outcome::Unknown || GO_ELSEWHERE.iter().any(|word| trouble.contains(word)) {
+            self.updater = None;
+        }
+        if outcome == Outcome::Refused {
+            std::thread::sleep(PAUSE);
+        }
+        self.done.log.trouble.get_or_insert(trouble);
+    }
+}

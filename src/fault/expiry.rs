@@ -1,0 +1,25 @@
+//! The counter expires, because somebody set a time on its key.
+
+use crate::error::Result;
+use crate::fault::{Fault, Info, Scene};
+
+const INFO: Info = Info::of(
+    "expiry",
+    "PEXPIRE gives the counter one more millisecond: it is gone, and counting starts again.",
+    "Not a fault of the server: it does as it was told.",
+);
+
+pub(super) struct Expiry;
+
+impl Fault for Expiry {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn strike(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.await_clients()?;
+        scene.ask::<u64>(0, &["PEXPIRE", scene.key(), "1"])?;
+        scene.did("expires");
+        Ok(())
+    }
+}

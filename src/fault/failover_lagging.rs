@@ -1,0 +1,68 @@
+//! The primary dies while its replica is behind: the control that must lose.
+//!
+//! Over loopback a replica is some microseconds behind, and a kill loses something in half of the trials only. Here a proxy
+//! between them holds everything back for a time, and drops what it holds at the moment of the kill.
+
+use std::time::Duration;
+
+use crate::condition::Topology;
+use crate::error::Result;
+use crate::fault::failover_crash::rejoin;
+use crate::fault::{Chosen, Fault, Info, Scene};
+use crate::proxy::{Delay, Direction};
+
+const INFO: Info = Info {
+    topology: Topology::Replicated,
+    proxies_replica: true,
+    time: Some(Duration::from_millis(100)),
+    ..Info::of(
+        "failover-lagging",
+        "The replica is 100 ms behind; SIGKILL ends the primary, what was on its way is dropped, and the replica is promoted.",
+        "Not how often a failover loses: the lag is imposed. It shows what is lost when a replica is so far behind.",
+    )
+};
+
+/// How long after the kill the replica is promoted.
+const NOTICED: Duration = Duration::from_millis(200);
+
+/// How long after the promotion the old primary comes back as a replica.
+const COMES_BACK: Duration = Duration::from_millis(200);
+
+pub(super) struct FailoverLagging;
+
+impl Fault for FailoverLagging {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn prepare(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.link()?.set_delay(Direction::ToClient, Delay::Fixed(scene.lasts()))?;
+        scene.note("replica-delayed");
+        Ok(())
+    }
+
+    fn strike(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.await_clients()?;
+        // Until the way to the replica is full.
+        scene.wait(scene.lasts())?;
+        scene.did("primary-killed");
+        scene.drop_link()?;
+        scene.servers().node(0).hold_down()?;
+        scene.wait(NOTICED)?;
+        scene.servers().promote(1)?;
+        scene.did("replica-promoted");
+        scene.wait(COMES_BACK)?;
+        rejoin(scene)
+    }
+
+    fn predicts(&self, chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> Option<u64> {
+        Some(rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000)
+    }
+}
+
+/// Acknowledged updates per second in the second half of the time before the fault began: the first is a start.
+pub(super) fn rate_before(begin_ns: u64, acked_ns: &[u64]) -> u64 {
+    let half = begin_ns / 2;
+    let before = acked_ns.iter().filter(|&&end| (half..=begin_ns).contains(&end)).count() as u128;
+    (before * 1_000_000_000 / u128::from(half.max(1))) as u64
+}

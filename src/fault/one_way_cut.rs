@@ -1,0 +1,47 @@
+//! Only the way from the primary to its replica stalls, and then the replica is promoted.
+//!
+//! The replica goes on reporting to the primary, whose `min-replicas-to-write` therefore sees nothing wrong.
+
+use std::time::Duration;
+
+use crate::condition::Topology;
+use crate::error::Result;
+use crate::fault::failover_lagging::rate_before;
+use crate::fault::{Chosen, Fault, Info, Scene};
+use crate::proxy::Direction;
+
+const INFO: Info = Info {
+    topology: Topology::Replicated,
+    proxies_replica: true,
+    time: Some(Duration::from_millis(500)),
+    ..Info::of(
+        "one-way-cut",
+        "What the primary sends to its replica stalls for 500 ms while the replica's reports arrive; then it is promoted.",
+        "Not a loss by itself: nothing is lost until somebody promotes that replica.",
+    )
+};
+
+pub(super) struct OneWayCut;
+
+impl Fault for OneWayCut {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn strike(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.await_clients()?;
+        scene.cut(Direction::ToClient)?;
+        scene.did("cut-to-replica");
+        scene.wait(scene.lasts())?;
+        // What was held back does not arrive after all.
+        scene.drop_link()?;
+        scene.servers().promote(1)?;
+        scene.servers().follow(0, 1)?;
+        scene.did("replica-promoted");
+        Ok(())
+    }
+
+    fn predicts(&self, chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> Option<u64> {
+        Some(rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000)
+    }
+}

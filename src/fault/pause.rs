@@ -1,0 +1,33 @@
+//! The server stands still for a while, as on a machine that swaps or a virtual one that is moved.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::fault::{Fault, Info, Scene};
+
+const INFO: Info = Info {
+    time: Some(Duration::from_millis(600)),
+    ..Info::of(
+        "pause",
+        "SIGSTOP stops the server's process, and SIGCONT continues it after 600 ms.",
+        "No control for loss: a server that stands still forgets nothing. What clients had sent is executed afterwards.",
+    )
+};
+
+pub(super) struct Pause;
+
+impl Fault for Pause {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn strike(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.await_clients()?;
+        scene.servers().node(0).stall();
+        scene.did("stopped");
+        let waited = scene.wait(scene.lasts());
+        scene.servers().node(0).resume();
+        scene.did("continued");
+        waited
+    }
+}

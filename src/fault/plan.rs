@@ -1,0 +1,203 @@
+//! Which cells are measured, how often, and in which order.
+
+use std::time::Duration;
+
+use crate::condition::Topology;
+use crate::error::{Error, Result};
+use crate::fault::{Chosen, Load, Protection, find};
+
+/// A protection under a fault.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    /// The protection.
+    pub protection: &'static Protection,
+    /// The fault.
+    pub fault: Chosen,
+}
+
+impl Cell {
+    /// The servers that both together need.
+    pub fn topology(&self) -> Topology {
+        match self.protection.needs_replica {
+            true => Topology::Replicated,
+            false => self.fault.fault.info().topology,
+        }
+    }
+
+    /// About how long one trial takes.
+    pub fn takes(&self) -> Duration {
+        let info = self.fault.fault.info();
+        let servers = if self.topology() == Topology::Single { 150 } else { 700 };
+        let race = match info.load {
+            Load::Updates(_) if self.fault.form == Some("silence") => 4_500,
+            Load::Updates(_) => 700,
+            Load::UntilOver => 900,
+        };
+        Duration::from_millis(servers + race) + self.fault.lasts()
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The cells, protection by protection.
+    pub cells: Vec<Cell>,
+    /// How often each.
+    pub rounds: u32,
+    /// What every trial's seed is drawn from.
+    pub seed: u64,
+}
+
+/// The cells that tell the story, by fault: who stands under it.
+const STORY: &[(&str, &[&str])] = &[
+    ("reply-lost:fin", &["incr", "incr-retry", "idempotent-lua"]),
+    ("reply-lost:rst", &["incr-retry"]),
+    ("reply-lost:silence", &["incr-retry"]),
+    ("request-lost:fin", &["incr", "incr-retry"]),
+    ("connections-killed", &["incr", "incr-retry", "idempotent-lua"]),
+    ("pause", &["incr", "incr-wait"]),
+    ("crash-restart", &["incr", "incr-wait", "incr+rdb", "incr+aof-everysec", "incr+aof-always"]),
+    ("failover-planned", &["incr", "incr-wait"]),
+    ("failover-crash", &["incr", "incr-wait", "incr+min-replicas"]),
+    (
+        "failover-lagging",
+        &["incr", "get-set", "fenced-lock", "idempotent-lua", "incr-wait", "incr-wait-ignored", "incr+min-replicas"],
+    ),
+    ("one-way-cut", &["incr", "incr-wait", "incr-wait-ignored", "incr+min-replicas"]),
+    ("split-brain", &["incr", "fenced-lock", "incr-wait", "incr+min-replicas"]),
+    ("replica-frozen", &["incr-wait", "incr+min-replicas"]),
+    ("read-only", &["incr"]),
+    ("eviction", &["incr", "incr+aof-always"]),
+    ("out-of-memory", &["incr"]),
+    ("expiry", &["incr", "get-set"]),
+    ("flush", &["incr", "incr+aof-always"]),
+    ("script-flush", &["idempotent-lua"]),
+];
+
+/// The cells of `--quick`.
+const QUICK: &[(&str, &[&str])] = &[
+    ("reply-lost:fin", &["incr", "incr-retry", "idempotent-lua"]),
+    ("crash-restart", &["incr", "incr+aof-always"]),
+    ("failover-planned", &["incr"]),
+    ("failover-crash", &["incr", "incr-wait"]),
+    ("failover-lagging", &["incr", "incr-wait", "incr+min-replicas"]),
+    ("one-way-cut", &["incr-wait", "incr+min-replicas"]),
+    ("flush", &["incr"]),
+];
+
+impl Plan {
+    /// The default plan, or the short one, each protection of it also without a fault.
+    ///
+    /// # Errors
+    /// None that is known: the names are ours.
+    pub fn story(is_quick: bool, rounds: u32, seed: u64) -> Result<Self> {
+        let story = if is_quick { QUICK } else { STORY };
+        let mut cells = Vec::new();
+        for (fault, protections) in story {
+            let fault = find(&[fault])?[0];
+            let all = Protection::find(protections)?;
+            cells.extend(all.into_iter().map(|protection| Cell { protection, fault }));
+        }
+        Ok(Self { cells, rounds, seed }.with_prices()?.in_order())
+    }
+
+    /// Every one of these protections under every one of these faults, and without any.
+    ///
+    /// # Errors
+    /// As [`Plan::story`].
+    pub fn matrix(protections: &[&'static Protection], faults: &[Chosen], rounds: u32, seed: u64) -> Result<Self> {
+        let cells =
+            protections.iter().flat_map(|&protection| faults.iter().map(move |&fault| Cell { protection, fault }));
+        Ok(Self { cells: cells.collect(), rounds, seed }.with_prices()?.in_order())
+    }
+
+    /// With the trials without a fault that prices are taken from: of each protection, and of plain INCR.
+    fn with_prices(mut self) -> Result<Self> {
+        let none = find(&["none"])?[0];
+        let mut all: Vec<&'static Protection> = self.cells.iter().map(|cell| cell.protection).collect();
+        all.extend(Protection::find(&["incr"])?);
+        for protection in all {
+            let is_priced = |cell: &Cell| cell.protection.name == protection.name && cell.fault.to_string() == "none";
+            if !self.cells.iter().any(is_priced) {
+                self.cells.push(Cell { protection, fault: none });
+            }
+        }
+        Ok(self)
+    }
+
+    /// In the order of the table, by protections and then faults.
+    fn in_order(mut self) -> Self {
+        let protection = |cell: &Cell| {
+            crate::fault::PROTECTIONS.iter().position(|protection| protection.name == cell.protection.name)
+        };
+        let fault =
+            |cell: &Cell| crate::fault::ALL.iter().position(|fault| fault.info().name == cell.fault.fault.info().name);
+        self.cells.sort_by_key(|cell| (protection(cell), fault(cell)));
+        self
+    }
+
+    /// About how long all of it takes.
+    pub fn takes(&self) -> Duration {
+        self.cells.iter().map(Cell::takes).sum::<Duration>() * self.rounds
+    }
+
+    /// The cells of a round, in an order of its own: a machine that gets busy disturbs all alike.
+    pub fn round(&self, round: u32) -> Vec<Cell> {
+        let mut cells = self.cells.clone();
+        fastrand::Rng::with_seed(self.seed ^ u64::from(round).rotate_left(32)).shuffle(&mut cells);
+        cells
+    }
+
+    /// The seed of one trial: it depends on the plan's seed, the round and the cell, and not on the order.
+    pub fn seed_of(&self, cell: &Cell, round: u32) -> u64 {
+        let name = format!("{}/{}/{round}", cell.protection.name, cell.fault);
+        let salt = name.bytes().fold(self.seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte).wrapping_mul(MIX));
+        fastrand::Rng::with_seed(salt).u64(..)
+    }
+
+    /// Checks that it can be measured.
+    ///
+    /// # Errors
+    /// A usage error: no cell, no round, or too many trials.
+    pub fn validate(&self) -> Result<()> {
+        let trials = self.cells.len() as u64 * u64::from(self.rounds);
+        if trials == 0 {
+            return Err(Error::usage("rounds: expected at least 1"));
+        }
+        if trials > MOST_TRIALS {
+            return Err(Error::usage(format!("{trials} trials: expected at most {MOST_TRIALS}; give fewer rounds")));
+        }
+        Ok(())
+    }
+}
+
+/// An odd number without a pattern.
+const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// More than anybody waits for.
+const MOST_TRIALS: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_prices_every_protection_once_and_shuffles_by_its_seed() {
+        let plan = Plan::story(false, 2, 1).unwrap();
+        let of =
+            |cells: &[Cell]| cells.iter().map(|c| format!("{} {}", c.protection.name, c.fault)).collect::<Vec<_>>();
+        let names = of(&plan.cells);
+        let mut unique = names.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
+        for cell in &plan.cells {
+            assert!(names.contains(&format!("{} none", cell.protection.name)), "{}", cell.protection.name);
+        }
+        assert_eq!(of(&plan.round(1)), of(&plan.round(1)));
+        assert_ne!(of(&plan.round(1)), of(&plan.round(2)));
+        assert_ne!(plan.seed_of(&plan.cells[0], 1), plan.seed_of(&plan.cells[0], 2));
+        assert!(Plan::story(true, 1, 1).unwrap().takes() < Duration::from_secs(50));
+        assert!(Plan { rounds: 0, ..plan }.validate().is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! Requests are lost before the server sees them: every 40th.
+
+use crate::error::Result;
+use crate::fault::reply_lost::{EVERY, FORMS, UPDATES, by};
+use crate::fault::{Fault, Info, Load, Scene};
+use crate::proxy::{Lose, Rule};
+
+const INFO: Info = Info {
+    forms: FORMS,
+    proxies_clients: true,
+    load: Load::Updates(UPDATES),
+    ..Info::of(
+        "request-lost",
+        "Every 40th write is lost on its way to the server, and its connection ends as with reply-lost.",
+        "Not to be told from reply-lost by the client: that is the point.",
+    )
+};
+
+pub(super) struct RequestLost;
+
+impl Fault for RequestLost {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn prepare(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.lose(vec![Rule::every(EVERY, Lose::Request, by(scene))])
+    }
+
+    fn strike(&self, _scene: &Scene<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn heal(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.lose(Vec::new())
+    }
+}

@@ -1,0 +1,131 @@
+//! What a fault is done with: the servers, the clock that it shares with the clients, and the record of what it did when.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::FromRedisValue;
+
+use crate::error::{Error, Result};
+use crate::fault::Chosen;
+use crate::fault::servers::Servers;
+use crate::proxy::{By, Direction, Proxy, Rule};
+
+/// Updates that are acknowledged before most faults begin.
+const BEFORE: u64 = 5_000;
+
+/// How long they are waited for: slow protections make fewer.
+const NOT_LONGER: Duration = Duration::from_millis(500);
+
+/// What was done at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) at_ns: u64,
+    pub(super) what: String,
+    /// Whether it belongs to the window of the fault, or only prepares or follows it.
+    pub(super) is_within: bool,
+}
+
+/// A trial, as its fault sees it.
+pub struct Scene<'a> {
+    pub(super) servers: &'a Servers,
+    pub(super) chosen: Chosen,
+    pub(super) key: &'a str,
+    pub(super) zero: Instant,
+    /// Updates acknowledged so far, by all clients.
+    pub(super) acked: &'a AtomicU64,
+    /// The run is to end now.
+    pub(super) stop: &'a AtomicBool,
+    pub(super) marks: Mutex<Vec<Mark>>,
+}
+
+impl Scene<'_> {
+    /// The counter's name.
+    pub(super) fn key(&self) -> &str {
+        self.key
+    }
+
+    /// The servers.
+    pub(super) fn servers(&self) -> &Servers {
+        self.servers
+    }
+
+    /// How long the fault lasts.
+    pub(super) fn lasts(&self) -> Duration {
+        self.chosen.lasts()
+    }
+
+    /// Whether it is done in this form.
+    pub(super) fn is_form(&self, form: &str) -> bool {
+        self.chosen.form == Some(form)
+    }
+
+    /// Says that the fault has just done this: the first and the last such mark bound its window.
+    pub(super) fn did(&self, what: &str) {
+        self.mark(what, true);
+    }
+
+    /// Says that this was done before or after the fault itself.
+    pub(super) fn note(&self, what: &str) {
+        self.mark(what, false);
+    }
+
+    fn mark(&self, what: &str, is_within: bool) {
+        let at_ns = u64::try_from(self.zero.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mark = Mark { at_ns, what: what.to_owned(), is_within };
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+    }
+
+    /// Waits until the clients are at it: for the 5,000th acknowledged update, or half a second where they are slow.
+    pub(super) fn await_clients(&self) -> Result<()> {
+        let since = Instant::now();
+        while self.acked.load(Ordering::Relaxed) < BEFORE && since.elapsed() < NOT_LONGER {
+            self.wait(Duration::from_micros(200))?;
+        }
+        Ok(())
+    }
+
+    /// Waits, unless the run is to end.
+    ///
+    /// # Errors
+    /// The run is to end.
+    pub(super) fn wait(&self, time: Duration) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(20);
+        let until = Instant::now() + time;
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Error::interrupted());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(STEP));
+        }
+    }
+
+    /// Asks a node, past all proxies.
+    pub(super) fn ask<T: FromRedisValue>(&self, node: usize, words: &[&str]) -> Result<T> {
+        self.servers.ask(node, words)
+    }
+
+    /// Has the proxy before the clients lose what these rules say.
+    pub(super) fn lose(&self, rules: Vec<Rule>) -> Result<()> {
+        self.servers.front()?.set_rules(rules)
+    }
+
+    /// Stops what passes between primary and replica.
+    pub(super) fn cut(&self, direction: Direction) -> Result<()> {
+        self.link()?.cut(direction)
+    }
+
+    /// The proxy between primary and replica.
+    pub(super) fn link(&self) -> Result<&Proxy> {
+        self.servers.link()
+    }
+
+    /// Ends the link between primary and replica with all that is on its way: a primary that dies takes it along.
+    pub(super) fn drop_link(&self) -> Result<()> {
+        self.link()?.kill(By::Rst).map(drop)
+    }
+}

@@ -1,0 +1,25 @@
+//! The server forgets all scripts, as after a restart or a failover.
+
+use crate::error::Result;
+use crate::fault::{Fault, Info, Scene};
+
+const INFO: Info = Info::of(
+    "script-flush",
+    "SCRIPT FLUSH: scripts that were loaded are not there any more.",
+    "Not a loss: who calls a script by its hash is refused until it is loaded again.",
+);
+
+pub(super) struct ScriptFlush;
+
+impl Fault for ScriptFlush {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn strike(&self, scene: &Scene<'_>) -> Result<()> {
+        scene.await_clients()?;
+        scene.ask::<()>(0, &["SCRIPT", "FLUSH"])?;
+        scene.did("scripts-flushed");
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! One trial: servers, clients and fault on one clock, and the judgement.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::condition::Topology;
+use crate::error::{Error, Result};
+use crate::fault::clients::{Done, Work};
+use crate::fault::losses::{acked_ns, attributed, longest_gap, lost_updates, recovery, timeline};
+use crate::fault::scene::{Mark, Scene};
+use crate::fault::servers::{Needs, Servers};
+use crate::fault::witness::{Found, witness};
+use crate::fault::{Cell, expected};
+use crate::history;
+use crate::plain::one_line;
+use crate::proxy::What;
+use crate::record::Fault as FaultRow;
+use crate::record::lab::{Evidence, LabRow, Moment};
+use crate::strategy::Strategy;
+use crate::target::keyspace;
+use crate::update::Event;
+use crate::verdict;
+
+/// How long clients go on after the fault is over: long enough for one that waits in vain to try elsewhere.
+const AFTERMATH: Duration = Duration::from_millis(600);
+
+/// Rows of `faults.csv` of one trial, at most.
+const MOST_ROWS: usize = 1_000;
+
+/// Where trials are made.
+pub struct Lab<'a> {
+    /// The server's program.
+    pub binary: PathBuf,
+    /// Its product and version, as rows have it.
+    pub product: String,
+    /// Clients of each trial.
+    pub clients: u32,
+    /// Raised when the run is to end now.
+    pub stop: &'a AtomicBool,
+}
+
+/// A trial with all its rows.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its row.
+    pub row: LabRow,
+    /// What happened over time.
+    pub timeline: Vec<Moment>,
+    /// Its witness, if it lost or doubled anything.
+    pub evidence: Vec<Evidence>,
+    /// What was done when.
+    pub faults: Vec<FaultRow>,
+}
+
+/// What a race left behind.
+struct Raced {
+    clients: Vec<Done>,
+    marks: Vec<Mark>,
+    found: i64,
+    /// From the clients' end until the counter could be read.
+    stable: Duration,
+    faults: Vec<FaultRow>,
+    commands_lost: Option<u64>,
+    /// When the counter was read.
+    read_ns: u64,
+}
+
+impl Lab<'_> {
+    /// Makes trial number `trial`, in round `round`. What keeps it from being measured is its row's note.
+    ///
+    /// # Errors
+    /// The run is to end.
+    pub fn trial(&self, cell: &Cell, trial: u32, round: u32, seed: u64) -> Result<Kept> {
+        let blank = LabRow { trial, round, seed, ..self.blank(cell) };
+        match self.race(cell, trial, seed) {
+            Ok(raced) => Ok(judged(cell, blank, raced)),
+            Err(error) if error.is_interrupt() || self.stop.load(Ordering::Relaxed) => Err(Error::interrupted()),
+            Err(error) => {
+                let row = LabRow { note: Some(one_line(&error.to_string())), ..blank };
+                Ok(Kept { row, timeline: Vec::new(), evidence: Vec::new(), faults: Vec::new() })
+            }
+        }
+    }
+
+    fn blank(&self, cell: &Cell) -> LabRow {
+        let (topology, expectation) = (cell.topology(), expected(&cell.fault, cell.protection));
+        LabRow {
+            protection: cell.protection.name.to_owned(),
+            family: cell.protection.family.to_owned(),
+            fault: cell.fault.to_string(),
+            topology,
+            replicas: u32::from(topology == Topology::Replicated),
+            server: self.product.clone(),
+            server_settings: cell.protection.settings(),
+            clients: self.clients,
+            expected_lost: expectation.map(|expectation| expectation.lost),
+            expected_doubled: expectation.map(|expectation| expectation.doubled),
+            expected_why: expectation.map(|expectation| expectation.why.to_owned()).unwrap_or_default(),
+            ..LabRow::blank()
+        }
+    }
+
+    fn race(&self, cell: &Cell, trial: u32, seed: u64) -> Result<Raced> {
+        let strategy = cell.protection.strategy()?;
+        let servers = Servers::start(&self.binary, &needs(cell, seed))?;
+        let key = keyspace::counter(servers.current().prefix(), seed as u32, 0);
+        let updaters = strategy.open(servers.current(), self.clients as usize)?;
+        let (acked, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+        let scene = Scene {
+            servers: &servers,
+            chosen: cell.fault,
+            key: &key,
+            zero: Instant::now(),
+            acked: &acked,
+            stop: self.stop,
+            marks: Mutex::default(),
+        };
+        let fault = cell.fault.fault;
+        fault.prepare(&scene)?;
+        let work = Work {
+            strategy,
+            servers: &servers,
+            key: &key,
+            load: fault.info().load,
+            zero: scene.zero,
+            is_over: &is_over,
+            stop: self.stop,
+            acked: &acked,
+        };
+        let (struck, clients) = std::thread::scope(|scope| {
+            let threads: Vec<_> = updaters.into_iter().map(|updater| scope.spawn(|| work.run(updater))).collect();
+            let struck = fault.strike(&scene).and_then(|()| scene.wait(AFTERMATH));
+            is_over.store(true, Ordering::Relaxed);
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Done>>| {
+                thread.join().unwrap_or_else(|_| Err(Error::broken("a client's thread panicked")))
+            };
+            (struck, threads.into_iter().map(join).collect::<Result<Vec<Done>>>())
+        });
+        let ended = Instant::now();
+        fault.heal(&scene)?;
+        struck?;
+        let clients = clients?;
+        servers.settle(self.stop)?;
+        let found = read_back(strategy, &servers, &key)?;
+        let stable = ended.elapsed();
+        let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (faults, commands_lost) = done_by_proxies(&servers, scene.zero, trial, &mut marks);
+        let read_ns = scene.zero.elapsed().as_nanos() as u64;
+        Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns })
+    }
+}
+
+fn needs(cell: &Cell, seed: u64) -> Needs {
+    let info = cell.fault.fault.info();
+    let words = cell.protection.settings.iter().flat_map(|(name, value)| {
+        // Each word of a value is one of the command line.
+        std::iter::once(format!("--{name}")).chain(value.split(' ').map(str::to_owned))
+    });
+    Needs {
+        topology: cell.topology(),
+        proxies_clients: info.proxies_clients,
+        proxies_replica: info.proxies_replica,
+        settings: words.collect(),
+        seed,
+    }
+}
+
+/// The counter, over a new connection to whatever is the primary now.
+fn read_back(strategy: &dyn Strategy, servers: &Servers, key: &str) -> Result<i64> {
+    let server = servers.current();
+    let mut db = server.connect()?;
+    strategy.found(&mut db, key).map_err(|e| server.refuses(&e))
+}
+
+/// The rows of `faults.csv`, by fault and proxies, in the order of time. Commands that were lost are the fault's own doing: if
+/// it says nothing else, they are its window.
+fn done_by_proxies(
+    servers: &Servers,
+    zero: Instant,
+    trial: u32,
+    marks: &mut Vec<Mark>,
+) -> (Vec<FaultRow>, Option<u64>) {
+    let mut rows: Vec<FaultRow> = Vec::new();
+    for event in servers.proxies().flat_map(|proxy| proxy.events()) {
+        let (connection, command) = (event.connection, event.command);
+        let name = Some(event.name.clone()).filter(|name| !name.is_empty());
+        rows.push(FaultRow {
+            trial,
+            at_ns: event.since_ns(zero),
+            connection,
+            command,
+            name,
+            what: event.what.to_string(),
+        });
+    }
+    let is_lost = |what: &What| matches!(what, What::Lost(..));
+    let front = servers.front().ok().map(|front| front.events());
+    let lost = front.map(|events| events.into_iter().filter(|event| is_lost(&event.what)).collect::<Vec<_>>());
+    if let (Some(lost), true) = (&lost, marks.is_empty()) {
+        for event in lost.first().into_iter().chain(lost.last()) {
+            let at_ns = u64::try_from(event.since_ns(zero)).unwrap_or(0);
+            marks.push(Mark { at_ns, what: event.what.to_string(), is_within: true });
+        }
+    } else {
+        rows.extend(marks.iter().map(|mark| FaultRow {
+            trial,
+            at_ns: i64::try_from(mark.at_ns).unwrap_or(i64::MAX),
+            connection: None,
+            command: None,
+            name: None,
+            what: mark.what.clone(),
+        }));
+    }
+    rows.sort_by_key(|row| row.at_ns);
+    rows.truncate(MOST_ROWS);
+    (rows, lost.map(|lost| lost.len() as u64))
+}
+
+/// The time from the first to the last thing that the fault did.
+fn window(marks: &[Mark]) -> Option<(u64, u64)> {
+    let within = || marks.iter().filter(|mark| mark.is_within).map(|mark| mark.at_ns);
+    Some((within().min()?, within().max()?))
+}
+
+fn judged(cell: &Cell, blank: LabRow, raced: Raced) -> Kept {
+    let trial = blank.trial;
+    let lanes: Vec<&[Event]> = raced.clients.iter().map(|client| client.log.events.as_slice()).collect();
+    let judgement = history::check(&lanes, &[raced.found]);
+    let (ledger, window) = (&judgement.ledger, window(&raced.marks));
+    let begin_ns = raced.clients.iter().map(|client| client.log.start_ns).min().unwrap_or(0);
+    let end_ns = raced.clients.iter().map(|client| client.log.end_ns).max().unwrap_or(0);
+    let (acked, span) = (acked_ns(&lanes), (begin_ns, end_ns));
+    let lost = lost_updates(&lanes, raced.found);
+    // Where the accounts differ, some update was told no value, or one that none can have: nothing is attributed then.
+    let placed = lost.as_ref().filter(|lost| lost.len() as u64 == ledger.lost);
+    let parts = placed.map(|lost| attributed(lost, window));
+    let gap = longest_gap(&acked, span, None);
+    let trouble = raced.clients.iter().find_map(|client| client.log.trouble.as_deref());
+    let lost = lost.unwrap_or_default();
+    let row = LabRow {
+        attempted: Some(ledger.attempted),
+        acked: Some(ledger.acked),
+        refused: Some(ledger.refused),
+        unknown: Some(ledger.unknown),
+        found: Some(ledger.found),
+        lost: Some(ledger.lost),
+        lost_before: parts.map(|(before, ..)| before),
+        lost_during: parts.map(|(_, during, _)| during),
+        lost_after: parts.map(|(.., after)| after),
+        doubled: Some(ledger.doubled),
+        repeated: Some(ledger.repeated),
+        verdict: Some(verdict::judge(ledger)),
+        predicted_lost: window.and_then(|window| cell.fault.fault.predicts(&cell.fault, window, &acked)),
+        commands_lost: raced.commands_lost,
+        reconnects: Some(raced.clients.iter().map(|client| client.reconnects).sum()),
+        span_ns: Some(end_ns - begin_ns),
+        fault_begin_ns: window.map(|window| window.0),
+        fault_end_ns: window.map(|window| window.1),
+        downtime_ns: Some(gap.1 - gap.0),
+        recover_ns: window.and_then(|window| recovery(&acked, span, window)),
+        stable_ns: Some(raced.stable.as_nanos() as u64),
+        error: trouble.map(one_line),
+        ..blank
+    };
+    let (marks, doubled) = (raced.marks.as_slice(), ledger.doubled);
+    let (found, read_ns) = (raced.found, raced.read_ns);
+    let evidence = witness(&Found { trial, clients: &lanes, lost: &lost, marks, doubled, found, read_ns });
+    let timeline = timeline(trial, &lanes, &lost, end_ns);
+    Kept { row, timeline, evidence, faults: raced.faults }
+}

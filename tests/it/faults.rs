@@ -1,0 +1,210 @@
+//! `report faults`: each fault has a control that must lose or double and one that must not, on every server there is here.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use redis_lost_updates::fault::expected_table;
+use redis_lost_updates::record::lab::{LabRow, LabRun};
+use redis_lost_updates::verdict::Verdict;
+
+use crate::strategies::binaries;
+
+fn report(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+    command.arg("faults").args(args).env_remove("REDIS_URL").stdin(Stdio::null());
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The rows of a run on every server with these protections and faults, one round.
+fn on_every_server(protections: &str, faults: &str, check: impl Fn(&[LabRow])) {
+    let all: Vec<Vec<String>> = match binaries() {
+        none if none.is_empty() => vec![Vec::new()],
+        some => some.iter().map(|path| vec!["--server-bin".to_owned(), path.display().to_string()]).collect(),
+    };
+    for server in all {
+        let args =
+            ["--protections", protections, "--faults", faults, "--rounds", "1", "--seed", "7", "--csv", "--expect"];
+        let output = report(&args).args(server).output().unwrap();
+        let rows: Result<Vec<LabRow>, _> = csv::Reader::from_reader(output.stdout.as_slice()).deserialize().collect();
+        let rows = rows.unwrap_or_else(|e| panic!("{e}: {}", said(&output)));
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        check(&rows);
+    }
+}
+
+fn of<'a>(rows: &'a [LabRow], protection: &str, fault: &str) -> &'a LabRow {
+    let found = rows.iter().find(|row| row.protection == protection && row.fault == fault);
+    found.unwrap_or_else(|| panic!("{protection} under {fault} was not measured"))
+}
+
+#[test]
+fn a_lost_reply_is_doubled_by_a_blind_retry_exactly_as_often_and_never_by_one_with_an_id() {
+    on_every_server("incr,incr-retry,idempotent-lua", "reply-lost:fin,reply-lost:rst,reply-lost:silence", |rows| {
+        for fault in ["reply-lost:fin", "reply-lost:rst", "reply-lost:silence"] {
+            let blind = of(rows, "incr-retry", fault);
+            assert_eq!((blind.acked, blind.unknown, blind.lost), (Some(1_600), Some(0), Some(0)), "{fault}");
+            assert_eq!((blind.doubled, blind.doubled), (blind.commands_lost, Some(41)), "{fault}");
+            assert_eq!(blind.found, Some(1_641), "{fault}");
+            let by_id = of(rows, "idempotent-lua", fault);
+            assert_eq!((by_id.acked, by_id.doubled, by_id.lost), (Some(1_600), Some(0), Some(0)), "{fault}");
+            assert_eq!((by_id.verdict, by_id.commands_lost), (Some(Verdict::Exact), Some(41)), "{fault}");
+            // What is not sent again is reported as unknown, and is in the counter once.
+            let once = of(rows, "incr", fault);
+            assert_eq!((once.unknown, once.commands_lost, once.doubled), (Some(40), Some(40), Some(0)), "{fault}");
+            assert_eq!(once.found, Some(1_600), "{fault}");
+        }
+    });
+}
+
+#[test]
+fn a_lost_request_may_be_sent_again() {
+    on_every_server("incr,incr-retry", "request-lost:fin", |rows| {
+        let blind = of(rows, "incr-retry", "request-lost:fin");
+        assert_eq!((blind.acked, blind.doubled, blind.found), (Some(1_600), Some(0), Some(1_600)));
+        let once = of(rows, "incr", "request-lost:fin");
+        assert_eq!((once.unknown, once.found), (Some(40), Some(1_560)));
+    });
+}
+
+#[test]
+fn a_primary_that_dies_ahead_of_its_replica_loses_what_nobody_waited_for() {
+    on_every_server("incr,incr-wait,incr-wait-ignored,incr+min-replicas", "failover-lagging,one-way-cut", |rows| {
+        for fault in ["failover-lagging", "one-way-cut"] {
+            for protection in ["incr", "incr-wait-ignored", "incr+min-replicas"] {
+                let row = of(rows, protection, fault);
+                assert!(row.lost > Some(0) && row.verdict == Some(Verdict::Lost), "{protection} {fault}: {row:?}");
+                assert_eq!(row.lost_after, Some(0), "{protection} {fault}");
+            }
+            let waits = of(rows, "incr-wait", fault);
+            assert!(waits.acked > Some(0) && waits.lost == Some(0), "{fault}: {waits:?}");
+        }
+        // Everything that was lost was acknowledged in the time by which the replica was behind.
+        let lagging = of(rows, "incr", "failover-lagging");
+        assert_eq!(lagging.lost_before, lagging.lost);
+        assert_eq!(of(rows, "incr", "one-way-cut").lost_before, Some(0));
+        assert!(of(rows, "incr", "failover-lagging").downtime_ns > Some(200_000_000));
+    });
+}
+
+#[test]
+fn a_crash_loses_what_was_not_written_and_a_log_loses_nothing() {
+    on_every_server("incr,incr+rdb,incr+aof-always", "crash-restart", |rows| {
+        for protection in ["incr", "incr+rdb"] {
+            assert!(of(rows, protection, "crash-restart").lost > Some(0), "{protection}");
+        }
+        let logged = of(rows, "incr+aof-always", "crash-restart");
+        assert!(logged.lost == Some(0) && logged.acked > Some(1_000), "{logged:?}");
+    });
+}
+
+#[test]
+fn what_is_handed_over_or_stands_still_or_refuses_is_not_lost() {
+    on_every_server(
+        "incr,idempotent-lua",
+        "failover-planned,connections-killed,pause,read-only,out-of-memory,script-flush",
+        |rows| {
+            for row in rows {
+                assert_eq!((row.lost, row.doubled), (Some(0), Some(0)), "{row:?}");
+            }
+            assert!(of(rows, "incr", "connections-killed").reconnects > Some(0));
+            assert!(of(rows, "incr", "pause").downtime_ns > Some(300_000_000));
+            for fault in ["read-only", "out-of-memory"] {
+                assert!(of(rows, "incr", fault).refused > Some(0), "{fault}");
+            }
+            assert!(of(rows, "idempotent-lua", "script-flush").refused > Some(0), "NOSCRIPT");
+        },
+    );
+}
+
+#[test]
+fn a_counter_that_is_taken_away_is_lost() {
+    on_every_server("incr", "eviction,expiry,flush,split-brain", |rows| {
+        for fault in ["eviction", "expiry", "flush", "split-brain"] {
+            let row = of(rows, "incr", fault);
+            assert!(row.lost > Some(0) && row.found < row.acked.map(|acked| acked as i64), "{fault}: {row:?}");
+        }
+    });
+}
+
+#[test]
+fn a_run_leaves_a_folder_that_says_what_happened_and_no_server() {
+    let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let out = folder.path().join("lab");
+    let args = ["--protections", "incr", "--faults", "failover-lagging:50ms", "--rounds", "2", "--quiet", "--out"];
+    let output = report(&args).arg(&out).env("TMPDIR", scratch.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("LOST") && text.contains("(2/2)") && text.contains("rate x delay"), "{text}");
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "a server's folder is left");
+    let run = LabRun::read(&out).unwrap().unwrap();
+    assert_eq!(run.rows.len(), 4);
+    for row in run.rows.iter().filter(|row| row.fault != "none") {
+        let of_it = |trial: u32| trial == row.trial;
+        let sum = |figure: fn(&redis_lost_updates::record::lab::Moment) -> u64| -> u64 {
+            run.timeline.iter().filter(|moment| of_it(moment.trial)).map(figure).sum()
+        };
+        assert_eq!((Some(sum(|m| m.acked)), Some(sum(|m| m.lost))), (row.acked, row.lost));
+        let done: Vec<&str> =
+            run.faults.iter().filter(|fault| of_it(fault.trial)).map(|fault| fault.what.as_str()).collect();
+        assert!(done.contains(&"primary-killed") && done.contains(&"replica-promoted"), "{done:?}");
+        let steps: Vec<&str> =
+            run.evidence.iter().filter(|step| of_it(step.trial)).map(|step| step.note.as_str()).collect();
+        assert!(steps.first().is_some_and(|note| note.contains("the first of")), "{steps:?}");
+        assert!(steps.last().is_some_and(|note| note.starts_with("the counter is read")), "{steps:?}");
+    }
+    let again = report(&args).arg(&out).output().unwrap();
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("choose another folder with --out"), "{}", said(&again));
+}
+
+#[test]
+fn a_run_that_is_interrupted_or_killed_leaves_no_server() {
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::KILL] {
+        let scratch = tempfile::tempdir().unwrap();
+        let args = ["--protections", "incr", "--faults", "replica-frozen,crash-restart", "--rounds", "50"];
+        let mut child =
+            report(&args).env("TMPDIR", scratch.path()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let servers = || std::fs::read_dir(scratch.path()).unwrap().count();
+        wait_until(|| servers() > 0);
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        child.wait().unwrap();
+        wait_until(|| servers() == 0);
+    }
+}
+
+/// Waits for what comes by itself; a machine may take long for it.
+fn wait_until(is_so: impl Fn() -> bool) {
+    for _ in 0..12_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it does not come");
+}
+
+#[test]
+fn only_private_servers_are_broken_and_unknown_names_are_refused() {
+    for (args, words) in [
+        (vec!["--redis-url", "redis://127.0.0.1:1"], "private servers only"),
+        (vec!["--faults", "flood"], "no fault 'flood'"),
+        (vec!["--protections", "hope"], "no protection 'hope'"),
+        (vec!["--faults", "pause:1h"], "expected a time up to 5 s"),
+    ] {
+        let output = report(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(words) && said(&output).lines().count() == 1, "{}", said(&output));
+    }
+}
+
+#[test]
+fn the_methodology_has_the_table_that_runs_are_held_against() {
+    let page = std::fs::read_to_string(Path::new("METHODOLOGY.md")).unwrap();
+    assert!(page.contains(&expected_table()), "METHODOLOGY.md lacks this table:\n{}", expected_table());
+}
