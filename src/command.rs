@@ -20,6 +20,7 @@ mod progress;
 mod shell;
 mod show;
 mod signals;
+mod turns;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -88,7 +89,7 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
     let done = |()| ExitCode::SUCCESS;
     match &cli.command {
         None => measure::measure(cli, known, own, words),
-        Some(Command::Render { dir }) => show::render(dir).map(done),
+        Some(Command::Render { dirs, format }) => show::render(dirs, *format).map(done),
         Some(Command::List) => show::list(cli, known, own).map(done),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Explain { strategy, threads }) => judge::explain(cli, known, strategy, usize::from(*threads)),

@@ -11,6 +11,7 @@ mod page;
 mod policy;
 mod sheet;
 mod terminal;
+mod tracking;
 mod witness;
 pub mod words;
 
@@ -25,6 +26,7 @@ pub use headline::headline;
 pub use page::render;
 pub use sheet::sheet;
 pub use terminal::{screen, table};
+pub use tracking::{Format, tracked};
 pub use witness::witness;
 
 /// What every page of ours has near its beginning; and what those of earlier versions had.

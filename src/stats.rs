@@ -6,7 +6,7 @@ mod proportion;
 
 use serde::Serialize;
 
-pub use contrast::{Contrast, MeanLog, autocorrelation, contrast, holm, median};
+pub use contrast::{Contrast, MeanLog, autocorrelation, between_runs, contrast, holm, median, paired, smallest_found};
 pub use proportion::proportion_interval;
 
 /// A median with an interval around it.

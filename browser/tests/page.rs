@@ -98,7 +98,7 @@ fn nothing_is_fetched_and_nothing_is_said() {
 fn markup_in_the_result_files_runs_nothing() {
     let Some(stage) = Stage::set(USUAL) else { return };
     let run = sample::hostile(sample::run(KEYED));
-    let compared = Comparison::of((sample::HOSTILE, &run), (sample::HOSTILE, &run), Options { trust_shift: false });
+    let compared = Comparison::of((sample::HOSTILE, &run), (sample::HOSTILE, &run), Options::default());
     for html in [render(&Summary::of(&run), &run), comparison::page(&compared)] {
         std::fs::write(&stage.file, html).unwrap();
         let page = stage.open(WIDE);

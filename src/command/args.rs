@@ -9,6 +9,7 @@ use crate::interchange::Decimal;
 use crate::lost_reply::Trial;
 use crate::pace::Pace;
 use crate::record::lost_reply::LossWay;
+use crate::report;
 use crate::strategy::{self, Strategy};
 use crate::target::compose::Service;
 use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles};
@@ -50,15 +51,25 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Re-render the page of a result folder from its CSV files
+    /// Re-render the page of a result folder from its CSV files, or print its figures for a service that follows them
     Render {
-        /// The folder that holds trials.csv
-        dir: PathBuf,
+        /// The folder that holds trials.csv; several only with --format otava
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Print the figures in this format instead: docs/tracking.md
+        #[arg(long, value_enum)]
+        format: Option<TrackingFormat>,
     },
-    /// Compare two runs: what became wrong, and what is faster or slower beyond the noise
+    /// Compare two builds: what became wrong, and what is faster or slower beyond the noise
     ///
-    /// A run is a result folder, a bench folder, or FOLDER@BASELINE for a baseline that criterion has saved. Exit code 0;
-    /// 1 only with --fail-if-slower; 2 if a run cannot be read.
+    /// A side is a run, or several with commas between them: A1,A2,A3 B1,B2,B3. Runs of one build differ by more than the
+    /// rounds within a run, and only several show by how much. A run is a result folder, a bench folder, or
+    /// FOLDER@BASELINE for a baseline that criterion has saved. With --live a side is a command, and both are measured in
+    /// turns.
+    ///
+    /// Exit code 0, and 2 if a run cannot be read or measured. With --fail-if-slower: 0 nothing is slower by more, and a
+    /// slowdown of as much would have been found with 80 % power; 1 something is, or an exact strategy lost an update; 2
+    /// cannot tell.
     Compare(CompareArgs),
     /// Judge any program's history of a counter: exit code 0 valid, 1 invalid, 2 undecided, 3 not a history
     Check(CheckArgs),
@@ -226,10 +237,25 @@ pub(super) struct DemoArgs {
 
 #[derive(Args)]
 pub(super) struct CompareArgs {
-    /// The first run
+    /// The first side: a run or several, A1,A2,A3; with --live a command
     pub(super) before: String,
-    /// The second run
+    /// The second side
     pub(super) after: String,
+    /// Measure two commands in short turns: 'report --strategies incr', or any program that calls this crate's run. Each
+    /// turn gets --out, --quiet and --seed, and --rounds 1 and --duration 50ms if the command does not say otherwise. A
+    /// running server is named by REDIS_URL
+    #[arg(long)]
+    pub(super) live: bool,
+    /// How long to measure in turns; at least five pairs are [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "live")]
+    time: Option<Duration>,
+    /// So many pairs of turns, however long they take
+    #[arg(long, value_name = "N", requires = "live", conflicts_with = "time",
+          value_parser = clap::value_parser!(u16).range(5..=200))]
+    pairs: Option<u16>,
+    /// Keep the folders of all turns here
+    #[arg(long, value_name = "DIR", requires = "live")]
+    pub(super) out: Option<PathBuf>,
     /// Print markdown, fit for a pull request
     #[arg(long, conflicts_with = "json")]
     pub(super) markdown: bool,
@@ -239,12 +265,27 @@ pub(super) struct CompareArgs {
     /// Also write a self-contained HTML page
     #[arg(long, value_name = "FILE")]
     pub(super) page: Option<PathBuf>,
-    /// Exit with 1 if anything is slower by more than this with its whole interval, or if an exact strategy lost an update
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// A gate: exit with 1 if anything is slower by more than this with its whole interval, or if an exact strategy lost an
+    /// update; with 2 if a slowdown of this would be found with less than 80 % power
+    #[arg(long, value_name = "PERCENT", value_parser = precision)]
     pub(super) fail_if_slower: Option<f64>,
-    /// Count a change common to all strategies as a real effect, not as the machine's
+    /// Exit with 0 where the gate cannot tell
+    #[arg(long, requires = "fail_if_slower")]
+    pub(super) allow_weak: bool,
+    /// Count a change common to all strategies as a real effect, not as the machine's; several runs a side and turns
+    /// always do
     #[arg(long)]
     pub(super) trust_shift: bool,
+}
+
+impl CompareArgs {
+    pub(super) fn time(&self) -> Duration {
+        self.time.unwrap_or(Duration::from_secs(60))
+    }
+
+    pub(super) fn pairs(&self) -> Option<usize> {
+        self.pairs.map(usize::from)
+    }
 }
 
 #[derive(Args)]
@@ -308,6 +349,33 @@ pub(super) struct PlanArgs {
     pub(super) yes: bool,
 }
 
+/// Formats of services that follow figures over time.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum TrackingFormat {
+    /// Bencher Metric Format, JSON
+    Bmf,
+    /// Throughput, JSON: customBiggerIsBetter
+    GithubActionBenchmark,
+    /// Latency and loss, JSON: customSmallerIsBetter
+    GithubActionBenchmarkSmaller,
+    /// Apache Otava, CSV with a row for each run
+    Otava,
+    /// The configuration by which Otava reads that CSV, YAML
+    OtavaConfig,
+}
+
+impl From<TrackingFormat> for report::Format {
+    fn from(format: TrackingFormat) -> Self {
+        match format {
+            TrackingFormat::Bmf => Self::Bmf,
+            TrackingFormat::GithubActionBenchmark => Self::GithubActionBenchmark,
+            TrackingFormat::GithubActionBenchmarkSmaller => Self::GithubActionBenchmarkSmaller,
+            TrackingFormat::Otava => Self::Otava,
+            TrackingFormat::OtavaConfig => Self::OtavaConfig,
+        }
+    }
+}
+
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
@@ -320,8 +388,11 @@ pub(super) struct OutputArgs {
     /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
+    /// Print only the figures, for a service that follows them over time: docs/tracking.md
+    #[arg(long, value_enum, conflicts_with_all = ["json", "csv"])]
+    pub(super) format: Option<TrackingFormat>,
     /// Print the table of every load, not only that of the headline
-    #[arg(long, conflicts_with_all = ["json", "csv", "quiet"])]
+    #[arg(long, conflicts_with_all = ["json", "csv", "format", "quiet"])]
     pub(super) table: bool,
     /// No table and no progress bar: only warnings and the path of the page
     #[arg(long, short)]

@@ -1,9 +1,9 @@
-//! `report compare`: two runs, and whether the second may pass.
+//! `report compare`: two builds, and whether the second may pass.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::compare::{Comparison, Options, part};
+use crate::compare::{Comparison, Gate, Options, part};
 use crate::error::{Error, Result};
 use crate::record::Run;
 use crate::report::{self, comparison};
@@ -11,11 +11,24 @@ use crate::report::{self, comparison};
 use super::BROKEN;
 use super::args::CompareArgs;
 use super::output::{coloured, json, print, say};
+use super::turns::Turns;
+
+/// The most runs that one side is made of.
+const MOST_RUNS: usize = 100;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
-    let (before, after) = (read(&args.before)?, read(&args.after)?);
-    let options = Options { trust_shift: args.trust_shift };
-    let compared = Comparison::of((&args.before, &before), (&args.after, &after), options);
+    let bound = args.fail_if_slower.unwrap_or(Options::default().bound);
+    let options = Options { trust_shift: args.trust_shift, bound };
+    let (before, after) = (&args.before, &args.after);
+    let compared = if args.live {
+        let sides = Turns::of([before, after], args).measured()?;
+        let [first, second] = sides.each_ref().map(|side| side.iter().collect::<Vec<&Run>>());
+        Comparison::of_pairs((before, &first), (after, &second), options)?
+    } else {
+        let (first, second) = (side(before)?, side(after)?);
+        let [first, second] = [&first, &second].map(|side| side.iter().collect::<Vec<&Run>>());
+        Comparison::of_runs((before, &first), (after, &second), options)
+    };
     if let Some(page) = &args.page {
         report::write_page(page, &comparison::page(&compared))?;
     }
@@ -24,32 +37,47 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
         (_, true) => comparison::markdown(&compared),
         _ => comparison::terminal(&compared, coloured()),
     })?;
-    let Some(percent) = args.fail_if_slower else { return Ok(ExitCode::SUCCESS) };
-    let failures = compared.failures(percent / 100.0);
-    for failure in &failures {
-        say(&format!("report: {failure}"));
-    }
-    match (failures.is_empty(), compared.landslide(), compared.compared()) {
-        (false, ..) => Ok(ExitCode::from(BROKEN)),
-        (true, Some(ratio), _) => Err(Error::usage(format!(
-            "all strategies together run at {ratio:.2} of what they did: whether that is the machine or the code cannot be \
-             told; measure both again on one machine, or take it for real with --trust-shift"
-        ))),
-        // A gate that looked at nothing must not look open.
-        (true, None, 0) => Err(Error::usage("nothing could be compared, so nothing was checked")),
-        (true, None, _) => {
-            // An open gate says how much it could have stopped: noisy runs let much pass.
-            if let Some([(least, finest), (most, coarsest)]) = compared.reach(percent / 100.0) {
-                say(&format!(
-                    "report: nothing is surely slower by more than {percent} %; between these runs it would take a slowdown \
-                     of {:.0} % ({finest}) to {:.0} % ({coarsest}) to be sure of one, and less with more rounds",
-                    least * 100.0,
-                    most * 100.0
-                ));
-            }
+    if args.fail_if_slower.is_some() { gate(&compared, args.allow_weak) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// Opens or shuts, and says why. What it cannot tell does not look open.
+fn gate(compared: &Comparison, allow_weak: bool) -> Result<ExitCode> {
+    match compared.gate() {
+        Gate::Fails(failures) => {
+            failures.iter().for_each(|failure| say(&format!("report: {failure}")));
+            Ok(ExitCode::from(BROKEN))
+        }
+        Gate::AllSlower(why) | Gate::Nothing(why) => Err(Error::usage(why)),
+        Gate::CannotTell(why) if allow_weak => {
+            say(&format!("report: {why}; passed by --allow-weak"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Gate::CannotTell(why) => Err(Error::usage(format!("{why}; --allow-weak lets it pass"))),
+        Gate::Passes => {
+            let power = compared.power_in_words().unwrap_or_default();
+            say(&format!("report: nothing is slower by more than {} %; {power}", (compared.bound * 1e5).round() / 1e3));
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The runs of a side: folders with commas between them, each with a baseline or without.
+fn side(operand: &str) -> Result<Vec<Run>> {
+    // A folder may have a comma in its name.
+    if Path::new(operand).exists() {
+        return Ok(vec![read(operand)?]);
+    }
+    let names: Vec<&str> = operand.split(',').filter(|name| !name.is_empty()).collect();
+    if names.len() > MOST_RUNS {
+        return Err(Error::usage(format!("{} runs on one side: at most {MOST_RUNS}", names.len())));
+    }
+    for (at, name) in names.iter().enumerate() {
+        // The same run twice would pass for two that happen to agree.
+        if names[..at].contains(name) {
+            return Err(Error::usage(format!("{name} is given twice on one side: each run counts once")));
+        }
+    }
+    if names.is_empty() { read(operand).map(|run| vec![run]) } else { names.into_iter().map(read).collect() }
 }
 
 /// A folder, or FOLDER@BASELINE.

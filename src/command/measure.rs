@@ -153,6 +153,8 @@ fn show(dir: &Path, summary: &Summary, run: &Run, known: &[&str], output: &Outpu
         print(&json(&report::Document::of(summary, &run.machine))?)?;
     } else if output.csv {
         print(&String::from_utf8_lossy(&report::sheet(summary)?))?;
+    } else if let Some(format) = output.format {
+        print(&report::tracked(std::slice::from_ref(run), format.into())?)?;
     } else if output.table {
         // The answer last, where the screen ends.
         let headline = report::headline(summary, &run.machine, known);
@@ -160,7 +162,7 @@ fn show(dir: &Path, summary: &Summary, run: &Run, known: &[&str], output: &Outpu
     } else if !output.quiet {
         print(&report::screen(summary, &run.machine, known, coloured()))?;
     }
-    if written.is_ok() && !output.json && !output.csv {
+    if written.is_ok() && !output.json && !output.csv && output.format.is_none() {
         print(&format!("{}\n", page.display()))?;
     }
     written

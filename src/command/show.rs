@@ -1,8 +1,8 @@
 //! `report render`, `list`, `predict`: what needs no measurement.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::lab::LabRun;
 use crate::record::{PAGE, Run, lost_reply};
 use crate::strategy::Strategy;
@@ -10,10 +10,22 @@ use crate::summary::Summary;
 use crate::verdict::Promise;
 use crate::{law, report};
 
-use super::args::Cli;
+use super::args::{Cli, TrackingFormat};
 use super::output::{print, width};
 
-pub(super) fn render(dir: &Path) -> Result<()> {
+/// The page of one folder, or the figures of some in a service's format.
+pub(super) fn render(dirs: &[PathBuf], format: Option<TrackingFormat>) -> Result<()> {
+    match (format, dirs) {
+        (Some(format), _) => {
+            let runs: Vec<Run> = dirs.iter().map(|dir| Run::read(dir)).collect::<Result<_>>()?;
+            print(&report::tracked(&runs, format.into())?)
+        }
+        (None, [dir]) => page(dir),
+        (None, _) => Err(Error::usage("several folders: one has a page; --format otava takes several")),
+    }
+}
+
+fn page(dir: &Path) -> Result<()> {
     let page = dir.join(PAGE);
     if let Some((machine, rows)) = lost_reply::read(dir)? {
         report::write_page(&page, &report::lost_reply::page(&rows, &machine))?;

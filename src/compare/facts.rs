@@ -1,10 +1,10 @@
-//! What two runs were made on and with, where it is not the same.
+//! What the runs of two sides were made on and with, where it is not the same, and in which order.
 
 use serde::Serialize;
 
-use crate::record::Machine;
+use crate::record::Run;
 
-/// A fact with another value in the second run.
+/// A fact with another value in the second run, or side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What.
@@ -46,17 +46,30 @@ fn is_told_elsewhere(fact: &str) -> bool {
     of_a_strategy.iter().any(|prefix| fact.starts_with(prefix)) || ["threads", "keys", "rounds"].contains(&fact)
 }
 
-fn differs(before: &Machine, after: &Machine, fact: &str) -> bool {
-    before.get(fact) != after.get(fact)
-}
-
 /// The name of the saved baseline that a run is; what it was made on is not recorded.
 pub(super) const BASELINE: &str = "baseline";
 
-/// Every fact that differs, in the first run's order.
-pub(super) fn differences(before: &Machine, after: &Machine) -> Vec<Difference> {
-    if before.get(BASELINE).is_some() || after.get(BASELINE).is_some() {
-        let told = |machine: &Machine| match machine.get(BASELINE) {
+/// Every value of a fact on a side, each once.
+fn value(side: &[&Run], fact: &str) -> String {
+    let mut values: Vec<String> = Vec::new();
+    for run in side {
+        let value = run.machine.all(fact).collect::<Vec<_>>().join("; ");
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values.sort_unstable();
+    values.join("; ")
+}
+
+fn first<'a>(side: &[&'a Run], fact: &str) -> Option<&'a str> {
+    side.iter().find_map(|run| run.machine.get(fact))
+}
+
+/// Every fact that differs, in the first side's order.
+pub(super) fn differences(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
+    if first(before, BASELINE).is_some() || first(after, BASELINE).is_some() {
+        let told = |side: &[&Run]| match first(side, BASELINE) {
             Some(name) => format!("not recorded with the baseline {name}"),
             None => "recorded".to_owned(),
         };
@@ -67,27 +80,64 @@ pub(super) fn differences(before: &Machine, after: &Machine) -> Vec<Difference> 
         }];
     }
     let mut names: Vec<&str> = Vec::new();
-    for fact in before.0.iter().chain(&after.0) {
+    for fact in before.iter().chain(after).flat_map(|run| &run.machine.0) {
         if !names.contains(&fact.fact.as_str()) {
             names.push(&fact.fact);
         }
     }
-    let value = |machine: &Machine, fact: &str| machine.all(fact).collect::<Vec<_>>().join("; ");
+    let is_optimised_otherwise =
+        first(before, "opt_level").is_none() || value(before, "opt_level") != value(after, "opt_level");
     names
         .into_iter()
         .filter(|fact| !OWN.contains(fact) && !is_told_elsewhere(fact))
         // Cargo's name for a build says nothing where both were optimised alike: here its debug build is optimised too.
-        .filter(|fact| *fact != "profile" || before.get("opt_level").is_none() || differs(before, after, "opt_level"))
-        // A strategy that only one run raced has its parameters there alone.
-        .filter(|fact| !fact.starts_with("parameters.") || (before.get(fact).is_some() && after.get(fact).is_some()))
+        .filter(|fact| *fact != "profile" || is_optimised_otherwise)
+        // A strategy that only one side raced has its parameters there alone.
+        .filter(|fact| {
+            !fact.starts_with("parameters.") || (first(before, fact).is_some() && first(after, fact).is_some())
+        })
         .map(|fact| Difference { fact: fact.to_owned(), before: value(before, fact), after: value(after, fact) })
         .filter(|difference| difference.before != difference.after)
         .collect()
 }
 
+/// Whether all runs of one side were started before all of the other, where there are several and it is known.
+pub(super) fn in_sequence(before: &[&Run], after: &[&Run]) -> bool {
+    let started = |side: &[&Run]| {
+        let mut times: Vec<String> =
+            side.iter().map(|run| run.machine.get("started").map(str::to_owned)).collect::<Option<_>>()?;
+        times.sort_unstable();
+        Some((times.first()?.clone(), times.last()?.clone()))
+    };
+    let is_several = before.len() + after.len() > 2;
+    started(before).zip(started(after)).is_some_and(|(one, other)| is_several && (one.1 < other.0 || other.1 < one.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Machine;
+
+    #[test]
+    fn runs_in_turns_are_not_in_sequence() {
+        let started = |times: &[&str]| -> Vec<Run> {
+            let run = |time: &&str| {
+                let mut machine = Machine::default();
+                machine.add("started", *time);
+                Run { machine, ..Run::default() }
+            };
+            times.iter().map(run).collect()
+        };
+        let told = |before: &[&str], after: &[&str]| {
+            let (before, after) = (started(before), started(after));
+            in_sequence(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>())
+        };
+        let [one, two, three, four] = [1, 2, 3, 4].map(|minute| format!("2026-11-26T00:0{minute}:00Z"));
+        assert!(told(&[&one, &two], &[&three, &four]) && told(&[&four, &three], &[&one]));
+        assert!(!told(&[&one, &three], &[&two, &four]));
+        assert!(!told(&[&one], &[&two]), "of one run a side it goes without saying");
+        assert!(!in_sequence(&[&Run::default(), &Run::default()], &[&Run::default()]), "nobody says when");
+    }
 
     #[test]
     fn the_name_of_a_build_differs_only_where_its_optimisation_does() {
@@ -97,10 +147,10 @@ mod tests {
             if !level.is_empty() {
                 machine.add("opt_level", level);
             }
-            machine
+            Run { machine, ..Run::default() }
         };
-        let told = |before: &Machine, after: &Machine| {
-            differences(before, after).into_iter().map(|difference| difference.fact).collect::<Vec<_>>()
+        let told = |before: &Run, after: &Run| {
+            differences(&[before], &[after]).into_iter().map(|difference| difference.fact).collect::<Vec<_>>()
         };
         assert!(told(&built("debug", "3"), &built("release", "3")).is_empty());
         assert_eq!(told(&built("debug", "0"), &built("release", "3")), ["profile", "opt_level"]);

@@ -1,6 +1,8 @@
-//! A run's rows as cells with their figures round by round, and which cell of one run is which of the other.
+//! The rows of a side's runs as cells with their figures, run by run and round by round, and which cell of one side is
+//! which of the other.
 
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 
 use crate::compare::{Pair, Side};
 use crate::condition::{Condition, Transport, labels};
@@ -8,7 +10,7 @@ use crate::record::{Bucket, Estimate, Record, Run};
 use crate::stats::{MeanLog, quantile};
 use crate::verdict::{Promise, Verdict};
 
-/// The logarithms of one figure of one cell.
+/// The logarithms of one figure of one cell in one run.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Figure {
     /// By round, as measured.
@@ -17,17 +19,18 @@ pub(super) enum Figure {
     Estimate(MeanLog),
 }
 
-/// One cell of one run.
+/// One cell of one side.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
     pub(super) condition: Condition,
-    /// Its name among the cells of its run.
+    /// Its name among the cells of its side.
     pub(super) label: String,
     pub(super) promise: Promise,
-    /// Whether the figure is Criterion's estimate.
-    is_estimate: bool,
-    pub(super) surviving: Figure,
-    pub(super) p99: Figure,
+    /// Whether the figures are Criterion's estimates.
+    pub(super) is_estimate: bool,
+    /// In each run of its side; without a round where the run does not have it.
+    pub(super) surviving: Vec<Figure>,
+    pub(super) p99: Vec<Figure>,
     verdict: Option<Verdict>,
     rounds: usize,
     acked: u64,
@@ -43,14 +46,24 @@ impl Figure {
         }
     }
 
-    /// The geometric mean.
-    fn typical(&self) -> Option<f64> {
+    /// The mean of a run, as a logarithm.
+    pub(super) fn log(&self) -> Option<f64> {
         match self {
             Self::Rounds(rounds) if rounds.is_empty() => None,
-            Self::Rounds(rounds) => Some((rounds.values().sum::<f64>() / rounds.len() as f64).exp()),
-            Self::Estimate(mean) => Some(mean.mean.exp()),
+            Self::Rounds(rounds) => Some(rounds.values().sum::<f64>() / rounds.len() as f64),
+            Self::Estimate(mean) => Some(mean.mean),
         }
     }
+
+    fn nothing() -> Self {
+        Self::Rounds(BTreeMap::new())
+    }
+}
+
+/// The geometric mean over runs of each run's own.
+fn typical(runs: &[Figure]) -> Option<f64> {
+    let logs: Vec<f64> = runs.iter().filter_map(Figure::log).collect();
+    (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
 impl Cell {
@@ -65,8 +78,8 @@ impl Cell {
             label: String::new(),
             promise: first.promise,
             is_estimate: false,
-            surviving: Figure::Rounds(judged.iter().filter_map(rate).collect()),
-            p99: Figure::Rounds(p99),
+            surviving: vec![Figure::Rounds(judged.iter().filter_map(rate).collect())],
+            p99: vec![Figure::Rounds(p99)],
             verdict: records.iter().filter_map(|r| r.verdict).max(),
             rounds: judged.len(),
             acked: judged.iter().filter_map(|r| r.acked).fold(0, u64::saturating_add),
@@ -87,8 +100,8 @@ impl Cell {
             label: String::new(),
             promise,
             is_estimate: true,
-            surviving: if told { Figure::Estimate(surviving) } else { Figure::Rounds(BTreeMap::new()) },
-            p99: Figure::Rounds(BTreeMap::new()),
+            surviving: vec![if told { Figure::Estimate(surviving) } else { Figure::nothing() }],
+            p99: vec![Figure::nothing()],
             verdict: estimate.verdict,
             rounds: 1,
             acked: estimate.acked,
@@ -103,24 +116,46 @@ impl Cell {
             rounds: self.rounds,
             acked: self.acked,
             lost: self.lost,
-            surviving_per_s: self.surviving.typical(),
-            p99_ns: self.p99.typical(),
+            surviving_per_s: typical(&self.surviving),
+            p99_ns: typical(&self.p99),
+        }
+    }
+
+    /// Another run's part of the same cell.
+    fn join(&mut self, other: Self) {
+        self.surviving.extend(other.surviving);
+        self.p99.extend(other.p99);
+        self.verdict = self.verdict.max(other.verdict);
+        self.rounds += other.rounds;
+        self.acked = self.acked.saturating_add(other.acked);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.note = self.note.take().or(other.note);
+    }
+
+    /// Leaves room for runs that do not have it: `before` its own figures, and after them up to `runs` in all.
+    fn pad(&mut self, before: usize, runs: usize) {
+        for figures in [&mut self.surviving, &mut self.p99] {
+            figures.splice(0..0, repeat_n(Figure::nothing(), before));
+            figures.resize_with(runs.max(figures.len()), Figure::nothing);
         }
     }
 
     /// Why this cell cannot be compared with any.
     pub(super) fn why_not(&self) -> Option<String> {
-        let told = match &self.surviving {
-            Figure::Rounds(rounds) => rounds.len(),
-            Figure::Estimate(_) => return None,
-        };
+        let mut told = 0;
+        for figure in &self.surviving {
+            match figure {
+                Figure::Rounds(rounds) => told += rounds.len(),
+                Figure::Estimate(_) => return None,
+            }
+        }
         match (self.verdict.is_some(), told) {
             (false, _) => {
                 Some(self.note.as_ref().map_or("no verdict".to_owned(), |note| format!("no verdict ({note})")))
             }
             (true, 0) if self.acked > 0 => Some("nothing survived".to_owned()),
             (true, 0) => Some("nothing was acknowledged".to_owned()),
-            (true, 1) => Some("a single round, which has no spread".to_owned()),
+            (true, 1) if self.surviving.len() == 1 => Some("a single round, which has no spread".to_owned()),
             _ => None,
         }
     }
@@ -151,12 +186,12 @@ impl Cell {
     }
 }
 
-/// Every cell of both runs: those that are the same cell together, the others alone, in the first run's order.
+/// Every cell of both sides: those that are the same cell together, the others alone, in the first side's order.
 ///
-/// A cell that the other run measured in one other setting alone (another transport, say) is paired with it, and says so:
+/// A cell that the other side measured in one other setting alone (another transport, say) is paired with it, and says so:
 /// such a comparison is asked for on purpose as often as by mistake.
-pub(super) fn paired(before: &Run, after: &Run) -> Vec<Pair> {
-    let (mut before, mut rest) = (cells(before), cells(after));
+pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
+    let (mut before, mut rest) = (merged(before), merged(after));
     name(&mut before);
     name(&mut rest);
     let mut partners: Vec<Option<Cell>> =
@@ -213,6 +248,31 @@ pub(super) fn across(before: &Cell, after: &Cell) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
+/// The cells of a side's runs, each with its figures in every run.
+fn merged(runs: &[&Run]) -> Vec<Cell> {
+    let mut all: Vec<Cell> = Vec::new();
+    let mut places: BTreeMap<(bool, Condition, usize), usize> = BTreeMap::new();
+    for (at, run) in runs.iter().enumerate() {
+        // Of two versions of a library in one run, the first is the first in every run.
+        let mut seen: BTreeMap<(bool, Condition), usize> = BTreeMap::new();
+        for mut cell in cells(run) {
+            let (is_estimate, condition) = (cell.is_estimate, cell.condition.without_versions());
+            let nth = seen.entry((is_estimate, condition.clone())).or_default();
+            *nth += 1;
+            match places.get(&(is_estimate, condition.clone(), *nth)) {
+                Some(&place) => all[place].join(cell),
+                None => {
+                    places.insert((is_estimate, condition, *nth), all.len());
+                    cell.pad(at, at + 1);
+                    all.push(cell);
+                }
+            }
+        }
+        all.iter_mut().for_each(|cell| cell.pad(0, at + 1));
+    }
+    all
+}
+
 fn cells(run: &Run) -> Vec<Cell> {
     if run.estimates.is_empty() { measured(run) } else { benched(run) }
 }
@@ -251,35 +311,39 @@ fn benched(run: &Run) -> Vec<Cell> {
 /// Every series of rounds there is, to learn of the machine from.
 pub(super) fn all_rounds(pairs: &[Pair]) -> Vec<Vec<f64>> {
     let cells = pairs.iter().flat_map(|(before, after)| [before, after]).flatten();
-    cells
-        .filter_map(|cell| match &cell.surviving {
-            Figure::Rounds(rounds) => Some(rounds.values().copied().collect()),
-            Figure::Estimate(_) => None,
-        })
-        .collect()
+    let rounds = cells.flat_map(|cell| &cell.surviving).filter_map(|figure| match figure {
+        Figure::Rounds(rounds) => Some(rounds.values().copied().collect()),
+        Figure::Estimate(_) => None,
+    });
+    rounds.collect()
 }
 
-/// Several cells as one: the mean of their logarithms in every round that all of them have.
-pub(super) fn whole(cells: &[&Cell]) -> Figure {
-    let estimates: Vec<MeanLog> = cells
+/// Several cells as one, in each run: the mean of their logarithms in every round that all of them have.
+pub(super) fn whole(cells: &[&Cell]) -> Vec<Figure> {
+    let runs = cells.iter().map(|cell| cell.surviving.len()).min().unwrap_or(0);
+    (0..runs).map(|at| whole_of(&cells.iter().map(|cell| &cell.surviving[at]).collect::<Vec<_>>())).collect()
+}
+
+fn whole_of(figures: &[&Figure]) -> Figure {
+    let estimates: Vec<MeanLog> = figures
         .iter()
-        .filter_map(|cell| match cell.surviving {
-            Figure::Estimate(mean) => Some(mean),
+        .filter_map(|figure| match figure {
+            Figure::Estimate(mean) => Some(*mean),
             Figure::Rounds(_) => None,
         })
         .collect();
-    if let Some(mean) = MeanLog::of_means(&estimates).filter(|_| estimates.len() == cells.len()) {
+    if let Some(mean) = MeanLog::of_means(&estimates).filter(|_| estimates.len() == figures.len()) {
         return Figure::Estimate(mean);
     }
     let mut sums: BTreeMap<u32, (usize, f64)> = BTreeMap::new();
-    for cell in cells {
-        if let Figure::Rounds(rounds) = &cell.surviving {
+    for figure in figures {
+        if let Figure::Rounds(rounds) = figure {
             for (&round, log) in rounds {
                 let sum = sums.entry(round).or_default();
                 *sum = (sum.0 + 1, sum.1 + log);
             }
         }
     }
-    let complete = sums.into_iter().filter(|(_, (count, _))| *count == cells.len());
-    Figure::Rounds(complete.map(|(round, (_, sum))| (round, sum / cells.len() as f64)).collect())
+    let complete = sums.into_iter().filter(|(_, (count, _))| *count == figures.len());
+    Figure::Rounds(complete.map(|(round, (_, sum))| (round, sum / figures.len() as f64)).collect())
 }

@@ -10,7 +10,7 @@ pub use terminal::terminal;
 
 use serde::Serialize;
 
-use crate::compare::{CellComparison, Change, Comparison, FLOOR, Outcome, StrategyComparison};
+use crate::compare::{CellComparison, Change, Comparison, Design, FLOOR, Outcome, StrategyComparison};
 use crate::report::words;
 
 /// The version of the JSON document.
@@ -66,7 +66,12 @@ fn several_keys(comparison: &Comparison) -> bool {
 
 /// The word of a cell, and of its p99 where that tells something else.
 fn verdict(cell: &CellComparison) -> String {
-    match cell.p99.as_ref().map(|change| change.outcome).filter(|&p99| p99 != Outcome::Same && p99 != cell.outcome) {
+    match cell
+        .p99
+        .as_ref()
+        .map(|change| change.outcome)
+        .filter(|&p99| matches!(p99, Outcome::Slower | Outcome::Faster) && p99 != cell.outcome)
+    {
         Some(p99) if cell.outcome != Outcome::NotComparable => {
             format!("{}, p99 {}", cell.outcome.words(), p99.words())
         }
@@ -74,13 +79,13 @@ fn verdict(cell: &CellComparison) -> String {
     }
 }
 
-/// The answer in a sentence or two.
+/// The answer in a sentence or two, and how small a slowdown would have been found.
 fn answer(comparison: &Comparison) -> Vec<String> {
     let mut said = Vec::new();
     let (n, all) = (comparison.compared(), comparison.cells.len());
     let count = |outcome| comparison.cells.iter().filter(|cell| cell.outcome == outcome).count();
     if n == 0 {
-        return vec!["Nothing can be compared: no cell is in both runs with two rounds or more.".to_owned()];
+        return vec!["Nothing can be compared: no cell is on both sides with two rounds, or runs, or more.".to_owned()];
     }
     for (outcome, word) in [(Outcome::Slower, "Slower"), (Outcome::Faster, "Faster")] {
         let whole: Vec<String> =
@@ -90,18 +95,26 @@ fn answer(comparison: &Comparison) -> Vec<String> {
         }
     }
     said.push(format!(
-        "Of {} {} slower, {} faster, {} the same within the noise{}.",
+        "Of {} {} slower, {} faster, {} the same within {}, {} cannot be told{}.",
         words::counted(n, "cell"),
         are(count(Outcome::Slower)),
         count(Outcome::Faster),
         count(Outcome::Same),
+        bound(comparison),
+        count(Outcome::CannotTell),
         match all - n {
             0 => String::new(),
             1 => "; 1 more is not comparable".to_owned(),
             more => format!("; {more} more are not comparable"),
         }
     ));
+    said.extend(comparison.power_in_words().map(|power| format!("For strategies as a whole: {power}.")));
     said
+}
+
+/// The difference that matters: `5 %`.
+fn bound(comparison: &Comparison) -> String {
+    format!("{} %", (comparison.bound * 1e5).round() / 1e3)
 }
 
 fn are(count: usize) -> String {
@@ -120,9 +133,14 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
         .map(|d| format!("the runs differ in {}: {} before, {} after", d.fact, value(&d.before), value(&d.after)))
         .collect();
     said.extend(across(comparison));
+    said.extend(design(comparison));
     if let Some(shift) = comparison.shift.filter(|shift| (shift.ratio.ln()).abs() > FLOOR.ln_1p()) {
         let moved = format!("all strategies together changed to {} of the first run", ratio(shift.ratio));
-        said.push(if shift.trusted {
+        said.push(if shift.trusted && comparison.design.knows_runs() {
+            format!(
+                "{moved}: not by chance where the intervals say so, as runs of both sides show what the machine does"
+            )
+        } else if shift.trusted {
             format!("{moved}, which counts as a real effect, as requested")
         } else {
             format!(
@@ -131,13 +149,31 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
             )
         });
     }
-    if comparison.shift.is_none() && comparison.compared() > 0 {
+    if comparison.shift.is_none() && comparison.compared() > 0 && !comparison.design.knows_runs() {
         said.push(
             "with fewer than four strategies in both runs a busier machine looks like slower code: race others beside"
                 .to_owned(),
         );
     }
     said
+}
+
+/// What the intervals do not know.
+fn design(comparison: &Comparison) -> Option<String> {
+    match comparison.design {
+        _ if comparison.compared() == 0 => None,
+        Design::OneRun => Some(
+            "one run a side cannot tell the difference between builds from that between any two runs of one build, which \
+             these intervals leave out: give several runs a side (A1,A2,A3 B1,B2,B3), or measure in turns (--live)"
+                .to_owned(),
+        ),
+        Design::Runs { .. } if comparison.in_sequence => Some(
+            "all runs of one side were made before those of the other, so that a change of the machine in between looks \
+             like one of the code: make them in turns"
+                .to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 /// Which cells were measured under different settings, where the runs' facts do not say it of all cells.
@@ -164,20 +200,26 @@ fn value(text: &str) -> &str {
 
 /// How to read the ratios.
 fn legend(comparison: &Comparison) -> Vec<String> {
+    let (made_of, over) = match comparison.design {
+        Design::OneRun => ("the rounds within a run".to_owned(), "rounds"),
+        Design::Runs { before, after } => (format!("{before} and {after} runs"), "runs"),
+        Design::Pairs { pairs } => (format!("the differences within {pairs} pairs of turns"), "turns"),
+    };
+    let widened = match comparison.autocorrelation {
+        0.0 => String::new(),
+        rho => format!(", widened for an autocorrelation of {rho:.1}"),
+    };
     let mut said = vec![format!(
-        "Ratios are second run by first, with 95 % intervals{}; throughput is what survived, rates are geometric means \
-         over rounds. A difference counts if its \
-         interval holds among so many cells (Holm) and is over {:.0} %.",
-        match comparison.autocorrelation {
-            0.0 => String::new(),
-            rho => format!(", widened for an autocorrelation of {rho:.1} between rounds"),
-        },
-        FLOOR * 100.0
+        "Ratios are second by first, with 95 % intervals of {made_of}{widened}; throughput is what survived, rates are \
+         geometric means over {over}. A difference counts if its interval holds among so many cells (Holm) and is over \
+         {:.0} %; the same is what lies within {} with its whole interval.",
+        FLOOR * 100.0,
+        bound(comparison)
     )];
     let chance = comparison.by_chance();
     if chance > 0 {
         said.push(format!(
-            "{chance} of {} {} out 1 for a cell that is called the same: among so many, some do by chance.",
+            "{chance} of {} {} out 1 for a cell that is not called different: among so many, some do by chance.",
             words::counted(comparison.compared(), "interval"),
             if chance == 1 { "leaves" } else { "leave" }
         ));

@@ -14,8 +14,10 @@ pub(super) fn load(summary: &Summary) -> Option<(usize, usize)> {
     judged.filter(|condition| condition.keys == keys).map(|condition| (condition.threads, keys)).max()
 }
 
-/// The lines, each of at most 80 columns. Of the slower strategies those of `known` names come first, and so many more that
-/// they fit into a line or two.
+/// The most lines that the answer of a closed loop takes.
+const LINES: usize = 3;
+
+/// The lines, each of at most 80 columns. Of the slower strategies those of `known` names come first, as many as fit.
 pub fn headline(summary: &Summary, machine: &Machine, known: &[&str]) -> String {
     let mut said = broken(summary);
     let answer = load(summary).and_then(|(threads, keys)| summary.answer(machine, threads, keys));
@@ -23,11 +25,7 @@ pub fn headline(summary: &Summary, machine: &Machine, known: &[&str]) -> String 
         Some(answer) if !answer.prompt.is_empty() || !answer.behind.is_empty() => {
             said.extend(offered(summary, &answer))
         }
-        Some(answer) => {
-            said.push(winner(summary, &answer));
-            said.extend(ratios(&answer, known));
-            said.push(race(&answer));
-        }
+        Some(answer) => said.push(closed(summary, &answer, known)),
         None => said.push(nothing(summary)),
     }
     said.extend(over_keys(summary, machine));
@@ -60,6 +58,16 @@ fn broken(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
+/// The answer where nobody offered a rate: as many ratios as fit into its lines.
+fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
+    let text = |named: usize| {
+        let parts = [winner(summary, answer), ratios(answer, known, named), race(answer)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    let fits = |named: &usize| wrap(&text(*named), WIDTH).len() <= LINES;
+    text((1..=NAMED).rev().find(fits).unwrap_or(0))
+}
+
 fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
     let Some(best) = answer.best else {
@@ -68,33 +76,19 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
         return format!("At {place} no exact strategy {what}.");
     };
     let rate = &best.surviving_per_s;
-    let mut said = format!(
-        "{} wins at {place}: {} surviving/s {}, {}",
-        best.label,
-        words::rate(rate.median),
-        sure(rate),
-        lost(best)
-    );
+    let said = format!("{} wins at {place}: {} surviving/s", best.label, words::rate(rate.median));
     let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();
-    said += &match (rate.n, &rivals[..]) {
-        (..2, _) => "; one trial does not show the noise.".to_owned(),
-        (_, []) => "; no other is within its noise.".to_owned(),
-        (_, rivals) if rivals.len() > NAMED => format!("; {} others are within its noise.", rivals.len()),
-        (_, rivals) => format!("; within its noise: {}.", rivals.join(", ")),
+    let noise = match (rate.n, &rivals[..]) {
+        (..2, _) => return format!("{said} (one trial does not show the noise), {}.", lost(best)),
+        (_, []) => "no other is within its noise".to_owned(),
+        (_, rivals) if rivals.len() > NAMED => format!("{} others are within its noise", rivals.len()),
+        (_, rivals) => format!("within its noise: {}", rivals.join(", ")),
     };
-    said
+    format!("{said} ({} to {}), {}; {noise}.", words::rate(rate.low), words::rate(rate.high), lost(best))
 }
 
 /// How many strategies are named in a list; of more, none is (what is within the noise), or the rest is counted.
 const NAMED: usize = 8;
-
-/// `(99,100 to 104,000, 94 % sure)`
-fn sure(spread: &Spread) -> String {
-    if spread.n < 2 {
-        return "(one trial)".to_owned();
-    }
-    format!("({} to {}, {:.0} % sure)", words::rate(spread.low), words::rate(spread.high), spread.confidence * 100.0)
-}
 
 fn lost(cell: &CellSummary) -> String {
     match (cell.lost, cell.verdict) {
@@ -104,30 +98,24 @@ fn lost(cell: &CellSummary) -> String {
     }
 }
 
-/// How many times as fast the best one is as the others, and which are faster with many updates at hand.
-fn ratios(answer: &Answer, known: &[&str]) -> Option<String> {
-    let best = answer.best?.surviving_per_s.median;
+/// How many times as fast the best one is as so many of the others, and which are faster with many updates at hand.
+fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
+    let Some(best) = answer.best.map(|best| best.surviving_per_s.median) else { return String::new() };
     let is_known = |cell: &&&CellSummary| known.contains(&cell.condition.strategy.as_str());
     let chosen = answer.slower.iter().filter(is_known).chain(answer.slower.iter().filter(|cell| !is_known(cell)));
-    let mut named: Vec<&&CellSummary> = chosen.filter(|cell| cell.surviving_per_s.median > 0.0).take(NAMED).collect();
+    let mut named: Vec<&&CellSummary> = chosen.filter(|cell| cell.surviving_per_s.median > 0.0).take(most).collect();
     named.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
-    let named: Vec<String> = named
-        .iter()
-        .map(|cell| format!("{} {}", words::times(best / cell.surviving_per_s.median), cell.label))
-        .collect();
-    let more = match answer.slower.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let batchers: Vec<&str> = answer.batchers.iter().take(3).map(|cell| cell.label.as_str()).collect();
+    let ratio = |cell: &&&CellSummary| format!("{} {}", words::times(best / cell.surviving_per_s.median), cell.label);
+    let ratios: Vec<String> = named.iter().map(ratio).collect();
+    let batchers: Vec<&str> = answer.batchers.iter().take(2).map(|cell| cell.label.as_str()).collect();
     let mut said = Vec::new();
-    if !named.is_empty() {
-        said.push(format!("That is {}{more}.", named.join(", ")));
+    if !ratios.is_empty() {
+        said.push(format!("That is {}.", ratios.join(", ")));
     }
     if !batchers.is_empty() {
-        said.push(format!("Faster, many updates at once: {}.", batchers.join(", ")));
+        said.push(format!("Faster in batches: {}.", batchers.join(", ")));
     }
-    Some(said.join(" "))
+    said.join(" ")
 }
 
 /// What became of those who do not protect their updates.
@@ -135,13 +123,9 @@ fn race(answer: &Answer) -> String {
     let Some(cell) = answer.lossy else { return String::new() };
     let (name, acked) = (&cell.label, words::rate(cell.acked_per_s.median));
     match (cell.lost, answer.threads) {
-        (0, 1) => format!("{name} acknowledged {acked}/s, had no competitor and lost none."),
-        (0, _) => format!("{name} acknowledged {acked}/s and showed no loss."),
-        _ => format!(
-            "{name} acknowledged {acked}/s and lost {} of them: {}/s survived.",
-            words::lost(cell),
-            words::rate(cell.surviving_per_s.median)
-        ),
+        (0, 1) => format!("{name} ({acked}/s) had no competitor and lost none."),
+        (0, _) => format!("{name} ({acked}/s) showed no loss."),
+        _ => format!("{name} lost {} of {acked}/s.", words::lost(cell)),
     }
 }
 

@@ -94,25 +94,94 @@ impl MeanLog {
     }
 }
 
+/// The two sides of a comparison of several runs: the mean over runs, and the variance *between* runs, which is what two
+/// runs of one build differ by. What the trials within a run scatter by, and how they resemble each other, is in it.
+///
+/// `before` and `after` have one logarithm a run. A side of a single run is taken to vary as the runs of the other do.
+/// `None` where neither side has two runs, or one has none.
+///
+/// ```
+/// # use redis_lost_updates::stats::{between_runs, contrast};
+/// let (before, after) = between_runs(&[1.0, 1.2, 1.1], &[0.9, 1.1, 1.0]).unwrap();
+/// assert!((contrast(&before, &after, 0.0).ratio - (-0.1_f64).exp()).abs() < 1e-9);
+/// assert_eq!(between_runs(&[1.0], &[2.0]), None);
+/// ```
+pub fn between_runs(before: &[f64], after: &[f64]) -> Option<(MeanLog, MeanLog)> {
+    match (before, after) {
+        ([one], several) | (several, [one]) => {
+            let known = MeanLog::of(several, 0.0)?;
+            // The difference varies as S² (1 + 1/k), known by k - 1 degrees of freedom: all of it stands on one side.
+            let total = known.variance * (several.len() as f64 + 1.0);
+            let alone = MeanLog { mean: *one, variance: 0.0, freedom: MANY };
+            let known = MeanLog { variance: total, ..known };
+            Some(if before.len() == 1 { (alone, known) } else { (known, alone) })
+        }
+        _ => Some((MeanLog::of(before, 0.0)?, MeanLog::of(after, 0.0)?)),
+    }
+}
+
+/// The two sides of a comparison of pairs, each (before, after) measured one right after the other: what a pair has in
+/// common is in neither. `rho` is the autocorrelation between the pairs' differences. `None` for fewer than two pairs.
+pub fn paired(pairs: &[(f64, f64)], rho: f64) -> Option<(MeanLog, MeanLog)> {
+    let differences: Vec<f64> = pairs.iter().map(|(before, after)| after - before).collect();
+    let difference = MeanLog::of(&differences, rho)?;
+    let mean = pairs.iter().map(|(before, _)| before).sum::<f64>() / pairs.len() as f64;
+    let before = MeanLog { mean, variance: 0.0, freedom: MANY };
+    Some((before, MeanLog { mean: mean + difference.mean, ..difference }))
+}
+
 fn student(freedom: f64) -> Option<StudentsT> {
     // Beyond a thousand million it is the normal distribution to nine digits, and the crate's cdf has none left.
     StudentsT::new(0.0, 1.0, if freedom > 1e9 { 1e9 } else { freedom }).ok()
 }
 
 /// Student's t beyond which 2.5 % lie on each side; infinite where there is no such distribution.
+fn student_975(freedom: f64) -> f64 {
+    student_quantile(freedom, 0.975)
+}
+
+/// Student's t below which the part `part` (over a half) lies; infinite where there is no such distribution.
 ///
 /// By bisection, each step a bit: the crate's own inverse iterates without bound for many degrees of freedom.
-fn student_975(freedom: f64) -> f64 {
+fn student_quantile(freedom: f64, part: f64) -> f64 {
     let Some(student) = student(freedom) else { return f64::INFINITY };
     let (mut low, mut high) = (0.0, 1.0);
-    while student.cdf(high) < 0.975 && high < f64::MAX / 2.0 {
+    while student.cdf(high) < part && high < f64::MAX / 2.0 {
         (low, high) = (high, high * 2.0);
     }
     for _ in 0..36 {
         let middle = f64::midpoint(low, high);
-        if student.cdf(middle) < 0.975 { low = middle } else { high = middle }
+        if student.cdf(middle) < part { low = middle } else { high = middle }
     }
     high
+}
+
+/// The standard error of the difference of two means, and its degrees of freedom (Welch).
+fn welch(before: &MeanLog, after: &MeanLog) -> (f64, f64) {
+    let variance = before.variance + after.variance;
+    let spent = before.variance.powi(2) / before.freedom + after.variance.powi(2) / after.freedom;
+    (variance.sqrt(), if spent > 0.0 { variance.powi(2) / spent } else { before.freedom + after.freedom })
+}
+
+/// The smallest slowdown, as a part (0.05 is 5 %), that a comparison with errors as these two means have finds with a power
+/// of 80 %: that ends in a `p` below 0.05 if it is one among `tests`, and beyond `floor`, a ratio's distance from 1 that
+/// counts for nothing however sure.
+///
+/// ```
+/// # use redis_lost_updates::stats::{MeanLog, smallest_found};
+/// let side = MeanLog { mean: 0.0, variance: 0.0001, freedom: 1_000.0 };
+/// // (1.96 + 0.84) standard errors of 1.4 %.
+/// assert!((smallest_found(&side, &side, 1, 0.0) - (1.0 - (-2.804 * 0.0002_f64.sqrt()).exp())).abs() < 1e-4);
+/// assert!(smallest_found(&side, &side, 60, 0.0) > smallest_found(&side, &side, 1, 0.0));
+/// ```
+pub fn smallest_found(before: &MeanLog, after: &MeanLog, tests: usize, floor: f64) -> f64 {
+    let (error, freedom) = welch(before, after);
+    if error == 0.0 {
+        return 1.0 - (-floor.ln_1p()).exp();
+    }
+    // Holm asks this much of the first of so many.
+    let sure = student_quantile(freedom, 1.0 - 0.025 / tests.max(1) as f64) * error;
+    1.0 - (-(sure.max(floor.ln_1p()) + student_quantile(freedom, 0.8) * error)).exp()
 }
 
 /// By how much the variance of a mean of n values exceeds that of independent ones.
@@ -176,10 +245,7 @@ fn expected_neighbours(n: usize, rho: f64) -> f64 {
 /// ```
 pub fn contrast(before: &MeanLog, after: &MeanLog, shift: f64) -> Contrast {
     let difference = after.mean - before.mean;
-    let variance = before.variance + after.variance;
-    let error = variance.sqrt();
-    let spent = before.variance.powi(2) / before.freedom + after.variance.powi(2) / after.freedom;
-    let freedom = if spent > 0.0 { variance.powi(2) / spent } else { before.freedom + after.freedom };
+    let (error, freedom) = welch(before, after);
     let half = student_975(freedom) * error;
     let (least, most) = (difference.min(difference - shift), difference.max(difference - shift));
     // The reading that is nearer to no difference; none at all if the two lie on either side of it.

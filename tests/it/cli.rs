@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use redis_lost_updates::record::Run;
+use redis_lost_updates::report::headline;
+use redis_lost_updates::summary::Summary;
 use redis_lost_updates::verdict::{Promise, Verdict};
 
 use crate::target::private;
@@ -56,10 +58,60 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
     );
     let table = text(&output.stdout);
     assert!(table.lines().next().unwrap().contains(" wins at 8 threads: "), "{table}");
-    assert!(table.contains("get-set acknowledged ") && table.contains("all loads with --table"), "{table}");
+    assert!(table.contains("get-set lost ") && table.contains("all loads with --table"), "{table}");
     assert!(table.contains("Closed loop"), "{table}");
     assert!(table.contains("get-set") && table.contains("index.html") && !table.contains('\u{1b}'), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80 || line.contains("index.html")), "{table}");
+}
+
+#[test]
+fn the_answer_of_a_run_takes_three_lines() {
+    let run = Run::read(Path::new("results/example")).unwrap();
+    let said = headline(&Summary::of(&run), &run.machine, redis_lost_updates::strategy::DEFAULT);
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(
+        said.starts_with("incr wins at 16 threads: 102,000 surviving/s (") && said.contains("within its noise"),
+        "{said}"
+    );
+    assert!(said.contains("× mutex") && said.contains("get-set lost 88.2 %"), "{said}");
+}
+
+#[test]
+fn a_run_is_written_in_the_formats_of_services_that_follow_figures() {
+    let json = |format: &str| -> serde_json::Value {
+        let output = report(&["render", "results/example", "--format", format]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let bmf = json("bmf");
+    let throughput = &bmf["incr at 16 threads"]["throughput"];
+    let [low, value, high] = ["lower_value", "value", "upper_value"].map(|name| throughput[name].as_f64().unwrap());
+    assert!(low <= value && value <= high && (101_000.0..103_000.0).contains(&value), "{throughput}");
+    assert!((88.0..88.5).contains(&bmf["get-set at 16 threads"]["lost"]["value"].as_f64().unwrap()));
+    let (bigger, smaller) = (json("github-action-benchmark"), json("github-action-benchmark-smaller"));
+    let named = |entries: &serde_json::Value, name: &str| {
+        let entry = entries.as_array().unwrap().iter().find(|entry| entry["name"] == name).cloned();
+        entry.unwrap_or_else(|| panic!("no {name} in {entries}"))
+    };
+    assert_eq!(named(&bigger, "incr at 16 threads, throughput")["value"], throughput["value"]);
+    assert_eq!(named(&smaller, "incr at 1 thread, latency-p99")["unit"], "ns");
+    assert!(named(&smaller, "get-set at 16 threads, lost")["extra"].as_str().unwrap().contains("lost, 5 trials"));
+    // A row for each run, every field of it a figure; the configuration names every column.
+    let rows = report(&["render", "results/example", "results/example", "--format", "otava"]);
+    let mut reader = csv::Reader::from_reader(rows.stdout.as_slice());
+    let columns = reader.headers().unwrap().clone();
+    assert_eq!(columns.iter().take(3).collect::<Vec<_>>(), ["time", "commit", "server_version"]);
+    let rows: Vec<csv::StringRecord> = reader.records().map(|row| row.unwrap()).collect();
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.iter().skip(3).all(|field| field.parse::<f64>().is_ok())));
+    let config = text(&report(&["render", "results/example", "--format", "otava-config"]).stdout);
+    assert!(columns.iter().skip(3).all(|column| config.contains(&format!("column: {column}\n"))), "{config}");
+    for args in [
+        &["render", "results/example", "results/example"][..],
+        &["render", "results/example", "results/example", "--format", "bmf"],
+    ] {
+        let refused = report(args);
+        assert!(refused.status.code() == Some(2) && text(&refused.stderr).lines().count() == 1, "{refused:?}");
+    }
 }
 
 #[test]

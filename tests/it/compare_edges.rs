@@ -2,7 +2,8 @@
 //! passes by one, how much a gate could have stopped, and every change of verdict there is.
 
 use redis_lost_updates::compare::{
-    Alarm, AlarmKind, CellComparison, Change, Comparison, FLOOR, Options, Outcome, Shift, StrategyComparison, part,
+    Alarm, AlarmKind, CellComparison, Change, Comparison, Design, FLOOR, Gate, Options, Outcome, Shift,
+    StrategyComparison, part,
 };
 use redis_lost_updates::condition::{Condition, Transport};
 use redis_lost_updates::record::{Clock, Estimate, Record, Run};
@@ -85,7 +86,7 @@ fn a_baseline_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 fn change(outcome: Outcome, low: f64, ratio: f64, high: f64) -> Change {
-    Change { contrast: Contrast { ratio, low, high, p: 0.001 }, outcome }
+    Change { contrast: Contrast { ratio, low, high, p: 0.001 }, outcome, finds: Some(1.0 - low) }
 }
 
 fn whole(name: &str, surviving: Change) -> StrategyComparison {
@@ -111,6 +112,9 @@ fn by_hand(strategies: Vec<StrategyComparison>, cells: Vec<CellComparison>) -> C
     Comparison {
         before: "before".to_owned(),
         after: "after".to_owned(),
+        design: Design::OneRun,
+        bound: 0.125,
+        in_sequence: false,
         alarms: Vec::new(),
         differences: Vec::new(),
         shift: None,
@@ -174,29 +178,56 @@ fn broken_promises_fail_first_and_no_other_alarm_does() {
 }
 
 #[test]
-fn a_gate_reaches_as_far_as_its_widest_and_narrowest_interval() {
-    assert_eq!(by_hand(Vec::new(), Vec::new()).reach(0.05), None);
-    // An interval without width: whatever is slower than the bound is seen.
-    let sure = whole("sure", change(Outcome::Same, 0.5, 0.5, 0.5));
-    let [least, most] = by_hand(vec![sure.clone()], Vec::new())
-        .reach(0.125)
-        .map(|ends| ends.map(|(at, name)| (at, name.to_owned())))
-        .unwrap();
-    assert_eq!((&least, &most), (&(0.125, "sure".to_owned()), &(0.125, "sure".to_owned())));
-    // The upper end is twice the ratio: it must fall below half of what the bound leaves.
-    let wide = whole("wide", change(Outcome::Slower, 0.25, 0.5, 1.0));
-    let middle = whole("middle", change(Outcome::Faster, 1.0, 1.5, 2.0));
-    let compared = by_hand(vec![wide, sure, middle], Vec::new());
-    assert_eq!(compared.reach(0.125), Some([(0.125, "sure"), (1.0 - 0.875 * 0.5, "wide")]));
-    assert_eq!(compared.reach(0.0), Some([(0.0, "sure"), (0.5, "wide")]));
+fn what_is_told_has_both_its_interval_and_its_power_within_the_bound() {
+    let gate = |changes: &[Change]| {
+        let wholes = changes.iter().enumerate().map(|(i, &change)| whole(&format!("s{i}"), change)).collect();
+        by_hand(wholes, vec![cell("s0", 1, Some(changes[0]))])
+    };
+    let told = |outcome, low, finds| Change { finds, ..change(outcome, low, 1.0, 1.01) };
+    let [on, inside] = [0.875, 0.875 + 1e-9];
+    for (change, passes) in [
+        (told(Outcome::Same, inside, Some(0.125)), true),
+        (told(Outcome::Same, on, Some(0.125)), false),
+        (told(Outcome::Same, inside, Some(0.125 + 1e-9)), false),
+        (told(Outcome::Same, inside, None), false),
+        // Surely slower, and surely not by so much.
+        (told(Outcome::Slower, inside, Some(0.01)), true),
+        // Surely slower, and perhaps by so much.
+        (told(Outcome::Slower, on, Some(0.01)), false),
+        // What is faster is not slower, however little is known of by how much.
+        (told(Outcome::Faster, 0.5, Some(0.9)), true),
+    ] {
+        let compared = gate(&[change]);
+        assert_eq!(compared.untold().is_empty(), passes, "{change:?}");
+        assert_eq!(compared.gate() == Gate::Passes, passes, "{change:?}");
+    }
+    let unsure = gate(&[
+        told(Outcome::Same, inside, Some(0.01)),
+        told(Outcome::CannotTell, 0.8, Some(0.15)),
+        told(Outcome::CannotTell, 0.7, Some(0.25)),
+    ]);
+    let names: Vec<&str> = unsure.untold().iter().map(|untold| untold.strategy.as_str()).collect();
+    assert_eq!(names, ["s2", "s1"], "the least sure first");
+    assert_eq!(unsure.power(), Some([(0.01, "s0"), (0.25, "s2")]));
+    let Gate::CannotTell(why) = unsure.gate() else { panic!("{:?}", unsure.gate()) };
+    assert_eq!(
+        why,
+        "cannot tell whether s2, s1 became slower by more than 12.5 %: with 80 % power this comparison finds a slowdown of \
+         1.0 % (s0) to 25.0 % (s2); more rounds, and several runs a side (A1,A2,A3 B1,B2,B3) find less"
+    );
+    assert_eq!(by_hand(Vec::new(), Vec::new()).power(), None);
+    assert!(matches!(by_hand(Vec::new(), Vec::new()).gate(), Gate::Nothing(_)));
+    // Cells without a whole are compared, but not sure.
+    let cells = vec![cell("lua", 1, Some(told(Outcome::Same, inside, Some(0.01))))];
+    assert!(matches!(by_hand(Vec::new(), cells).gate(), Gate::CannotTell(_)));
 }
 
 #[test]
-fn what_all_have_in_common_is_a_landslide_from_half_on() {
+fn what_all_have_in_common_is_a_landslide_from_three_quarters_on() {
     let at = |ratio, trusted| Comparison { shift: Some(Shift { ratio, trusted }), ..by_hand(Vec::new(), Vec::new()) };
-    assert_eq!(at(0.5, false).landslide(), Some(0.5));
+    assert_eq!(at(0.75, false).landslide(), Some(0.75));
     assert_eq!(at(0.3, false).landslide(), Some(0.3));
-    assert_eq!(at(0.500_001, false).landslide(), None);
+    assert_eq!(at(0.750_001, false).landslide(), None);
     assert_eq!(at(2.0, false).landslide(), None);
     assert_eq!(at(0.3, true).landslide(), None);
     assert_eq!(by_hand(Vec::new(), Vec::new()).landslide(), None);
@@ -258,22 +289,30 @@ fn every_change_of_verdict_has_its_alarm() {
     assert_eq!(alarms("get-set", Some(&lost), Some(&lost)), []);
 }
 
-/// So many strategies, each of `before` nanoseconds an update in the one run and of `after` in the other.
-fn benches(count: usize, before: f64, after: f64) -> [Run; 2] {
+/// So many strategies, each of `before` nanoseconds an update in the one run and of `after` in the other, with hardly any
+/// noise.
+fn near(count: usize, before: f64, after: f64) -> [Run; 2] {
     [before, after].map(|mean_ns| {
-        let estimates = (0..count).map(|i| estimate("this run", &format!("s{i}"), mean_ns * (i + 1) as f64));
-        Run { estimates: estimates.collect(), ..Run::default() }
+        let mut run = Run::default();
+        for i in 0..count {
+            for round in 1..=4 {
+                let noise = 1.0 + 1e-5 * f64::from(round % 2);
+                let rate = (1e15 / (mean_ns * (i + 1) as f64) * noise) as u64;
+                run.records.push(trial(round, &format!("s{i}"), Some(Verdict::Exact), rate));
+            }
+        }
+        run
     })
 }
 
 #[test]
 fn it_takes_four_strategies_to_tell_what_all_have_in_common() {
     for (count, is_shift) in [(1, false), (3, false), (4, true), (9, true)] {
-        let [before, after] = benches(count, 10_000.0, 12_500.0);
+        let [before, after] = near(count, 10_000.0, 12_500.0);
         let compared = Comparison::of(("a", &before), ("b", &after), Options::default());
-        let shift = compared.shift.map(|shift| ((shift.ratio * 1e6).round() / 1e6, shift.trusted));
+        let shift = compared.shift.map(|shift| ((shift.ratio * 1e4).round() / 1e4, shift.trusted));
         assert_eq!(shift, is_shift.then_some((0.8, false)), "{count} strategies");
-        let outcome = if is_shift { Outcome::Same } else { Outcome::Slower };
+        let outcome = if is_shift { Outcome::CannotTell } else { Outcome::Slower };
         assert!(compared.strategies.iter().all(|whole| whole.surviving.outcome == outcome && whole.cells == 1));
         assert!(compared.cells.iter().all(|cell| cell.outcome == outcome), "{count} strategies");
         assert_eq!((compared.strategies.len(), compared.compared()), (count, count));
@@ -283,7 +322,7 @@ fn it_takes_four_strategies_to_tell_what_all_have_in_common() {
 #[test]
 fn differences_within_the_floor_are_the_same_however_sure() {
     let outcome = |after: f64| {
-        let [before, after] = benches(1, 10_000.0, after);
+        let [before, after] = near(1, 10_000.0, after);
         Comparison::of(("a", &before), ("b", &after), Options::default()).cells[0].outcome
     };
     assert_eq!(outcome(10_000.0 * (1.0 + FLOOR + 0.001)), Outcome::Slower);
@@ -328,7 +367,10 @@ fn a_longer_p99_is_slower_unless_all_have_it_in_common() {
     assert_eq!(outcomes(&names, &quicker, Options::default()), told);
     let all = latencies(&names, |_| 2e6);
     assert_eq!(outcomes(&names, &all, Options::default()), [(Outcome::Same, 2.0); 5]);
-    assert_eq!(outcomes(&names, &all, Options { trust_shift: true }), [(Outcome::Slower, 2.0); 5]);
+    assert_eq!(
+        outcomes(&names, &all, Options { trust_shift: true, ..Options::default() }),
+        [(Outcome::Slower, 2.0); 5]
+    );
     // Four can tell, three cannot.
     assert_eq!(outcomes(&names[..4], &latencies(&names[..4], |_| 2e6), Options::default()), [(Outcome::Same, 2.0); 4]);
     assert_eq!(

@@ -35,6 +35,7 @@ mod refusal;
 mod sample;
 mod schema;
 mod scripted;
+mod simulation;
 mod strategies;
 mod target;
 mod tidy;

@@ -133,7 +133,7 @@ fn what_could_not_be_measured_says_why_and_is_escaped() {
 #[test]
 fn no_text_of_a_result_file_becomes_markup() {
     let run = sample::hostile(sample::run(Shape { strategies: 5, keys: &[1, 4], broken: true }));
-    let options = Options { trust_shift: false };
+    let options = Options::default();
     let compared = Comparison::of((sample::HOSTILE, &run), (sample::HOSTILE, &run), options);
     let elements = |html: &str, name: &str| html.matches(&format!("<{name}")).count();
     let (clean, pages) = (page(&sample::run(USUAL)), [page(&run), comparison::page(&compared)]);
@@ -152,7 +152,7 @@ fn no_text_of_a_result_file_becomes_markup() {
 #[test]
 fn what_may_run_and_style_is_ours_by_its_hash() {
     let run = sample::run(USUAL);
-    let compared = Comparison::of(("a", &run), ("b", &run), Options { trust_shift: false });
+    let compared = Comparison::of(("a", &run), ("b", &run), Options::default());
     for html in [page(&run), comparison::page(&compared)] {
         let policy = between(&html, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
         assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");

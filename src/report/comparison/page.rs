@@ -110,6 +110,7 @@ fn class(outcome: Outcome) -> &'static str {
         Outcome::Faster => "faster",
         Outcome::Slower => "slower",
         Outcome::Same => "same",
+        Outcome::CannotTell => "open",
         Outcome::NotComparable => "none",
     }
 }
