@@ -92,6 +92,8 @@ pub(super) fn differences(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
         .filter(|fact| !OWN.contains(fact) && !is_told_elsewhere(fact))
         // Cargo's name for a build says nothing where both were optimised alike: here its debug build is optimised too.
         .filter(|fact| *fact != "profile" || is_optimised_otherwise)
+        // A warning of both sides is no difference, whatever figure is in it.
+        .filter(|fact| !fact.starts_with("warning") || first(before, fact).is_none() || first(after, fact).is_none())
         // A strategy that only one side raced has its parameters there alone.
         .filter(|fact| {
             !fact.starts_with("parameters.") || (first(before, fact).is_some() && first(after, fact).is_some())

@@ -206,7 +206,7 @@ fn legend(comparison: &Comparison) -> Vec<String> {
         Design::Pairs { pairs } => (format!("the differences within {pairs} pairs of turns"), "turns"),
     };
     let widened = match comparison.autocorrelation {
-        0.0 => String::new(),
+        ..0.05 => String::new(),
         rho => format!(", widened for an autocorrelation of {rho:.1}"),
     };
     let mut said = vec![format!(

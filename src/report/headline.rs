@@ -3,7 +3,6 @@
 
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
-use crate::stats::Spread;
 use crate::summary::{Answer, CellSummary, Summary, What};
 use crate::verdict::{Promise, Verdict};
 
@@ -58,15 +57,22 @@ fn broken(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
-/// The answer where nobody offered a rate: as many ratios as fit into its lines.
+/// The answer where nobody offered a rate: as many ratios as fit into its lines, and what is faster in batches if that
+/// leaves room for some.
 fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
-    let text = |named: usize| {
-        let parts = [winner(summary, answer), ratios(answer, known, named), race(answer)];
+    let text = |(named, batches): (usize, bool)| {
+        let batchers = if batches { batchers(answer) } else { String::new() };
+        let parts = [winner(summary, answer), ratios(answer, known, named), batchers, race(answer)];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     };
-    let fits = |named: &usize| wrap(&text(*named), WIDTH).len() <= LINES;
-    text((1..=NAMED).rev().find(fits).unwrap_or(0))
+    let fits = |form: &(usize, bool)| wrap(&text(*form), WIDTH).len() <= LINES;
+    let with = (ENOUGH.min(answer.slower.len())..=NAMED).rev().map(|named| (named, true));
+    let without = (0..=NAMED).rev().map(|named| (named, false));
+    text(with.chain(without).find(fits).unwrap_or_default())
 }
+
+/// So many ratios come before what is faster in batches.
+const ENOUGH: usize = 4;
 
 fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
@@ -98,7 +104,7 @@ fn lost(cell: &CellSummary) -> String {
     }
 }
 
-/// How many times as fast the best one is as so many of the others, and which are faster with many updates at hand.
+/// How many times as fast the best one is as so many of the others.
 fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     let Some(best) = answer.best.map(|best| best.surviving_per_s.median) else { return String::new() };
     let is_known = |cell: &&&CellSummary| known.contains(&cell.condition.strategy.as_str());
@@ -107,15 +113,13 @@ fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     named.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
     let ratio = |cell: &&&CellSummary| format!("{} {}", words::times(best / cell.surviving_per_s.median), cell.label);
     let ratios: Vec<String> = named.iter().map(ratio).collect();
-    let batchers: Vec<&str> = answer.batchers.iter().take(2).map(|cell| cell.label.as_str()).collect();
-    let mut said = Vec::new();
-    if !ratios.is_empty() {
-        said.push(format!("That is {}.", ratios.join(", ")));
-    }
-    if !batchers.is_empty() {
-        said.push(format!("Faster in batches: {}.", batchers.join(", ")));
-    }
-    said.join(" ")
+    if ratios.is_empty() { String::new() } else { format!("It is {}.", ratios.join(", ")) }
+}
+
+/// What is faster with many updates at hand.
+fn batchers(answer: &Answer) -> String {
+    let names: Vec<&str> = answer.batchers.iter().take(2).map(|cell| cell.label.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("Faster in batches: {}.", names.join(", ")) }
 }
 
 /// What became of those who do not protect their updates.

@@ -601,9 +601,9 @@ fn an_offered_rate_is_never_compared_with_what_a_closed_loop_does() {
 fn two_commands_are_measured_in_turns_and_a_slower_one_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("turns").display().to_string();
-    // Through a proxy that delays: slower for certain, on whatever machine.
-    let near = format!("{} --strategies incr --threads 1 --updates 200", env!("CARGO_BIN_EXE_report"));
-    let far = format!("{near} --rtt 2ms");
+    // Through a proxy that delays by a thousand times what an update takes: slower on whatever machine.
+    let near = format!("{} --strategies incr --threads 1 --updates 20", env!("CARGO_BIN_EXE_report"));
+    let far = format!("{near} --rtt 30ms");
     let live = |commands: [&str; 2], more: &[&str]| {
         report(&[&["compare", "--live", commands[0], commands[1], "--pairs", "5"], more].concat())
     };
@@ -620,10 +620,13 @@ fn two_commands_are_measured_in_turns_and_a_slower_one_is_found() {
     let again = report(&["compare", &side("before"), &side("after"), "--json"]);
     let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["design"]["kind"], "runs");
-    // The other condition: not the same cell, but compared, with a word about it.
-    let slower = live([&near, &far], &["--fail-if-slower", "20%"]);
-    assert_eq!(slower.status.code(), Some(1), "{}{}", text(&slower.stdout), text(&slower.stderr));
-    assert!(text(&slower.stderr).contains("incr is slower by"), "{}", text(&slower.stderr));
+    // Another condition is not the same cell, but compared.
+    let slower = live([&near, &far], &["--fail-if-slower", "20%", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&slower.stdout).unwrap();
+    let ratio = json["strategies"][0]["surviving"]["ratio"].as_f64().unwrap();
+    assert!(ratio < 0.5, "{ratio}");
+    // Surely slower, or on a busy machine not sure of it: never the same.
+    assert!([Some(1), Some(2)].contains(&slower.status.code()), "{}", text(&slower.stderr));
 }
 
 #[test]

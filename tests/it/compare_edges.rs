@@ -366,13 +366,16 @@ fn a_longer_p99_is_slower_unless_all_have_it_in_common() {
     told[3] = (Outcome::Faster, 0.5);
     assert_eq!(outcomes(&names, &quicker, Options::default()), told);
     let all = latencies(&names, |_| 2e6);
-    assert_eq!(outcomes(&names, &all, Options::default()), [(Outcome::Same, 2.0); 5]);
+    assert_eq!(outcomes(&names, &all, Options::default()), [(Outcome::CannotTell, 2.0); 5]);
     assert_eq!(
         outcomes(&names, &all, Options { trust_shift: true, ..Options::default() }),
         [(Outcome::Slower, 2.0); 5]
     );
     // Four can tell, three cannot.
-    assert_eq!(outcomes(&names[..4], &latencies(&names[..4], |_| 2e6), Options::default()), [(Outcome::Same, 2.0); 4]);
+    assert_eq!(
+        outcomes(&names[..4], &latencies(&names[..4], |_| 2e6), Options::default()),
+        [(Outcome::CannotTell, 2.0); 4]
+    );
     assert_eq!(
         outcomes(&names[..3], &latencies(&names[..3], |_| 2e6), Options::default()),
         [(Outcome::Slower, 2.0); 3]
