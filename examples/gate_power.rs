@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use redis_lost_updates::error::{BoxError, Error, Result};
 use redis_lost_updates::redis;
-use redis_lost_updates::server::{Server, Session};
+
 use redis_lost_updates::stats::proportion_interval;
 use redis_lost_updates::strategy::{Info, Strategy};
+use redis_lost_updates::target::{Session, Target};
 use redis_lost_updates::update::{Update, Updater};
 
 /// By which the two builds differ: the slowdown of `planted-incr`, as a part.
@@ -85,10 +86,10 @@ impl Strategy for Planted {
         &INFO
     }
 
-    fn open(&self, server: &Server, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+    fn open(&self, target: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let slowdown = std::env::var(VARIABLE).ok().and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
         let slowdown = slowdown.clamp(0.0, 0.9);
-        (0..workers).map(|_| Ok(Box::new(Own { session: server.connect()?, slowdown }) as Box<dyn Updater>)).collect()
+        (0..workers).map(|_| Ok(Box::new(Own { session: target.connect()?, slowdown }) as Box<dyn Updater>)).collect()
     }
 }
 
