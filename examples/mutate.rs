@@ -306,7 +306,13 @@ fn judge(folder: &Path, before: &Run) -> bool {
 
 fn compared(before: &Run, after: &Run) {
     let compared = Comparison::of(("before", before), ("after", after), Options::default());
-    drop((compared.failures(0.05), compared.reach(0.05), compared.landslide(), compared.by_chance()));
+    drop((
+        compared.failures(0.05),
+        compared.gate(),
+        compared.power_in_words(),
+        compared.landslide(),
+        compared.by_chance(),
+    ));
     drop((comparison::markdown(&compared), comparison::terminal(&compared, true), comparison::page(&compared)));
 }
 

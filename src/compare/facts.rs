@@ -54,7 +54,7 @@ fn value(side: &[&Run], fact: &str) -> String {
     let mut values: Vec<String> = Vec::new();
     for run in side {
         let value = run.machine.all(fact).collect::<Vec<_>>().join("; ");
-        if !values.contains(&value) {
+        if !value.is_empty() && !values.contains(&value) {
             values.push(value);
         }
     }

@@ -150,14 +150,13 @@ fn intervals_hold_the_truth_as_often_as_they_say_where_runs_differ() {
         table += &format!("| {name} | {rho} | {offset_percent:.0} % | {coverage} | {alarms} | {power} | {stated} |\n");
         let at = format!("{name}, autocorrelation {rho}, offset {offset}: {coverage}, {alarms}, {stated}");
         if matches!(plan, Plan::Runs(5) | Plan::Pairs(_)) {
-            assert!(seen.coverage >= 0.93 && seen.alarms <= 0.07 && seen.stated > 0.75, "{at}");
+            assert!(seen.coverage >= 0.93 && seen.alarms <= 0.07 && seen.stated > 0.7, "{at}");
         }
         // What is not measured is not known: one run a side, where runs differ.
         if matches!(plan, Plan::Runs(1)) && offset == 0.05 {
             assert!(seen.coverage < 0.9, "{at}");
         }
     }
-    println!("{table}");
     let path = "METHODOLOGY.md";
     let text = std::fs::read_to_string(path).unwrap();
     let (head, rest) = text.split_once(BEGIN).expect("METHODOLOGY.md has a place for the table");
