@@ -5,9 +5,9 @@
 //! told looks right. Exact as long as no reply is lost; `idempotent-lua` is the retry that stays exact.
 
 use crate::error::{BoxError, Result};
-use crate::target::{Target, Session};
 use crate::strategy::toolkit::{ask, refused_or_unknown};
 use crate::strategy::{AfterLoss, Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 

@@ -8,9 +8,9 @@ use redis::ConnectionLike;
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
-use crate::target::{Target, Session};
 use crate::strategy::toolkit::{REPLICA, ask, own_connections, refused_or_unknown};
 use crate::strategy::{Info, Strategy};
+use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
 
