@@ -136,6 +136,12 @@ mod tests {
         assert_eq!(one, Spread { median: 7.0, low: 7.0, high: 7.0, n: 1, confidence: 0.0 });
         assert_eq!(two, Spread { median: 8.0, low: 7.0, high: 9.0, n: 2, confidence: 0.5 });
         assert_eq!(two.relative(), 0.125);
+        // One less than the whole range of three, four and five: 1 - 2 / 2^n.
+        for (n, confidence) in [(3_u32, 0.75), (4, 0.875), (5, 0.937_5)] {
+            let values: Vec<f64> = (1..=n).map(f64::from).collect();
+            let spread = Spread::of(&values).unwrap();
+            assert_eq!((spread.low, spread.high, spread.confidence), (1.0, f64::from(n), confidence));
+        }
         assert_eq!(Spread { median: 0.0, ..two }.relative(), 0.0);
     }
 
@@ -147,5 +153,11 @@ mod tests {
         assert_eq!(quantile(&buckets, 0.9999), Some(1_000));
         assert_eq!(quantile(&[], 0.5), None);
         assert_eq!(quantile(&[(10, 0), (20, 0)], 0.5), None, "nothing was counted");
+        // The smallest, the largest, and the border between two.
+        let two = [(1, 0), (10, 1), (20, 1)];
+        assert_eq!([0.0, 0.5, 0.500_1, 1.0].map(|q| quantile(&two, q)), [Some(10), Some(10), Some(20), Some(20)]);
+        // More than can be counted is as many as can.
+        let many = [(10, u64::MAX), (20, u64::MAX)];
+        assert_eq!([0.1, 1.0].map(|q| quantile(&many, q)), [Some(10), Some(10)]);
     }
 }

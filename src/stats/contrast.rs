@@ -346,6 +346,165 @@ mod tests {
         assert_eq!(student_975(0.0), f64::INFINITY);
     }
 
+    fn near(found: f64, right: f64) {
+        assert!((found - right).abs() <= 1e-9 * right.abs().max(1e-3), "{found}, not {right}");
+    }
+
+    #[test]
+    fn degrees_of_freedom_below_one_have_a_t_of_their_own() {
+        // mpmath's incomplete beta function, inverted with 40 digits.
+        for (freedom, t) in [(0.5, 164.557_673_480_488_5), (0.1, 1_682_362_288_745.028)] {
+            assert!((student_975(freedom) - t).abs() < 1e-9 * t, "{freedom}: {}", student_975(freedom));
+        }
+        assert!(student(2e9).is_some() && student(-1.0).is_none());
+    }
+
+    #[test]
+    fn an_interval_gives_back_the_error_it_was_made_from() {
+        // The normal distribution's quantiles by mpmath: 1.960, 0.674, 3.891, 1.282.
+        let of = |level| MeanLog::of_interval(5.0, (1.0, 3.0), level);
+        assert_eq!((of(0.95).mean, of(0.95).freedom), (5.0, 1_000.0));
+        near(of(0.95).variance, 0.260_317_771_627_005_67);
+        near(of(0.8).variance, 0.608_874_560_377_744_7);
+        near(of(0.5).variance, 2.198_109_338_317_732_4);
+        near(of(0.9999).variance, 0.066_064_575_152_136_58);
+        // No interval is of less than half, nor of all.
+        assert_eq!((of(0.1), of(1.0)), (of(0.5), of(0.9999)));
+        // Twice as wide is four times the variance.
+        near(MeanLog::of_interval(5.0, (-1.0, 3.0), 0.95).variance, 4.0 * 0.260_317_771_627_005_67);
+    }
+
+    #[test]
+    fn several_means_are_as_sure_as_the_least_of_them_and_vary_less() {
+        let mean = |mean, variance, freedom| MeanLog { mean, variance, freedom };
+        let [one, two, three] = [mean(1.0, 0.03, 9.0), mean(3.0, 0.06, 5.0), mean(8.0, 0.09, 7.0)];
+        assert_eq!(MeanLog::of_means(&[]), None);
+        assert_eq!(MeanLog::of_means(&[two]), Some(two));
+        let all = MeanLog::of_means(&[one, two, three]).unwrap();
+        assert_eq!((all.mean, all.freedom), (4.0, 5.0));
+        near(all.variance, 0.02);
+    }
+
+    #[test]
+    fn an_error_is_that_of_the_wider_side() {
+        let mean = MeanLog { mean: 3.0, variance: 0.25, freedom: 10.0 };
+        near(mean.relative_error(), (2.228_138_851_986_274_f64 / 2.0).exp() - 1.0);
+        assert_eq!(MeanLog { variance: 0.0, ..mean }.relative_error(), 0.0);
+    }
+
+    /// The covariance of two values `apart` places from each other.
+    fn covariance(rho: f64, apart: usize) -> f64 {
+        (0..apart).fold(1.0, |product, _| product * rho)
+    }
+
+    /// The expectation of the sum of neighbours' deviations multiplied, over that of squared deviations: by summing every
+    /// covariance, where the formula has done so on paper.
+    fn neighbours_by_sums(n: usize, rho: f64) -> f64 {
+        let of = |i: usize, j: usize| covariance(rho, i.abs_diff(j));
+        let with_mean = |i: usize| (0..n).map(|j| of(i, j)).sum::<f64>() / n as f64;
+        let of_mean = (0..n).map(with_mean).sum::<f64>() / n as f64;
+        let deviations = |i: usize, j: usize| of(i, j) - with_mean(i) - with_mean(j) + of_mean;
+        let products: f64 = (1..n).map(|i| deviations(i - 1, i)).sum();
+        products / (0..n).map(|i| deviations(i, i)).sum::<f64>()
+    }
+
+    #[test]
+    fn what_is_expected_of_correlated_values_is_what_their_covariances_say() {
+        for n in [2_usize, 3, 4, 5, 20] {
+            for rho in [0.0, 0.2, 0.5, 0.9] {
+                let of_mean: f64 = (0..n * n).map(|ij| covariance(rho, (ij / n).abs_diff(ij % n))).sum();
+                near(inflation(n, rho), of_mean / n as f64);
+                near(expected_neighbours(n, rho), neighbours_by_sums(n, rho));
+            }
+        }
+    }
+
+    #[test]
+    fn a_series_says_how_alike_neighbours_are_if_it_is_long_enough() {
+        // Deviations -1.5, -0.5, 0.5, 1.5: 1.25 of 5.
+        near(neighbours(&[1.0, 2.0, 3.0, 4.0]).unwrap(), 0.25);
+        near(neighbours(&[5.0, 1.0, 5.0, 1.0, 5.0]).unwrap(), -0.8);
+        assert_eq!((neighbours(&[1.0, 2.0, 3.0]), neighbours(&[7.0; 9]), neighbours(&[])), (None, None, None));
+    }
+
+    #[test]
+    fn the_autocorrelation_is_the_one_that_explains_what_is_seen_in_all_series() {
+        let trend: Vec<f64> = (0..200).map(f64::from).collect();
+        near(autocorrelation(&[trend]), MOST);
+        assert_eq!(autocorrelation(&[vec![5.0, 1.0, 5.0, 1.0, 5.0]]), 0.0, "negative is none");
+        assert_eq!(autocorrelation(&[vec![7.0; 9], vec![1.0, 2.0]]), 0.0, "none that tells");
+        // What is seen, a longer series counting for more; 0.25 and -0.1 or so.
+        let series = [vec![1.0, 2.0, 3.0, 4.0], vec![1.0, 3.0, 2.0, 4.0, 3.0, 5.0, 4.0, 6.0]];
+        let told = [neighbours(&series[0]).unwrap(), neighbours(&series[1]).unwrap()];
+        let seen = (4.0 * told[0] + 8.0 * told[1]) / 12.0;
+        let found = autocorrelation(&series);
+        let explained = (4.0 * neighbours_by_sums(4, found) + 8.0 * neighbours_by_sums(8, found)) / 12.0;
+        assert!(found > 0.1 && found < MOST, "{found}");
+        near(explained, seen);
+    }
+
+    /// Variances of 0.04 and 0.09 of four and six degrees of freedom, and a difference.
+    fn differing(difference: f64, shift: f64) -> Contrast {
+        let before = MeanLog { mean: 7.0, variance: 0.04, freedom: 4.0 };
+        let after = MeanLog { mean: 7.0 + difference, variance: 0.09, freedom: 6.0 };
+        contrast(&before, &after, shift)
+    }
+
+    #[test]
+    fn a_contrast_is_welchs_by_another_program() {
+        // mpmath with 40 digits: 9.657 degrees of freedom by Welch and Satterthwaite; low, high, p.
+        let table = [
+            ((1.0, 0.0), (1.212_579_823_649_448_5, 6.093_665_715_706_972, 0.020_288_317_893_728_38)),
+            // The shift explains part of it, all of it and more, or points the other way.
+            ((1.0, 0.4), (0.812_816_563_210_585_7, 6.093_665_715_706_972, 0.128_149_619_644_268_5)),
+            ((1.0, 2.0), (0.164_104_833_880_599_98, 6.093_665_715_706_972, 1.0)),
+            ((-1.0, 0.0), (0.164_104_833_880_599_98, 0.824_687_975_584_439_2, 0.020_288_317_893_728_38)),
+            ((-1.0, -0.75), (0.164_104_833_880_599_98, 1.745_864_458_012_531, 0.504_408_231_789_248_9)),
+            ((-0.25, 0.75), (0.164_104_833_880_599_98, 1.745_864_458_012_531, 0.504_408_231_789_248_9)),
+        ];
+        for ((difference, shift), (low, high, p)) in table {
+            let found = differing(difference, shift);
+            near(found.ratio, difference.exp());
+            near(found.low, low);
+            near(found.high, high);
+            near(found.p, p);
+        }
+        assert_eq!(differing(0.0, 0.0).p, 1.0);
+    }
+
+    #[test]
+    fn without_any_error_every_difference_is_sure() {
+        let known = |mean| MeanLog { mean, variance: 0.0, freedom: 4.0 };
+        let differs = |after, shift| contrast(&known(1.0), &known(after), shift);
+        assert_eq!(differs(1.0, 0.0), Contrast { ratio: 1.0, low: 1.0, high: 1.0, p: 1.0 });
+        let half = 0.5_f64.ln();
+        let slower = differs(1.0 + half, 0.0);
+        assert_eq!(slower.p, 0.0);
+        [slower.ratio, slower.low, slower.high].map(|ratio| near(ratio, 0.5));
+        assert_eq!(differs(1.0 + half, half).p, 1.0, "all else fell as much");
+        // One of them is known, the other not: the freedom is the other's.
+        let unsure = MeanLog { mean: 1.0, variance: 0.04, freedom: 10.0 };
+        near(contrast(&known(1.0), &unsure, 0.0).high, (0.2 * 2.228_138_851_986_274_f64).exp());
+    }
+
+    #[test]
+    fn many_probabilities_are_corrected_as_r_does_it() {
+        // R: p.adjust(p, "holm").
+        let found = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, right) in found.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            near(*found, right);
+        }
+        assert_eq!(holm(&[]), [0.0; 0]);
+        assert_eq!(holm(&[0.2]), [0.2]);
+        assert_eq!(holm(&[0.6, 0.7, 0.8]), [1.0; 3], "no probability is above one");
+    }
+
+    #[test]
+    fn the_middle_of_values_needs_no_order() {
+        assert_eq!((median(&[]), median(&[4.0])), (None, Some(4.0)));
+        assert_eq!((median(&[9.0, 1.0, 4.0]), median(&[9.0, 1.0, 4.0, 2.0])), (Some(4.0), Some(3.0)));
+    }
+
     /// A first-order process with unit variance.
     fn process(rng: &mut fastrand::Rng, n: usize, rho: f64) -> Vec<f64> {
         let mut normal = || (-2.0 * rng.f64().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos();
