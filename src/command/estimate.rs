@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::pace::Pace;
-use crate::workload::{Plan, Size};
+use crate::workload::{DriverKind, Plan, Size};
 
 /// Opening, removing and judging take so long beside a trial, by and large.
 const BESIDE: Duration = Duration::from_millis(15);
+
+/// And starting the processes of a client library: between a tenth of a second and two, by its language's runtime.
+const START: Duration = Duration::from_millis(700);
 
 /// How long a plan takes for so many strategies; `None` where only a trial can tell, as its size is a number of updates.
 pub(super) fn time(plan: &Plan, strategies: usize) -> Option<Duration> {
@@ -21,7 +24,8 @@ pub(super) fn time(plan: &Plan, strategies: usize) -> Option<Duration> {
         };
         // A warm-up ends between a tenth of the trial and twice that, and sooner for long ones.
         let warm_up = (trial / 10).min(Duration::from_millis(50)) * 2;
-        each_round = each_round.checked_add(trial.checked_add(warm_up + BESIDE)?)?;
+        let beside = if plan.driver == DriverKind::External { BESIDE + START } else { BESIDE };
+        each_round = each_round.checked_add(trial.checked_add(warm_up + beside)?)?;
     }
     let cells = u32::try_from(strategies.checked_mul(plan.keys.len())?).ok()?;
     each_round.checked_mul(cells)?.checked_mul(plan.rounds)
@@ -71,7 +75,7 @@ pub(super) fn left(planned: Option<Duration>, spent: Duration, done: u64, all: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{DriverKind, Skew};
+    use crate::workload::Skew;
 
     fn plan(size: Size, pace: Pace) -> Plan {
         let (threads, keys, skew, driver) = (vec![1, 4, 16], vec![1], Skew::Even, DriverKind::Threads);
@@ -91,6 +95,10 @@ mod tests {
         let offered = time(&plan(Size::Updates(100), Pace::Rate(100)), 1).unwrap();
         assert!((105..110).contains(&offered.as_secs()), "{offered:?}");
         assert_eq!(time(&plan(Size::Duration(Duration::MAX), Pace::Closed), usize::MAX), None);
+        // 15 trials, each of processes that start first.
+        let external =
+            Plan { driver: DriverKind::External, ..plan(Size::Duration(Duration::from_secs(4)), Pace::Closed) };
+        assert_eq!(time(&external, 1).unwrap() - time(&long, 1).unwrap(), Duration::from_millis(15 * 700));
     }
 
     #[test]
