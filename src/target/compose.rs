@@ -34,7 +34,7 @@ pub use service::Service;
 pub use spec::ComposeSpec;
 
 use service::FILE;
-use spec::taken;
+use spec::{free_ports, taken};
 use tool::{QUESTION, exited, finished, kill, telling};
 
 /// Runs `up`, reports its exit code in a file, and runs `down` once standard input closes, at whatever point that is.
@@ -85,7 +85,11 @@ impl ComposeSpec {
                 _ => {}
             }
         }
-        let mut compose = Compose::begin(self.clone(), tool)?;
+        let mut spec = self.clone();
+        if spec.service.is_several() {
+            spec.ports = free_ports(spec.service.port_variables().len())?;
+        }
+        let mut compose = Compose::begin(spec, tool)?;
         // From here on dropping it takes everything down, so an error need only be returned.
         compose.started(stop)?;
         compose.answering(stop)?;
@@ -114,7 +118,7 @@ impl Compose {
             .map_err(|e| Error::server(format!("cannot make a temporary folder for Docker Compose: {e}")))?;
         fs::write(dir.path().join("file"), FILE).map_err(|e| Error::file(dir.path(), e))?;
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(spec.service.name());
+        command.arg("-c").arg(KEEPER).arg("keeper").arg(dir.path()).arg(spec.service.last());
         command.args(tool).args(ours(&project, spec.service));
         spec.prepare(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -158,17 +162,21 @@ impl Compose {
         loop {
             // Asked each time round: a container that has ended has no port any more.
             self.port = self.published()?;
-            let answer = redis::Client::open(self.url())
+            let answer = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))
                 .and_then(|client| client.get_connection_with_timeout(Duration::from_secs(1)))
                 .and_then(|mut db| {
                     db.set_read_timeout(Some(Duration::from_secs(1)))?;
-                    redis::cmd("PING").exec(&mut db)
+                    is_ready(service, &mut db)
                 });
-            let Err(refusal) = answer else { return Ok(()) };
+            let refusal = match answer {
+                Ok(true) => return Ok(()),
+                Ok(false) => "its servers do not know each other yet".to_owned(),
+                Err(refusal) => refusal.to_string(),
+            };
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
-            if since.elapsed() > Duration::from_secs(30) {
+            if since.elapsed() > READY {
                 let (url, host) = (self.url(), std::env::var("DOCKER_HOST").unwrap_or_default());
                 let remote = if host.starts_with("ssh:") || host.starts_with("tcp:") {
                     " (DOCKER_HOST is another machine; its ports are not ours)"
@@ -176,7 +184,8 @@ impl Compose {
                     ""
                 };
                 return Err(Error::server(format!(
-                    "{service} runs in a container, but {url} does not answer within 30 s{remote}: {refusal}"
+                    "{service} runs in a container, but {url} does not answer within {} s{remote}: {refusal}",
+                    READY.as_secs()
                 )));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -185,11 +194,13 @@ impl Compose {
 
     fn published(&self) -> Result<u16> {
         let service = self.spec.service;
-        let output = self.ask(&["port", service.name(), INSIDE])?;
+        // Of several servers the last to be asked for is a Sentinel, or any node of a cluster.
+        let inside = self.spec.ports.last().map_or_else(|| INSIDE.to_owned(), ToString::to_string);
+        let output = self.ask(&["port", service.door(), &inside])?;
         let text = String::from_utf8_lossy(&output.stdout);
         let port = text.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).filter(|&port| port != 0);
         port.ok_or_else(|| {
-            let words = self.ask(&["logs", "--no-color", "--no-log-prefix", "--tail=5", service.name()]);
+            let words = self.ask(&["logs", "--no-color", "--no-log-prefix", "--tail=5", service.door()]);
             let words = words.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
             let image = service.image();
             Error::server(format!("{service} ({image}) exited right after it was started: {}", telling(&words)))
@@ -210,9 +221,16 @@ impl Compose {
         fs::read(self.dir.path().join(step)).map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
     }
 
-    /// Where the server is: `redis://127.0.0.1:PORT`.
+    /// Where the server is: `redis://127.0.0.1:PORT`, or `redis-sentinel://` or `redis-cluster://` with all ports.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let hosts = |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
+        match (self.spec.service, self.spec.ports.as_slice()) {
+            (Service::Sentinel, [_primary, _replica, sentinels @ ..]) => {
+                format!("redis-sentinel://{}/0?sentinelMasterId={WATCHED}", hosts(sentinels))
+            }
+            (Service::Cluster, nodes) => format!("redis-cluster://{}", hosts(nodes)),
+            _ => format!("redis://127.0.0.1:{}", self.port),
+        }
     }
 
     /// What runs there.
@@ -267,11 +285,33 @@ impl Drop for Compose {
     }
 }
 
+/// What the Sentinels of the file call the primary.
+const WATCHED: &str = "lost-updates";
+
+/// How long servers that run may take to be ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// Whether one server answers, and of several whether they know each other.
+fn is_ready(service: Service, db: &mut redis::Connection) -> redis::RedisResult<bool> {
+    match service {
+        Service::Redis | Service::Valkey => redis::cmd("PING").exec(db).map(|()| true),
+        Service::Cluster => {
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query(db)?;
+            Ok(info.contains("cluster_state:ok") && info.contains("cluster_size:3"))
+        }
+        Service::Sentinel => {
+            let fields: Vec<String> = redis::cmd("SENTINEL").arg("MASTER").arg(WATCHED).query(db)?;
+            let is = |name: &str, value: &str| fields.chunks(2).any(|pair| pair == [name, value]);
+            Ok(is("num-other-sentinels", "2") && is("num-slaves", "1"))
+        }
+    }
+}
+
 /// What makes a command speak of our project alone. The profile is named even though naming the service would do for
 /// `up`: `down` passes over services whose profile is not.
 fn ours(project: &str, service: Service) -> Vec<&OsStr> {
     let mut words = vec!["-p", project, "-f", "-"];
-    if service == Service::Valkey {
+    if service != Service::Redis {
         words.extend(["--profile", service.name()]);
     }
     words.into_iter().map(OsStr::new).collect()

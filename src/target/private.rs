@@ -391,7 +391,7 @@ fn last_line(log: &str) -> String {
 }
 
 /// A free port, low enough for a cluster node's bus port 10,000 above it.
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     let bound =
         || TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
     // Ports that are too high are held until one is found; otherwise the system might return them again.

@@ -113,7 +113,7 @@ fn services_are_named_as_in_the_file() {
         assert_eq!(service.to_string().parse::<Service>().unwrap(), service);
     }
     let error = "redis-cluster".parse::<Service>().unwrap_err().to_string();
-    assert!(error.contains("redis or valkey"), "{error}");
+    assert!(error.contains("redis, valkey, sentinel or cluster"), "{error}");
 }
 
 #[test]
@@ -125,7 +125,9 @@ fn images_are_pinned_to_a_patch_release() {
         assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{default}");
     }
     assert!(!file.lines().any(|line| line.starts_with("version:") || line.starts_with("name:")), "obsolete or too new");
-    for port in file.lines().filter(|line| line.contains(":6379") && line.trim().starts_with('-')) {
+    for port in
+        file.lines().filter(|line| line.contains("_PORT") && line.trim().starts_with("- ") && !line.contains('"'))
+    {
         assert!(port.contains("127.0.0.1:"), "only this machine may reach it: {port}");
     }
 }
@@ -153,10 +155,11 @@ fn no_container_may_do_more_than_run() {
     }
     let names: Vec<&str> =
         services.lines().filter(|l| l.starts_with("  ") && !l.starts_with("   ") && l.ends_with(':')).collect();
-    assert_eq!(names, ["  redis:", "  valkey:", "  demo:"]);
+    assert_eq!(names.len(), 12, "{names:?}");
+    assert!(["  redis:", "  valkey:", "  sentinel:", "  cluster:", "  demo:"].iter().all(|name| names.contains(name)));
     assert_eq!(services.matches("    <<: *confined\n").count(), names.len());
     // The image's own user, or nobody: root without capabilities is still root.
-    assert_eq!(services.matches("    user: \"65534:65534\"\n").count(), 2);
+    assert_eq!(services.matches("    user: \"65534:65534\"\n").count(), names.len() - 1);
     let dockerfile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile")).unwrap();
     assert!(dockerfile.contains("\nUSER 65534:65534\n"));
 }
@@ -181,7 +184,7 @@ fn it_is_told_of_our_project_alone() {
     assert!(project.starts_with(&format!("redis-lost-updates-{}-", std::process::id())), "{project}");
     compose.down().unwrap();
     let ours = format!("docker compose -p {project} -f -");
-    let env = "| redis=0 valkey= profiles= images=2 /";
+    let env = "| redis=0 valkey= profiles= images=11 /";
     assert_eq!(
         fake.log(),
         [

@@ -16,32 +16,65 @@ pub enum Service {
     Redis,
     /// Valkey.
     Valkey,
+    /// A primary with a replica, and three Sentinels.
+    Sentinel,
+    /// A cluster of three primaries.
+    Cluster,
 }
 
 impl Service {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Redis, Self::Valkey, Self::Sentinel, Self::Cluster];
 
-    /// Its name in the file, which is also its profile's.
+    /// Its name, which is also its profile's in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
             Self::Valkey => "valkey",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// The service in the file that starts all others it needs.
+    pub(super) fn last(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster-setup",
+            _ => self.name(),
+        }
+    }
+
+    /// The service in the file that publishes the ports.
+    pub(super) fn door(self) -> &'static str {
+        match self {
+            Self::Sentinel => "primary",
+            _ => self.name(),
         }
     }
 
     pub(super) fn image_variable(self) -> &'static str {
         match self {
-            Self::Redis => "REDIS_IMAGE",
+            Self::Redis | Self::Sentinel | Self::Cluster => "REDIS_IMAGE",
             Self::Valkey => "VALKEY_IMAGE",
         }
     }
 
-    pub(super) fn port_variable(self) -> &'static str {
+    /// The variables that name its ports: of one server the published one; of several each one's own, which is the same
+    /// inside and outside, as it tells others where it is.
+    pub(super) fn port_variables(self) -> &'static [&'static str] {
         match self {
-            Self::Redis => "REDIS_PORT",
-            Self::Valkey => "VALKEY_PORT",
+            Self::Redis => &["REDIS_PORT"],
+            Self::Valkey => &["VALKEY_PORT"],
+            Self::Sentinel => {
+                &["PRIMARY_PORT", "REPLICA_PORT", "SENTINEL_PORT_1", "SENTINEL_PORT_2", "SENTINEL_PORT_3"]
+            }
+            Self::Cluster => &["CLUSTER_PORT_1", "CLUSTER_PORT_2", "CLUSTER_PORT_3"],
         }
+    }
+
+    /// Whether it is several servers.
+    pub(super) fn is_several(self) -> bool {
+        self.port_variables().len() > 1
     }
 
     /// The image it runs: what `REDIS_IMAGE` or `VALKEY_IMAGE` says, otherwise the file's own pinned release.
@@ -64,9 +97,8 @@ impl FromStr for Service {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|service| service.name() == name)
-            .ok_or_else(|| Error::usage(format!("no service `{name}` to run in Docker: expected redis or valkey")))
+        Self::ALL.into_iter().find(|service| service.name() == name).ok_or_else(|| {
+            Error::usage(format!("no service `{name}` to run in Docker: expected redis, valkey, sentinel or cluster"))
+        })
     }
 }

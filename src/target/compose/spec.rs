@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::target::compose::service::Service;
 use crate::target::compose::tool::{QUESTION, finished, telling};
+use crate::target::private::free_port;
 
 /// Variables of the user's that could make the tool read another file or start more than we ask for.
 const NOT_INHERITED: [&str; 4] = ["COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
@@ -17,6 +18,8 @@ const NOT_INHERITED: [&str; 4] = ["COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPO
 pub struct ComposeSpec {
     pub(super) service: Service,
     pub(super) port: Option<u16>,
+    /// The ports of several servers, once they are chosen.
+    pub(super) ports: Vec<u16>,
     path: Option<OsString>,
     pub(super) patience: Duration,
 }
@@ -24,10 +27,10 @@ pub struct ComposeSpec {
 impl ComposeSpec {
     /// The service, on a free loopback port, with ten minutes for fetching its image.
     pub fn new(service: Service) -> Self {
-        Self { service, port: None, path: None, patience: Duration::from_secs(600) }
+        Self { service, port: None, ports: Vec::new(), path: None, patience: Duration::from_secs(600) }
     }
 
-    /// On this loopback port instead of a free one.
+    /// On this loopback port instead of a free one; each of several servers has a free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
@@ -80,7 +83,10 @@ impl ComposeSpec {
             command.env("PATH", path);
         }
         // Port 0 lets the engine choose a free one, so that nobody can take it between our looking and its binding.
-        command.env(self.service.port_variable(), self.port.unwrap_or(0).to_string());
+        let chosen = if self.ports.is_empty() { vec![self.port.unwrap_or(0)] } else { self.ports.clone() };
+        for (variable, port) in self.service.port_variables().iter().zip(chosen) {
+            command.env(variable, port.to_string());
+        }
         command.env("HEALTH_INTERVAL", "1h");
         // A file named `.env` in the folder we happen to be in is none of ours.
         command.current_dir("/").process_group(0);
@@ -117,6 +123,18 @@ impl ComposeSpec {
         }
         Error::server(format!("Docker Compose cannot start {service} ({image}): {line}"))
     }
+}
+
+/// So many free ports, all different.
+pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let mut ports = Vec::with_capacity(count);
+    while ports.len() < count {
+        let port = free_port()?;
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
+    Ok(ports)
 }
 
 pub(super) fn taken(port: u16) -> Error {
