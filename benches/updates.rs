@@ -173,6 +173,7 @@ fn run(criterion: &mut Criterion, output: &Path) -> Result<()> {
 fn machine(server: &Target) -> Result<Machine> {
     let plan = Plan {
         driver: DriverKind::Threads,
+        pool_size: None,
         emphasis: 1,
         threads: THREADS.to_vec(),
         keys: vec![1],
@@ -182,7 +183,7 @@ fn machine(server: &Target) -> Result<Machine> {
         rounds: 10,
         seed: SEED,
     };
-    let mut machine = Machine::gather(server, &plan, ALL)?;
+    let mut machine = Machine::gather(std::slice::from_ref(server), &plan, ALL)?;
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     machine.add("command", format!("cargo bench -- {}", args.join(" ")).trim_end_matches(" --").trim_end());
     machine.add("measured_by", "criterion");

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::pace::Timetable;
 use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::target::Target;
-use crate::workload::DriverKind;
+use crate::workload::{DriverKind, Workload};
 
 pub use crate::race::{Limits, RaceLog, Work};
 
@@ -41,11 +41,11 @@ pub trait Driver: Sync {
     /// They do not: one line that says which limit is too low, and what to do.
     fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
 
-    /// Opens `clients` clients. Never timed.
+    /// Opens as many clients as the workload has. Never timed.
     ///
     /// # Errors
     /// A connection or a thread cannot be had, or the strategy is [refused](Driver::refuses).
-    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>>;
+    fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>>;
 }
 
 /// Opened clients, ready to race.

@@ -140,7 +140,7 @@ fn watched(
 /// # Errors
 /// The folder cannot be read or written, the server is gone or does not allow MONITOR, or `stop` was raised. What was
 /// found until then is written all the same.
-pub fn record_losses(folder: &Path, server: &Target, entrants: &[Entrant<'_>], stop: &AtomicBool) -> Result<()> {
+pub fn record_losses(folder: &Path, servers: &[Target], entrants: &[Entrant<'_>], stop: &AtomicBool) -> Result<()> {
     let run = Run::read(folder)?;
     let since = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
@@ -155,6 +155,9 @@ pub fn record_losses(folder: &Path, server: &Target, entrants: &[Entrant<'_>], s
         if patience.is_zero() || stop.load(Ordering::Relaxed) {
             break;
         }
+        // On the server that lost it, where there are several.
+        let is_on = |server: &&Target| server.product() == least.condition.server;
+        let Some(server) = servers.iter().find(is_on).or(servers.first()) else { break };
         match within(server, *entrant, workload, patience, stop) {
             Ok(witness) => steps.extend(witness.into_iter().flat_map(|witness| witness.steps)),
             Err(error) => trouble = Err(error),

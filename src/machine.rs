@@ -7,18 +7,18 @@ use crate::race;
 use crate::record::{Machine, WarningKind};
 use crate::strategy::{Info, Strategy};
 use crate::target::{CpuSet, Target};
-use crate::workload::{Plan, Size};
+use crate::workload::{DriverKind, Plan, Size};
 
 impl Machine {
-    /// Everything a reader must know to believe a figure: the server and its settings, this machine, this build, the
+    /// Everything a reader must know to believe a figure: the servers and their settings, this machine, this build, the
     /// plan.
     ///
     /// # Errors
-    /// The server does not say what it is.
-    pub fn gather(server: &Target, plan: &Plan, strategies: &[&dyn Strategy]) -> Result<Self> {
+    /// A server does not say what it is.
+    pub fn gather(servers: &[Target], plan: &Plan, strategies: &[&dyn Strategy]) -> Result<Self> {
         let mut machine = Self::default();
         machine.add("format", "1");
-        machine.add_server(server)?;
+        machine.add_servers(servers)?;
         machine.add_host();
         machine.add_build();
         machine.add("clock_ns_per_read", format!("{:.0}", race::clock_cost_ns()));
@@ -27,12 +27,31 @@ impl Machine {
         Ok(machine)
     }
 
-    fn add_server(&mut self, server: &Target) -> Result<()> {
-        let facts = server.facts()?;
-        self.add("server", facts.name);
-        self.add("server_version", facts.version);
-        self.add("server_redis_version", facts.redis_version);
-        self.add("server_address", server.address());
+    /// The first server and how all of them are reached; of the others what tells them from the first.
+    fn add_servers(&mut self, servers: &[Target]) -> Result<()> {
+        if servers.len() > 1 {
+            let products: Vec<&str> = servers.iter().map(Target::product).collect();
+            self.add("servers", products.join(", "));
+        }
+        for (number, server) in (1..).zip(servers) {
+            // The first one is called as it is where there is no other.
+            let prefix = if number == 1 { "server".to_owned() } else { format!("server{number}") };
+            let facts = server.facts()?;
+            self.add(&prefix, facts.name);
+            self.add(&format!("{prefix}_version"), facts.version);
+            self.add(&format!("{prefix}_redis_version"), facts.redis_version);
+            self.add(&format!("{prefix}_address"), server.address());
+            for (name, value) in facts.settings {
+                self.add(&format!("{prefix}.{name}"), value);
+            }
+            facts.warnings.into_iter().for_each(|(kind, sentence)| self.warn(kind, sentence));
+        }
+        servers.first().into_iter().for_each(|server| self.add_way(server));
+        Ok(())
+    }
+
+    /// How the servers are reached, which is the same for all.
+    fn add_way(&mut self, server: &Target) {
         self.add("server_is_private", if server.is_private() { "yes" } else { "no" });
         self.add("server_is_composed", if server.is_composed() { "yes" } else { "no" });
         self.add("transport", server.transport().to_string());
@@ -42,11 +61,6 @@ impl Machine {
         self.add("tls", if server.is_tls() { "yes" } else { "no" });
         self.add("placement", server.placement());
         self.add_distance(server);
-        for (name, value) in facts.settings {
-            self.add(&format!("server.{name}"), value);
-        }
-        facts.warnings.into_iter().for_each(|(kind, sentence)| self.warn(kind, sentence));
-        Ok(())
     }
 
     /// How far away the clients are, and what the proxy costs that makes them so.
@@ -129,6 +143,9 @@ impl Machine {
         self.add("threads", list(&plan.threads));
         self.add("keys", list(&plan.keys));
         self.add("skew", plan.skew.to_string());
+        if strategies.iter().any(|strategy| strategy.pools().is_some()) && plan.driver == DriverKind::Threads {
+            self.add("pool_size", plan.pool_size.map_or("one for each client".to_owned(), |size| size.to_string()));
+        }
         match plan.pace {
             Pace::Closed => self.add("loop", "closed"),
             Pace::Rate(per_s) => {

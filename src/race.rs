@@ -57,6 +57,9 @@ pub struct ClientLog {
     pub end_ns: u64,
     /// CPU time its thread used in between; an event loop's one thread is counted in the first log.
     pub cpu_ns: u64,
+    /// How long its updates waited for what clients share, such as a connection of a pool: (the longest time in
+    /// nanoseconds, how many). Empty where that was not measured.
+    pub waits: Vec<(u64, u64)>,
     /// The first error or refusal it met.
     pub trouble: Option<String>,
 }

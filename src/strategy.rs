@@ -50,6 +50,11 @@ pub trait Strategy: Sync {
         None
     }
 
+    /// Its clients as users of a pool of connections, if they share one.
+    fn pools(&self) -> Option<&dyn Pools> {
+        None
+    }
+
     /// Why this server cannot run it at all, if it cannot: the first of its [needs](Info::needs) that is missing.
     ///
     /// # Errors
@@ -120,6 +125,16 @@ pub trait ClientMachines: Strategy {
     fn share_a_connection(&self) -> bool {
         false
     }
+}
+
+/// A strategy whose clients share a pool of connections, which may have fewer of them than there are clients.
+pub trait Pools: Strategy {
+    /// As [`Strategy::open`], with so many connections in the pool; the updaters say how long they
+    /// [waited](Updater::take_waits) for one.
+    ///
+    /// # Errors
+    /// As [`Strategy::open`].
+    fn open_pool(&self, server: &Target, workers: usize, connections: usize) -> Result<Vec<Box<dyn Updater>>>;
 }
 
 /// Declares each strategy's file as a module and lists what is in it.

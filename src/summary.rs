@@ -6,6 +6,7 @@ mod answer;
 pub mod lab;
 mod limit;
 mod named;
+mod nodes;
 mod outcome;
 
 use std::cell::Cell;
@@ -22,6 +23,7 @@ use crate::workload::DriverKind;
 pub use answer::{Answer, is_batching};
 use limit::Cpus;
 pub use limit::Limit;
+pub use nodes::Node;
 pub use outcome::{Cause, Outcome, What};
 
 /// All trials of one condition.
@@ -72,7 +74,10 @@ pub struct CellSummary {
     /// The same from the send, in an open loop: what the server and the strategy took, without the waiting for a turn.
     #[serde(serialize_with = "named::percentiles_if_any")]
     pub service_ns: Option<[Option<u64>; 5]>,
-    /// The same percentiles in nanoseconds, trial by trial.
+    /// The part of it that was waiting for a connection of the pool, where `--pool-size` named one.
+    #[serde(serialize_with = "named::percentiles_if_any")]
+    pub pool_wait_ns: Option<[Option<u64>; 5]>,
+    /// The percentiles of `latency_ns`, trial by trial.
     #[serde(serialize_with = "named::spreads")]
     pub latency_spread: [Spread; 5],
     /// The latency buckets of all trials: (upper bound in ns, count).
@@ -95,6 +100,8 @@ pub struct CellSummary {
     pub server_cpus: f64,
     /// Who had no CPU time left; `None` if nobody, or if that is not known.
     pub limit: Option<Limit>,
+    /// What each node of a cluster had to do of it, in the order of the slots; empty where there is one server.
+    pub nodes: Vec<Node>,
     /// Server CPU microseconds per surviving update.
     pub server_cpu_us_per_surviving: Option<f64>,
     /// Microseconds inside server commands per acknowledged update.
@@ -398,6 +405,7 @@ impl CellSummary {
             lost_spread: spread(&part_lost),
             latency_clock: clock,
             service_ns: service.map(|buckets| percentiles(&buckets)),
+            pool_wait_ns: latencies.get(&Clock::Pool).map(|waits| percentiles(&pooled(waits))),
             latency_ns: percentiles(&buckets),
             latency_spread: PERCENTILES.map(between_trials),
             buckets,
@@ -410,6 +418,7 @@ impl CellSummary {
                 .median,
             no_op_per_s: judged.iter().filter_map(|r| r.no_op_per_s).max(),
             limit: None,
+            nodes: nodes::of(&judged),
             server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
             server_us_per_update: per_acked(sum(&|r| r.server_usec)),
             calls_per_update: per_acked(sum(&|r| r.server_calls)),

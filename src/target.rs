@@ -26,6 +26,8 @@ mod session;
 mod settings;
 mod socket;
 mod stream;
+#[cfg_attr(not(feature = "topologies"), path = "target/no_tls.rs")]
+mod tls;
 mod topology;
 mod url;
 mod wheel;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisResult};
 
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
@@ -54,6 +56,7 @@ pub(crate) use lease::Lease;
 pub use private::Private;
 pub use resolve::ServerSpec;
 pub use session::Session;
+pub(crate) use session::TaskSession;
 pub(crate) use settings::Changed;
 pub(crate) use socket::{after, allow_files};
 pub(crate) use stream::Socket;
@@ -264,9 +267,25 @@ impl Target {
         }
     }
 
-    /// The redis crate's client, for strategies that connect in their own way.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The redis crate's client, for strategies that connect in their own way: of the primary, for which Sentinels are asked
+    /// anew.
+    ///
+    /// # Errors
+    /// No Sentinel answers, or none knows the primary.
+    pub fn client(&self) -> Result<Client> {
+        match &self.place.sentinels {
+            None => Ok(self.client.clone()),
+            Some(sentinels) => sentinels.primary().map_err(|e| self.refuses(&e)),
+        }
+    }
+
+    /// A new async connection; of a cluster, to every primary.
+    pub(crate) async fn connect_task(&self, config: &AsyncConnectionConfig) -> Result<TaskSession> {
+        let session = match &self.place.cluster {
+            Some(cluster) => TaskSession::cluster(cluster, config).await,
+            None => TaskSession::one(&self.client()?, config).await,
+        };
+        session.map_err(|e| self.refuses(&e))
     }
 
     fn placed(mut self, server: Option<CpuSet>, client: Option<CpuSet>) -> Self {
@@ -343,9 +362,9 @@ impl Target {
         url::of(self.client.get_connection_info())
     }
 
-    #[cfg(feature = "cli")]
-    /// The same with another host and port, for clients that go through a proxy: never to be printed either.
-    pub(crate) fn secret_url_at(&self, host: &str, port: u16) -> String {
+    /// The same with another host and port, for a node beside it, or for clients that go through a proxy: never to be printed
+    /// either.
+    pub fn secret_url_at(&self, host: &str, port: u16) -> String {
         let there = ConnectionAddr::Tcp(host.to_owned(), port);
         url::of(&self.client.get_connection_info().clone().set_addr(there))
     }

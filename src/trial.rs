@@ -130,7 +130,7 @@ impl<'a> Crew<'a> {
         let lease = Lease::of(server);
         // Before anything of ours is on the server.
         lease.renew(&mut db, Duration::ZERO);
-        let clients = driver.open(server.for_racers(), strategy, workload.threads)?;
+        let clients = driver.open(server.for_racers(), strategy, &workload)?;
         let crew = fastrand::u32(..);
         Ok(Self {
             keys: (0..workload.keys).map(|key| keyspace::counter(server.prefix(), crew, key)).collect(),
@@ -465,6 +465,7 @@ fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload, library:
         tls: server.is_tls(),
         skew: workload.skew,
         offered_per_s: workload.pace.offered_per_s(),
+        pool_size: strategy.pools().and(workload.pool_size),
         rtt_us: server.rtt_us(),
         server: server.product().to_owned(),
         library_version: library.version.clone(),
@@ -493,7 +494,7 @@ impl Entrant<'_> {
 /// Observes a plan while it is measured.
 pub trait Observer {
     /// Trial number `done` (from 0) of the plan is about to begin.
-    fn begins(&mut self, _entrant: Entrant<'_>, _workload: &Workload, _done: usize) {}
+    fn begins(&mut self, _entrant: Entrant<'_>, _server: &Target, _workload: &Workload, _done: usize) {}
 
     /// A row is complete, with its latencies and the trial itself, if there was one.
     ///
@@ -510,7 +511,8 @@ pub trait Observer {
     }
 }
 
-/// Measures every cell of the plan, round by round, each round in its own shuffled order, until `observer` wants no more.
+/// Measures every cell of the plan on each server, round by round, each round in its own shuffled order, until `observer` wants
+/// no more. Several servers are measured in turn within each round.
 ///
 /// A strategy that the server cannot run gives rows without a verdict that say why, and so does an error inside a
 /// trial.
@@ -519,14 +521,14 @@ pub trait Observer {
 /// The plan is not valid, the server is gone, `observer` failed, or `stop` was raised; rows handed over before are valid.
 pub fn measure(
     plan: &Plan,
-    server: &Target,
+    servers: &[Target],
     strategies: &[&dyn Strategy],
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let driver = driver::of(plan.driver)?;
     let entrants: Vec<Entrant<'_>> = strategies.iter().map(|&strategy| Entrant { strategy, driver }).collect();
-    measure_entrants(plan, server, &entrants, stop, observer)
+    measure_entrants(plan, servers, &entrants, stop, observer)
 }
 
 /// The same for entrants whose drivers differ: those of several client libraries. All are of the plan's kind.
@@ -535,25 +537,28 @@ pub fn measure(
 /// As [`measure`].
 pub fn measure_entrants(
     plan: &Plan,
-    server: &Target,
+    servers: &[Target],
     entrants: &[Entrant<'_>],
     stop: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<()> {
     plan.validate()?;
-    check_room(plan, server, entrants)?;
-    let unavailable: Vec<Option<String>> = entrants
+    servers.iter().try_for_each(|server| check_room(plan, server, entrants))?;
+    // To the plan, an entrant on another server is another entrant.
+    let pairs: Vec<(&Target, Entrant<'_>)> =
+        servers.iter().flat_map(|server| entrants.iter().map(move |entrant| (server, *entrant))).collect();
+    let unavailable: Vec<Option<String>> = pairs
         .iter()
-        .map(|Entrant { strategy, driver }| match driver.refuses(server, *strategy) {
+        .map(|(server, Entrant { strategy, driver })| match driver.refuses(server, *strategy) {
             Some(why) => Ok(Some(why)),
             None => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
     let mut done = 0;
     for round in 1..=plan.rounds {
-        for cell in plan.round(round, entrants.len()) {
-            let entrant = entrants[cell.entrant];
-            observer.begins(entrant, &cell.workload, done);
+        for cell in plan.round(round, pairs.len()) {
+            let (server, entrant) = pairs[cell.entrant];
+            observer.begins(entrant, server, &cell.workload, done);
             done += 1;
             let library = entrant.driver.library();
             let blank = blank(entrant.strategy, server, &cell.workload, &library);
@@ -599,7 +604,6 @@ fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
 /// # Errors
 /// They cannot: one line that says which limit is too low, and what to do.
 pub fn check_room(plan: &Plan, server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
-    server.supports(plan.driver)?;
     check_rights(server, entrants)?;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
     memory::check(plan.most_updates()?, plan.keys.iter().copied().max().unwrap_or(1))?;
@@ -645,6 +649,7 @@ fn measure_cell(
     let record = Record { trial: blank.trial, round: blank.round, ..trial.record(entrant.strategy, server, &workload) };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
-    let latency = service.chain(response).collect();
+    let pool = trial.waits().into_iter().map(|times| record.bucket(Clock::Pool, times));
+    let latency = service.chain(response).chain(pool).collect();
     observer.keeps(record, latency, Some(trial))
 }

@@ -1,7 +1,11 @@
 //! What strategies report: an [`Updater`] adds one to a counter and describes the outcome in an [`Update`]; the race stores
 //! each as an [`Event`] of 24 bytes. Independent of Redis.
 
+mod waits;
+
 use crate::error::BoxError;
+
+pub use waits::Waits;
 
 /// Updates counters for one worker. One thread owns it; opening it is never timed.
 pub trait Updater: Send {
@@ -11,6 +15,12 @@ pub trait Updater: Send {
     /// An error means *unknown*: the update may or may not have happened. A reply that proves nothing changed is
     /// [`Update::Refused`] instead.
     fn update(&mut self, key: &str) -> Result<Update, BoxError>;
+
+    /// How long its updates since the last call waited for something that clients share, such as a connection of a pool, as
+    /// (the longest time in nanoseconds, count). It is part of their latency. Empty if it is not measured.
+    fn take_waits(&mut self) -> Vec<(u64, u64)> {
+        Vec::new()
+    }
 
     /// How many updates it takes per call (a pipeline, a local sum, a lock held for a batch).
     fn batch(&self) -> usize {

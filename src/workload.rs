@@ -245,12 +245,14 @@ pub struct Workload {
     pub pace: Pace,
     /// What drives the clients.
     pub driver: DriverKind,
+    /// Connections of the pool of strategies that have one; `None`: one for each client, and waits are not measured.
+    pub pool_size: Option<usize>,
 }
 
 impl Workload {
     /// `threads` clients on one counter in a closed loop, a thread each.
     pub fn one_key(threads: usize) -> Self {
-        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: DriverKind::Threads }
+        Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: DriverKind::Threads, pool_size: None }
     }
 
     /// The same load by another driver.
@@ -316,6 +318,8 @@ pub struct Plan {
     pub pace: Pace,
     /// What drives the clients.
     pub driver: DriverKind,
+    /// Connections of the pool of strategies that have one; `None`: one for each client.
+    pub pool_size: Option<usize>,
     /// How large each trial is.
     pub size: Size,
     /// How many times as long a trial sized by time is at the highest thread count, which supplies the run's headline.
@@ -362,6 +366,9 @@ impl Plan {
         }
         if self.keys.is_empty() || self.keys.iter().any(|&k| k == 0 || k > Event::MAX_KEYS) {
             return Err(Error::usage(format!("keys: expected one or more numbers from 1 to {}", Event::MAX_KEYS)));
+        }
+        if self.pool_size.is_some_and(|size| size == 0 || size > MAX_THREADS) {
+            return Err(Error::usage(format!("pool size: expected a number from 1 to {MAX_THREADS}")));
         }
         if self.rounds == 0 {
             return Err(Error::usage("rounds: expected at least 1"));
@@ -427,7 +434,8 @@ impl Plan {
 
     /// Every load, key counts within thread counts.
     fn workloads(&self) -> impl Iterator<Item = Workload> {
-        let load = |threads, keys| Workload { threads, keys, skew: self.skew, pace: self.pace, driver: self.driver };
+        let Self { skew, pace, driver, pool_size, .. } = *self;
+        let load = move |threads, keys| Workload { threads, keys, skew, pace, driver, pool_size };
         self.threads.iter().flat_map(move |&threads| self.keys.iter().map(move |&keys| load(threads, keys)))
     }
 
@@ -454,6 +462,7 @@ mod tests {
             skew: Skew::Even,
             pace: Pace::Closed,
             driver: DriverKind::Threads,
+            pool_size: None,
             size: Size::Updates(10),
             rounds: 3,
             seed: 7,
@@ -513,6 +522,7 @@ mod tests {
         assert!(plan().validate().is_ok());
         assert!(Plan { threads: vec![0], ..plan() }.validate().is_err());
         assert!(Plan { threads: vec![10_000], ..plan() }.validate().is_err());
+        assert!(Plan { pool_size: Some(0), ..plan() }.validate().is_err());
         assert!(Plan { threads: vec![10_000], driver: DriverKind::Events, ..plan() }.validate().is_ok());
         assert!(Plan { keys: vec![], ..plan() }.validate().is_err());
         assert!(Plan { size: Size::Updates(0), ..plan() }.validate().is_err());

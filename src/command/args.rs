@@ -313,6 +313,10 @@ pub(super) struct PlanArgs {
     /// Numbers of counters to spread the updates over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
+    /// Connections in the pool of pooled-incr and pooled-incr-ping; how long clients wait for one is then shown apart
+    /// [default: as many as threads, and nobody waits]
+    #[arg(long, value_name = "N")]
+    pool_size: Option<usize>,
     /// How updates choose among keys: even, or zipf:S
     #[arg(long, value_name = "even|zipf:S", default_value = "even")]
     skew: Skew,
@@ -418,10 +422,10 @@ pub(super) struct ServerArgs {
     /// redis-sentinel://host:port,host:port/db?sentinelMasterId=NAME; each with rediss for TLS
     #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
     redis_url: Option<String>,
-    /// A server binary to run as a private child process
-    #[arg(long, global = true, value_name = "PATH", conflicts_with = "redis_url")]
-    server_bin: Option<PathBuf>,
-    /// A server that Docker Compose starts and removes again: redis or valkey
+    /// A server binary to run as a private child process; several are measured in turn, within each round, and compared
+    #[arg(long, global = true, value_name = "PATH,...", value_delimiter = ',', conflicts_with = "redis_url")]
+    server_bin: Vec<PathBuf>,
+    /// A server that Docker Compose starts and removes again: redis or valkey; or servers: sentinel or cluster
     #[arg(long, global = true, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "redis", conflicts_with_all = ["redis_url", "server_bin"])]
     docker: Option<Service>,
     /// How to reach a private server
@@ -468,7 +472,7 @@ enum TransportArg {
 impl ServerArgs {
     /// Whether a particular server was asked for, and not just any.
     pub(super) fn is_particular(&self) -> bool {
-        self.redis_url.is_some() || self.server_bin.is_some()
+        self.redis_url.is_some() || !self.server_bin.is_empty()
     }
 
     /// Whether the server is one that outlives us.
@@ -484,7 +488,26 @@ impl ServerArgs {
     /// The server that was asked for. A signal ends at once whatever nobody has to clean up after; fetching one and waiting
     /// for containers end in order.
     pub(super) fn resolve(&self, say: &mut dyn FnMut(&str)) -> Result<Target> {
+        if self.servers() > 1 {
+            let named = self.servers();
+            return Err(Error::usage(format!("--server-bin: one server is expected here, and {named} are named")));
+        }
         self.resolved(self.spec(), say)
+    }
+
+    /// How many servers are to be measured.
+    pub(super) fn servers(&self) -> usize {
+        self.server_bin.len().max(1)
+    }
+
+    /// Every server that was asked for.
+    pub(super) fn resolve_all(&self, say: &mut dyn FnMut(&str)) -> Result<Vec<Target>> {
+        if self.servers() == 1 {
+            return Ok(vec![self.resolve(say)?]);
+        }
+        let _looking = InOrder::begin();
+        let servers = self.spec().resolve_each(&self.server_bin, &STOP, say)?;
+        if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(servers) }
     }
 
     /// The same, if there is one without fetching it.
@@ -517,7 +540,7 @@ impl ServerArgs {
     fn spec(&self) -> ServerSpec {
         ServerSpec {
             url: self.redis_url.clone().filter(|url| !url.is_empty()),
-            binary: self.server_bin.clone(),
+            binary: self.server_bin.first().cloned(),
             unix: matches!(self.transport, TransportArg::Unix),
             offline: self.offline,
             docker: self.docker,
@@ -556,8 +579,14 @@ impl PlanArgs {
         }
     }
 
-    /// The plan for so many entrants, of the `known` strategies.
-    pub(super) fn plan(&self, entrants: usize, known: &[&dyn Strategy]) -> Result<Plan> {
+    /// The plan for so many entrants on so many servers; `strategies` are theirs, of the `known` ones.
+    pub(super) fn plan(
+        &self,
+        strategies: &[&dyn Strategy],
+        entrants: usize,
+        servers: usize,
+        known: &[&dyn Strategy],
+    ) -> Result<Plan> {
         let default_threads: &[usize] = if self.quick { &[1, 2, 4, 8] } else { &[1, 2, 4, 8, 16] };
         let mut plan = Plan {
             threads: if self.threads.is_empty() { default_threads.to_vec() } else { self.threads.clone() },
@@ -565,6 +594,7 @@ impl PlanArgs {
             skew: self.skew,
             pace: self.rate.map_or(Pace::Closed, Pace::Rate),
             driver: self.driver(),
+            pool_size: self.pool_size,
             size: Size::Updates(1),
             emphasis: 1,
             rounds: self.rounds.filter(|_| self.until.is_none()).unwrap_or(if self.quick { 2 } else { 5 }),
@@ -578,7 +608,7 @@ impl PlanArgs {
             (None, None) if self.full => Size::Duration(FULL_TRIAL),
             (None, None) => {
                 plan.emphasis = if self.quick { 1 } else { EMPHASIS };
-                plan.fit(budget, entrants)
+                plan.fit(budget, entrants * servers)
             }
         };
         // After the trials have been given the time they have without it.
@@ -592,6 +622,7 @@ impl PlanArgs {
         }
         plan.validate()?;
         self.asks_only_what_there_is(known)?;
+        self.has_a_pool(strategies)?;
         Ok(plan)
     }
 
@@ -611,6 +642,25 @@ const UNTIL_ROUNDS: u32 = 100;
 pub(super) const UNTIL_TIME: Duration = Duration::from_secs(600);
 
 impl PlanArgs {
+    /// A pool's size that nothing would have is not ignored in silence.
+    fn has_a_pool(&self, strategies: &[&dyn Strategy]) -> Result<()> {
+        if self.pool_size.is_none() {
+            return Ok(());
+        }
+        let driver = self.driver();
+        if driver != DriverKind::Threads {
+            return Err(Error::usage(format!(
+                "--pool-size is not supported by --driver {driver}: the clients of a pool block, as with --driver threads"
+            )));
+        }
+        match strategies.iter().any(|strategy| strategy.pools().is_some()) {
+            true => Ok(()),
+            false => Err(Error::usage(
+                "--pool-size needs a strategy that has a pool: pooled-incr or pooled-incr-ping; none is in --strategies",
+            )),
+        }
+    }
+
     /// A strategy that was asked for by name is not skipped in silence.
     fn asks_only_what_there_is(&self, known: &[&dyn Strategy]) -> Result<()> {
         let driven = strategy::driven_by_one_thread(known);

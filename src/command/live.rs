@@ -88,10 +88,10 @@ impl Live {
     }
 
     /// Takes a trial in and draws its strategy's line.
-    pub(super) fn sees(&mut self, record: &Record) {
+    pub(super) fn sees(&mut self, label: &str, record: &Record) {
         self.rest();
-        let Some(lane) = self.lanes.get_mut(&record.condition.strategy) else { return };
-        let name = cut(&record.condition.strategy, self.width);
+        let Some(lane) = self.lanes.get_mut(label) else { return };
+        let name = cut(label, self.width);
         let (Some(rate), Some(acked), Some(lost)) = (record.surviving_per_s(), record.acked, record.lost) else {
             let why = record.error.as_ref().or(record.note.as_ref()).map_or("no verdict", String::as_str);
             lane.bar.set_message(format!("{name}  {why}"));

@@ -12,6 +12,7 @@ use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
 use crate::secret::concealed;
 use crate::strategy::Strategy;
 use crate::summary::{Outcome, Summary};
+use crate::target::Target;
 use crate::trial::Entrant;
 use crate::until::{Decision, percent};
 use crate::verdict::Promise;
@@ -23,7 +24,7 @@ use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
-use super::{estimate, libraries};
+use super::{estimate, libraries, progress};
 
 /// A quick run that is longer was hardly meant.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,24 +39,23 @@ pub(super) fn measure(
     let strategies = strategy::find_among(known, &cli.plan.strategies(own, &manifests))?;
     let settings = cli.plan.settings.len().max(1);
     let lines = strategies.len() * manifests.len().max(1) * settings;
-    let plan = cli.plan.plan(lines, known)?;
+    let plan = cli.plan.plan(&strategies, lines, cli.server.servers(), known)?;
     let goal = cli.plan.goal(&plan);
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
         return Err(Error::usage("--until needs an exact strategy among --strategies"));
     }
     let mut said = Said::new(cli.output.quiet);
-    let estimate = estimate::said(&plan, lines);
-    let is_long = estimate::time(&plan, lines).is_some_and(|time| time > MINUTE);
+    let estimate = estimate::said(&plan, lines, cli.server.servers());
+    let is_long = estimate::time(&plan, lines * cli.server.servers()).is_some_and(|time| time > MINUTE);
     if cli.plan.quick && is_long && !cli.plan.yes {
         return Err(Error::usage(format!(
             "--quick with these options takes {estimate}; add --yes to run it anyway, or leave some out"
         )));
     }
-    let server = cli.server.resolve(&mut |line| said.note(line))?;
-    let server = match cli.plan.rtt {
-        Some(rtt) => server.at_distance(rtt)?,
-        None => server,
-    };
+    let mut servers = cli.server.resolve_all(&mut |line| said.note(line))?;
+    if let Some(rtt) = cli.plan.rtt {
+        servers = servers.into_iter().map(|server| server.at_distance(rtt)).collect::<Result<_>>()?;
+    }
     if cli.server.is_insecure() {
         said.warn("warning: --insecure: any certificate is accepted, so others may read and change what is sent");
     }
@@ -63,8 +63,8 @@ pub(super) fn measure(
     let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
     drop(looking);
     let entrants = entrants(&plan, &strategies, &drivers)?;
-    trial::check_room(&plan, &server, &entrants)?;
-    let mut machine = Machine::gather(&server, &plan, &strategies)?;
+    servers.iter().try_for_each(|server| trial::check_room(&plan, server, &entrants))?;
+    let mut machine = Machine::gather(&servers, &plan, &strategies)?;
     libraries::add_facts(&mut machine, &drivers);
     machine.add("started", now());
     machine.add("command", command_line(words));
@@ -88,9 +88,9 @@ pub(super) fn measure(
     let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
     let folder = Folder::create(&out, &machine)?;
     let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
-    let mut progress = Progress::new(folder, &plan, &names, goal, &cli.output);
+    let mut progress = Progress::new(folder, &plan, &labels(&names, &servers), goal, &cli.output);
     let looking = InOrder::begin();
-    let measured = trial::measure_entrants(&plan, &server, &entrants, &STOP, &mut progress);
+    let measured = trial::measure_entrants(&plan, &servers, &entrants, &STOP, &mut progress);
     progress.finish();
     if let Some(left) = progress.left() {
         said.warn(&format!("warning: some keys of this run could not be removed: {left}"));
@@ -104,19 +104,16 @@ pub(super) fn measure(
         machine.write(&out)?;
     }
     if measured.is_ok()
-        && let Err(error) = explain::record_losses(&out, &server, &entrants, &STOP)
+        && let Err(error) = explain::record_losses(&out, &servers, &entrants, &STOP)
     {
         said.warn(&format!("some losses could not be shown step by step: {error}"));
     }
     drop(looking);
-    drop(server);
+    let planned = plan.trials(names.len() * servers.len());
+    drop(servers);
     // Whatever ended the run, the rows that are there are shown; what it was comes first, lest it be taken for the whole.
     if let Err(error) = &measured {
-        said.warn(&format!(
-            "the run stopped after {} of {} trials: {error}",
-            progress.kept(),
-            plan.trials(names.len())
-        ));
+        said.warn(&format!("the run stopped after {} of {planned} trials: {error}", progress.kept()));
     }
     let (summary, run) = read(&out)?;
     let known: Vec<&str> = own.iter().map(|own| own.info().name).chain(strategy::DEFAULT.iter().copied()).collect();
@@ -136,6 +133,12 @@ fn entrants<'a>(plan: &Plan, strategies: &[&'a dyn Strategy], drivers: &'a [Exte
     };
     let each = |&strategy: &&'a dyn Strategy| drivers.iter().map(move |&driver| Entrant { strategy, driver });
     Ok(strategies.iter().flat_map(each).collect())
+}
+
+/// What the lines of a run in progress are called: by entrant, and by server where there are several.
+fn labels(entrants: &[String], servers: &[Target]) -> Vec<String> {
+    let of = |server| entrants.iter().map(move |name| progress::label(name, server));
+    servers.iter().flat_map(|server| of((servers.len() > 1).then(|| server.product()))).collect()
 }
 
 /// Reads the folder back, as `report render` does.

@@ -9,6 +9,7 @@ use crate::interchange::write_history;
 use crate::record::{Bucket, Folder, HISTORY, Record, write_whole};
 use crate::report::words;
 use crate::stats::quantile;
+use crate::target::Target;
 use crate::trial::{Entrant, Observer, Trial};
 use crate::until::{Decision, Goal, Precision, percent};
 use crate::update::Event;
@@ -33,6 +34,16 @@ pub(super) struct Progress {
     goal: Option<Pursuit>,
     /// The last time that something of ours could not be removed from the server.
     left: Option<String>,
+    /// Whether there are several servers.
+    several: bool,
+}
+
+/// Between a strategy and the server that it is measured on.
+const ON: &str = " on ";
+
+/// What a trial is called while it runs: its strategy, and its server where there are several.
+pub(super) fn label(strategy: &str, server: Option<&str>) -> String {
+    server.map_or_else(|| strategy.to_owned(), |server| format!("{strategy}{ON}{server}"))
 }
 
 /// Rounds that go on until a goal is reached.
@@ -44,22 +55,16 @@ struct Pursuit {
 }
 
 impl Progress {
-    pub(super) fn new(
-        folder: Folder,
-        plan: &Plan,
-        strategies: &[String],
-        goal: Option<Goal>,
-        output: &OutputArgs,
-    ) -> Self {
-        let trials = plan.trials(strategies.len()) as u64;
+    pub(super) fn new(folder: Folder, plan: &Plan, labels: &[String], goal: Option<Goal>, output: &OutputArgs) -> Self {
+        let trials = plan.trials(labels.len()) as u64;
         let screen = MultiProgress::new();
-        let live = output.watch.then(|| Live::new(&screen, plan, strategies));
+        let live = output.watch.then(|| Live::new(&screen, plan, labels));
         let bar = match (output.no_progress || output.quiet, output.watch) {
             (true, _) => ProgressBar::hidden(),
             (false, true) => screen.add(ProgressBar::new(trials)),
             (false, false) => ProgressBar::new(trials),
         };
-        let planned = estimate::time(plan, strategies.len());
+        let planned = estimate::time(plan, labels.len());
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {left} left  {wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("left", move |state: &ProgressState, out: &mut dyn Write| {
@@ -70,7 +75,19 @@ impl Progress {
         let history = output.history.then(|| folder.path().join(HISTORY));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
-        Self { folder, kept: 0, bar, last: String::new(), live, verbose: output.verbose, history, goal, left: None }
+        let several = labels.iter().any(|label| label.contains(ON));
+        Self {
+            folder,
+            kept: 0,
+            bar,
+            last: String::new(),
+            live,
+            verbose: output.verbose,
+            history,
+            goal,
+            left: None,
+            several,
+        }
     }
 
     /// Trials done.
@@ -95,6 +112,10 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
+    fn label(&self, strategy: &str, server: &str) -> String {
+        label(strategy, Some(server).filter(|_| self.several))
+    }
+
     /// One trial as a line.
     fn say(&self, record: &Record, latency: &[Bucket]) {
         let per_s = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), words::rate);
@@ -108,7 +129,7 @@ impl Progress {
         let line = format!(
             "round {} {} x{}{keys}: {offered}acked {}/s, surviving {}/s, p99 {}, {}",
             record.round,
-            record.condition.entrant(),
+            self.label(&record.condition.entrant(), &record.condition.server),
             record.condition.threads,
             per_s(record.acked_per_s()),
             per_s(record.surviving_per_s()),
@@ -122,8 +143,10 @@ impl Progress {
     fn keep_history(&self, record: &Record, trial: &Trial) -> Result<()> {
         let Some(folder) = &self.history else { return Ok(()) };
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+        let on =
+            if self.several { format!("-{}", record.condition.server.replace([' ', '/'], "-")) } else { String::new() };
         let path = folder.join(format!(
-            "{}-{}-{}-{}.csv",
+            "{}-{}-{}-{}{on}.csv",
             record.round,
             record.condition.entrant().replace(' ', "-"),
             record.condition.threads,
@@ -141,22 +164,23 @@ fn word(record: &Record) -> String {
 }
 
 impl Observer for Progress {
-    fn begins(&mut self, entrant: Entrant<'_>, workload: &Workload, done: usize) {
+    fn begins(&mut self, entrant: Entrant<'_>, server: &Target, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
-        let name = entrant.name();
+        let label = self.label(&entrant.name(), server.product());
         if let Some(live) = &mut self.live {
-            live.begins(&name, workload.keys, workload.threads);
+            live.begins(&label, workload.keys, workload.threads);
         }
-        self.bar.set_message(format!("{name} x{}{}", workload.threads, self.last));
+        self.bar.set_message(format!("{label} x{}{}", workload.threads, self.last));
     }
 
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {
-        self.last = format!("  (last: {} x{} {})", record.condition.entrant(), record.condition.threads, word(&record));
+        let label = self.label(&record.condition.entrant(), &record.condition.server);
+        self.last = format!("  (last: {label} x{} {})", record.condition.threads, word(&record));
         if self.verbose {
             self.say(&record, &latency);
         }
         if let Some(live) = &mut self.live {
-            live.sees(&record);
+            live.sees(&label, &record);
         }
         // The row last, so that every row's history is there.
         if let Some(trial) = trial {

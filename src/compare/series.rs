@@ -1,7 +1,7 @@
 //! The rows of a side's runs as cells with their figures, run by run and round by round, and which cell of one side is
 //! which of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat_n;
 
 use crate::compare::{Pair, Side};
@@ -160,6 +160,11 @@ impl Cell {
         }
     }
 
+    /// Its server's product, without the version.
+    fn product(&self) -> &str {
+        self.condition.server.split(' ').next().unwrap_or_default()
+    }
+
     /// Estimates are another way of measuring, and never of the same cell as trials of our own.
     fn is_same(&self, other: &Self) -> bool {
         self.is_estimate == other.is_estimate && self.condition.is_same_but_for_versions(&other.condition)
@@ -194,8 +199,18 @@ pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
     let (mut before, mut rest) = (merged(before), merged(after));
     name(&mut before);
     name(&mut rest);
-    let mut partners: Vec<Option<Cell>> =
-        before.iter().map(|cell| taken(&mut rest, |other| cell.is_same(other))).collect();
+    let mut partners: Vec<Option<Cell>> = before.iter().map(|_| None).collect();
+    // A run may be of several servers: each is compared with itself, or with another version of its product.
+    let likeness: [fn(&Cell, &Cell) -> bool; 3] = [
+        |one, other| one.condition.server == other.condition.server,
+        |one, other| one.product() == other.product(),
+        |_, _| true,
+    ];
+    for is_alike in likeness {
+        for (cell, partner) in before.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
+            *partner = taken(&mut rest, |other| cell.is_same(other) && is_alike(cell, other));
+        }
+    }
     for (cell, partner) in before.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
         if rest.iter().filter(|other| cell.is_same_load(other)).count() == 1 {
             *partner = taken(&mut rest, |other| cell.is_same_load(other));
@@ -214,7 +229,16 @@ pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
 
 /// Gives each cell of a run its label. What differs between two runs is no part of it: see [`across`].
 fn name(cells: &mut [Cell]) {
-    let conditions: Vec<Condition> = cells.iter().map(|cell| cell.condition.without_versions()).collect();
+    let servers: BTreeSet<&str> = cells.iter().map(|cell| cell.condition.server.as_str()).collect();
+    let products: BTreeSet<&str> = cells.iter().map(Cell::product).collect();
+    // Several servers in one run are told apart, by their products if that will do.
+    let server = |cell: &Cell| match (servers.len(), products.len()) {
+        (..2, _) => String::new(),
+        (servers, products) if products == servers => cell.product().to_owned(),
+        _ => cell.condition.server.clone(),
+    };
+    let conditions: Vec<Condition> =
+        cells.iter().map(|cell| Condition { server: server(cell), ..cell.condition.without_versions() }).collect();
     let labels = labels(&conditions);
     for (cell, condition) in cells.iter_mut().zip(&conditions) {
         cell.label.clone_from(&labels[condition]);

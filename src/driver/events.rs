@@ -30,7 +30,7 @@ use crate::race::{Limits, RaceLog, Work, said, start_of, thread_cpu_ns};
 use crate::resp::{Reply, Requests};
 use crate::strategy::Strategy;
 use crate::target::{RESPONSE_TIMEOUT, Target};
-use crate::workload::DriverKind;
+use crate::workload::{DriverKind, Workload};
 
 use alarm::Alarm;
 use line::Line;
@@ -158,8 +158,8 @@ impl Driver for Events {
         super::check_sockets(server, strategies, clients)
     }
 
-    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
-        let (machines, share) = super::machines(server, strategy, clients)?;
+    fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>> {
+        let (machines, share) = super::machines(server, strategy, workload.threads)?;
         Ok(Box::new(EventLoop::open(server, machines, share)?))
     }
 }

@@ -18,7 +18,7 @@ use crate::strategy::Strategy;
 use crate::target::Target;
 use crate::update::{Event, Outcome};
 use crate::worker::{Fault, Flush, Installed, Job, Manifest, Patience, Race, Rate, Unavailable, WorkerPace, Workers};
-use crate::workload::DriverKind;
+use crate::workload::{DriverKind, Workload};
 
 /// The strategy of clients that send nothing, which the worker loops of this crate all have.
 const NO_OP: &str = "no-op";
@@ -100,7 +100,7 @@ impl Driver for External {
         server.has_room_for(clients)
     }
 
-    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
+    fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>> {
         let installed = self.found.clone().map_err(|why| self.failed(&why))?;
         let batch = strategy.info().batch;
         let mut job = Job::one_key(&server.secret_url(), strategy.info().name, &self.settings, "");
@@ -110,7 +110,7 @@ impl Driver for External {
             has_no_op: batch == 1 && self.manifest.strategies.iter().any(|known| known == NO_OP),
             installed,
             job,
-            clients,
+            clients: workload.threads,
             workers: None,
             no_ops: self.no_ops.clone(),
             process: Process::default(),

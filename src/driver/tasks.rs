@@ -20,7 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::AsyncConnectionConfig;
-use redis::aio::MultiplexedConnection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -31,9 +30,9 @@ use crate::pace::Timetable;
 use crate::race::{ClientLog, Limits, RaceLog, Recorder, Work, said, thread_cpu_ns};
 use crate::resp::Requests;
 use crate::strategy::Strategy;
-use crate::target::{self, RESPONSE_TIMEOUT, Target, allow_files};
+use crate::target::{self, RESPONSE_TIMEOUT, Target, TaskSession, allow_files};
 use crate::update::Update;
-use crate::workload::DriverKind;
+use crate::workload::{DriverKind, Workload};
 
 /// How often a raised stop is looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -48,7 +47,7 @@ pub struct TaskLoop {
 
 struct Client {
     machine: Box<dyn ClientMachine>,
-    connection: MultiplexedConnection,
+    session: TaskSession,
     requests: Requests,
 }
 
@@ -81,22 +80,22 @@ impl TaskLoop {
     /// # Errors
     /// A connection cannot be had, or this process may not have so many.
     pub fn open(server: &Target, machines: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
-        allow_files(if share { 1 } else { machines.len() })?;
+        allow_files(if share { 1 } else { machines.len().saturating_mul(server.shards() as usize) })?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::broken(format!("cannot start an async runtime: {e}")))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(RESPONSE_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let connect = || {
-            let connection = server.client().get_multiplexed_async_connection_with_config(&config);
-            runtime.block_on(connection).map_err(|e| server.refuses(&e))
+            // One after the other: thousands at once would overflow the server's queue of unaccepted ones.
+            runtime.block_on(server.connect_task(&config))
         };
         let shared = if share { Some(connect()?) } else { None };
         let (wanted, mut clients) = (machines.len(), Vec::with_capacity(machines.len()));
         for (made, machine) in machines.into_iter().enumerate() {
-            let connection = shared.clone().map_or_else(connect, Ok);
-            let connection = connection.map_err(|e| target::after(made, wanted, e))?;
-            clients.push(Client { machine, connection, requests: Requests::default() });
+            let session = shared.clone().map_or_else(connect, Ok);
+            let session = session.map_err(|e| target::after(made, wanted, e))?;
+            clients.push(Client { machine, session, requests: Requests::default() });
         }
         Ok(Self { clients, opened: wanted, runtime })
     }
@@ -155,8 +154,8 @@ impl Driver for Tasks {
         super::check_sockets(server, strategies, clients)
     }
 
-    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
-        let (machines, share) = super::machines(server, strategy, clients)?;
+    fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>> {
+        let (machines, share) = super::machines(server, strategy, workload.threads)?;
         Ok(Box::new(TaskLoop::open(server, machines, share)?))
     }
 }
@@ -237,7 +236,7 @@ impl Client {
             if self.requests.commands() == 0 {
                 return Err("it waits for a reply that it did not ask for".into());
             }
-            let values = answers::ask(&mut self.connection, &self.requests).await?;
+            let values = self.session.ask(&self.requests).await?;
             let elapsed_ns = elapsed_ns();
             self.requests.clear();
             let mut turn = Turn::Reply;

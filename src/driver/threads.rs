@@ -23,7 +23,7 @@ use crate::race::{said, sharpen_sleep, start_of, thread_cpu_ns};
 use crate::strategy::Strategy;
 use crate::target::{Target, allow_files};
 use crate::update::{Update, Updater};
-use crate::workload::DriverKind;
+use crate::workload::{DriverKind, Workload};
 
 pub(super) struct Threads;
 
@@ -45,8 +45,12 @@ impl Driver for Threads {
         allow_files(clients)
     }
 
-    fn open(&self, server: &Target, strategy: &dyn Strategy, clients: usize) -> Result<Box<dyn Clients>> {
-        let updaters = strategy.open(server, clients)?;
+    fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>> {
+        let clients = workload.threads;
+        let updaters = match (strategy.pools(), workload.pool_size) {
+            (Some(pools), Some(connections)) => pools.open_pool(server, clients, connections)?,
+            _ => strategy.open(server, clients)?,
+        };
         complete(strategy, updaters.len(), clients)?;
         Ok(Box::new(Blocking { updaters, pool: pool(clients)? }))
     }
@@ -131,6 +135,8 @@ fn race_paced(
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
         let mut recorder = Recorder::of(work, updater.batch());
+        // Those of a warm-up count for nothing.
+        drop(updater.take_waits());
         sharpen_sleep();
         if arrived.fetch_add(1, Ordering::Relaxed) + 1 == clients {
             start.store(start_of(zero, clients), Ordering::Relaxed);
@@ -151,6 +157,7 @@ fn race_paced(
         let ended = catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)));
         // A rayon thread without work looks for some, and would take the CPU from clients that have not ended.
         barrier.wait();
+        recorder.log.waits = updater.take_waits();
         ended.map(|()| recorder.log)
     });
     let mut log = RaceLog { clients: Vec::with_capacity(logs.len()) };

@@ -11,6 +11,8 @@ pub enum Clock {
     Service,
     /// Since the instant it was intended for, in an open loop: what somebody who asked then would have waited.
     Response,
+    /// Until it had a connection of the pool, since it was handed over: a part of the other times.
+    Pool,
 }
 
 /// How many updates of one trial took up to how long.

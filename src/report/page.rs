@@ -15,6 +15,7 @@ mod labels;
 mod lanes;
 mod latency;
 mod lines;
+mod nodes;
 pub(super) mod plot;
 pub(super) mod scale;
 mod tables;
@@ -67,6 +68,7 @@ struct Page<'a> {
     estimates: tables::Table,
     costs: tables::Table,
     lanes: Vec<lanes::Lanes>,
+    nodes: Vec<nodes::Row>,
     losers: bool,
     everything: tables::Table,
     in_words: String,
@@ -163,6 +165,7 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         estimates: criterion::estimates(&run.estimates),
         costs: tables::costs(view),
         lanes: lanes::lanes(run),
+        nodes: nodes::rows(view),
         losers: summary.cells.iter().any(|cell| cell.lost > 0),
         everything: tables::everything(view),
         in_words: facts::in_words(view),

@@ -39,6 +39,8 @@ struct Row<'a> {
     service_p99_ns: Option<u64>,
     service_p999_ns: Option<u64>,
     service_p9999_ns: Option<u64>,
+    pool_wait_p50_ns: Option<u64>,
+    pool_wait_p99_ns: Option<u64>,
     tries_per_update: Option<f64>,
     overlap: Option<f64>,
     jain: Option<f64>,
@@ -62,6 +64,7 @@ fn row(cell: &CellSummary) -> (&Condition, Row<'_>) {
     let told = |figure: f64| (cell.trials > 0).then_some(figure);
     let [p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns] = cell.latency_ns;
     let service = cell.service_ns.unwrap_or_default();
+    let waits = cell.pool_wait_ns.unwrap_or_default();
     let row = Row {
         promise: cell.promise,
         trials: cell.trials,
@@ -91,6 +94,8 @@ fn row(cell: &CellSummary) -> (&Condition, Row<'_>) {
         service_p99_ns: service[2],
         service_p999_ns: service[3],
         service_p9999_ns: service[4],
+        pool_wait_p50_ns: waits[0],
+        pool_wait_p99_ns: waits[2],
         tries_per_update: told(cell.tries_per_update),
         overlap: told(cell.overlap),
         jain: told(cell.jain),

@@ -30,7 +30,8 @@ pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bo
         return text + "\n" + &table(summary, coloured);
     };
     let ranked = ranked(summary, at);
-    let after = [drivers(summary), distance(summary), unmeasured(&ranked), cautions_in_brief(&ranked)].concat();
+    let after =
+        [drivers(summary), distance(summary), waits(&ranked), unmeasured(&ranked), cautions_in_brief(&ranked)].concat();
     // A blank line, a heading and the header stand between.
     let said = text.lines().count() + 3 + after.lines().count();
     let shown = shortened(&ranked, LINES.saturating_sub(said).max(FEWEST_ROWS));
@@ -55,6 +56,7 @@ pub fn table(summary: &Summary, coloured: bool) -> String {
     text += &pace(summary);
     text += &drivers(summary);
     text += &distance(summary);
+    text += &waits(&summary.cells.iter().collect::<Vec<_>>());
     text += &unmeasured(&summary.cells.iter().collect::<Vec<_>>());
     text += &cautions(summary);
     if summary.cells.iter().any(limited) {
@@ -190,6 +192,21 @@ fn distance(summary: &Summary) -> String {
         [Some(us)] => format!("Over an emulated round trip of {}.\n", words::time(us * 1_000)),
         _ => "Rows over several emulated round trips: do not compare them.\n".to_owned(),
     }
+}
+
+/// How long clients waited for a connection of the pool, where it had another number of them than there were clients.
+fn waits(cells: &[&CellSummary]) -> String {
+    let said = cells.iter().filter_map(|cell| {
+        let (size, [p50, _, p99, ..]) = (cell.condition.pool_size?, cell.pool_wait_ns?);
+        let at = words::counted(size, "connection");
+        Some(format!(
+            "{} x{}, pool of {at}: of the latency, waiting for one {}",
+            cell.label,
+            cell.condition.threads,
+            words::within(p50, p99)
+        ))
+    });
+    said.flat_map(|said| wrap(&said, WIDTH)).map(|line| line + "\n").collect()
 }
 
 /// What decided when updates were sent, and which cells could not follow.

@@ -186,6 +186,15 @@ pub fn times(ratio: f64) -> String {
     }
 }
 
+/// `median 40 µs, 99 % within 95 µs`, or what of it there are updates enough to tell.
+pub(crate) fn within(p50: Option<u64>, p99: Option<u64>) -> String {
+    match (p50, p99) {
+        (Some(p50), Some(p99)) => format!("median {}, 99 % within {}", time(p50), time(p99)),
+        (Some(p50), None) => format!("median {}, too few updates for p99", time(p50)),
+        (None, _) => "too few updates".to_owned(),
+    }
+}
+
 /// The width of everything in a terminal.
 pub(crate) const WIDTH: usize = 80;
 

@@ -72,6 +72,10 @@ impl Strategy for Clustered {
         if let Some(retries) = self.retries {
             builder = builder.retries(retries);
         }
+        // It connects to nodes that it learns of, with none of what the seeds know of TLS.
+        if let Some(certificates) = server.certificates() {
+            builder = builder.certs(certificates);
+        }
         let client = builder.build().map_err(|e| server.refuses(&e))?;
         let open = || client.get_connection().map(|connection| Box::new(Own(connection)) as Box<dyn Updater>);
         (0..workers).map(|_| open().map_err(|e| Error::server(server.refuses(&e).to_string()))).collect()

@@ -3,14 +3,19 @@
 //! By default r2d2 sends a PING on every checkout (`test_on_check_out`), which doubles the round trips. `pooled-incr` turns
 //! it off; `pooled-incr-ping` is the default. Lifetimes are off and every connection is opened beforehand, so no reconnect
 //! falls into the timed section.
+//!
+//! The pool has a connection for each client, so that none waits for one, unless `--pool-size` says otherwise. The time that
+//! clients wait is then measured separately, which costs a second reading of the clock.
+
+use std::time::Instant;
 
 use r2d2::Pool;
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Connections, incr, no_connection, pool};
-use crate::strategy::{AfterLoss, Info, Strategy};
+use crate::strategy::{AfterLoss, Info, Pools, Strategy};
 use crate::target::Target;
-use crate::update::{Update, Updater};
+use crate::update::{Update, Updater, Waits};
 use crate::verdict::Role;
 
 const WITHOUT_PING_INFO: Info = Info {
@@ -35,21 +40,36 @@ const WITH_PING_INFO: Info = Info {
 pub(super) struct WithoutPing;
 pub(super) struct WithPing;
 
-struct Pooled(Pool<Connections>);
+struct Pooled {
+    pool: Pool<Connections>,
+    /// How long it waited for a connection, where that is asked for.
+    waits: Option<Waits>,
+}
 
 impl Pooled {
-    fn crew(server: &Target, workers: usize, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
-        let pool = pool(server, workers, ping)?;
-        Ok((0..workers).map(|_| Box::new(Self(pool.clone())) as Box<dyn Updater>).collect())
+    /// A connection for each worker, or so many in all.
+    fn crew(server: &Target, workers: usize, size: Option<usize>, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
+        let (pool, waits) = (pool(server, size.unwrap_or(workers), ping)?, size.map(|_| Waits::default()));
+        let one = |_| Box::new(Self { pool: pool.clone(), waits: waits.clone() }) as Box<dyn Updater>;
+        Ok((0..workers).map(one).collect())
     }
 }
 
 impl Updater for Pooled {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        match self.0.get() {
+        let asked = self.waits.as_ref().map(|_| Instant::now());
+        let connection = self.pool.get();
+        if let (Some(waits), Some(asked)) = (&mut self.waits, asked) {
+            waits.record(asked.elapsed());
+        }
+        match connection {
             Ok(mut connection) => incr(&mut *connection, key),
             Err(error) => Ok(no_connection(&error)),
         }
+    }
+
+    fn take_waits(&mut self) -> Vec<(u64, u64)> {
+        self.waits.as_mut().map_or_else(Vec::new, Waits::take)
     }
 }
 
@@ -59,7 +79,17 @@ impl Strategy for WithoutPing {
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        Pooled::crew(server, workers, false)
+        Pooled::crew(server, workers, None, false)
+    }
+
+    fn pools(&self) -> Option<&dyn Pools> {
+        Some(self)
+    }
+}
+
+impl Pools for WithoutPing {
+    fn open_pool(&self, server: &Target, workers: usize, connections: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Pooled::crew(server, workers, Some(connections), false)
     }
 }
 
@@ -69,6 +99,16 @@ impl Strategy for WithPing {
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        Pooled::crew(server, workers, true)
+        Pooled::crew(server, workers, None, true)
+    }
+
+    fn pools(&self) -> Option<&dyn Pools> {
+        Some(self)
+    }
+}
+
+impl Pools for WithPing {
+    fn open_pool(&self, server: &Target, workers: usize, connections: usize) -> Result<Vec<Box<dyn Updater>>> {
+        Pooled::crew(server, workers, Some(connections), true)
     }
 }

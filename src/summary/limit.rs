@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::record::Machine;
 
 /// From this part of the CPU time that there was, somebody was busy all the time that mattered.
-const SATURATED: f64 = 0.9;
+pub(super) const SATURATED: f64 = 0.9;
 
 /// Who had no CPU time left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -68,10 +68,10 @@ impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// It is none of those above; or its TLS files cannot be read. Never names the password.
+    /// It is none of those above, or has files for TLS and is not for TLS. Never names the password.
     pub(super) fn read(url: &str, tls: &TlsFiles) -> Result<Self> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| unreadable("it has no scheme"))?;
-        let is_tls = scheme.starts_with("rediss") || scheme.starts_with("valkeys");
+        let is_tls = Self::is_tls(scheme);
         if !is_tls && !tls.is_empty() {
             return Err(Error::usage("--cacert, --cert, --key and --insecure are for TLS: give a rediss:// URL"));
         }
@@ -81,18 +81,25 @@ impl Address {
             "redis-sentinel" | "rediss-sentinel" => Several::read(rest)?.sentinel(is_tls)?,
             _ => Self::One(url.into_connection_info().map_err(|_| unreadable("it is none that we know"))?),
         };
-        if is_tls { address.with(tls) } else { Ok(address) }
+        Ok(address)
     }
 
-    fn with(self, tls: &TlsFiles) -> Result<Self> {
-        let all = |infos: Vec<ConnectionInfo>| -> Result<Vec<_>> {
-            infos.into_iter().map(|info| encrypted(info, tls)).collect()
-        };
+    /// Whether it is reached over TLS.
+    pub(super) fn is_tls(url: &str) -> bool {
+        url.starts_with("rediss") || url.starts_with("valkeys")
+    }
+
+    /// The same, every connection as `encrypted` makes it.
+    ///
+    /// # Errors
+    /// That of `encrypted`.
+    pub(super) fn each(self, encrypted: impl Fn(&ConnectionInfo) -> Result<ConnectionInfo>) -> Result<Self> {
+        let all = |infos: &[ConnectionInfo]| infos.iter().map(&encrypted).collect::<Result<_>>();
         Ok(match self {
-            Self::One(info) => Self::One(encrypted(info, tls)?),
-            Self::Cluster(nodes) => Self::Cluster(all(nodes)?),
+            Self::One(info) => Self::One(encrypted(&info)?),
+            Self::Cluster(nodes) => Self::Cluster(all(&nodes)?),
             Self::Sentinel { sentinels, servers, name } => {
-                Self::Sentinel { sentinels: all(sentinels)?, servers: encrypted(servers, tls)?, name }
+                Self::Sentinel { sentinels: all(&sentinels)?, servers: encrypted(&servers)?, name }
             }
         })
     }
@@ -163,44 +170,6 @@ pub(super) fn elsewhere(template: &ConnectionInfo, host: &str, port: u16) -> Red
     let info = address.into_connection_info()?.set_redis_settings(template.redis_settings().clone());
     Ok(info.set_tcp_settings(template.tcp_settings().clone()))
 }
-
-#[cfg(not(feature = "topologies"))]
-fn encrypted(_info: ConnectionInfo, _files: &TlsFiles) -> Result<ConnectionInfo> {
-    Err(Error::usage("rediss:// (TLS) needs a build with the feature `topologies`"))
-}
-
-#[cfg(feature = "topologies")]
-fn encrypted(info: ConnectionInfo, files: &TlsFiles) -> Result<ConnectionInfo> {
-    use redis::{Client, ClientTlsConfig, TlsCertificates};
-
-    // Whoever was first has installed one, and one is as good as another.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let read = |path: &PathBuf| std::fs::read(path).map_err(|e| Error::file(path, e));
-    let client_tls = match (&files.cert, &files.key) {
-        (None, None) => None,
-        (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),
-        _ => return Err(Error::usage("--cert and --key go together")),
-    };
-    let root_cert = files.cacert.as_ref().map(read).transpose()?;
-    if let (Some(path), Some(pem)) = (&files.cacert, &root_cert)
-        && !pem.windows(BEGIN.len()).any(|window| window == BEGIN)
-    {
-        return Err(Error::file(path, "contains no PEM certificate (-----BEGIN CERTIFICATE-----)"));
-    }
-    let (ConnectionAddr::TcpTls { host, port, .. }, settings) = (info.addr().clone(), info.redis_settings().clone())
-    else {
-        return Err(unreadable("TLS needs a host and a port"));
-    };
-    let address = ConnectionAddr::TcpTls { host, port, insecure: files.insecure, tls_params: None };
-    let info = address.into_connection_info().map_err(|e| Error::usage(e.to_string()))?.set_redis_settings(settings);
-    let client = Client::build_with_tls(info, TlsCertificates { client_tls, root_cert });
-    let client = client.map_err(|e| Error::usage(format!("the TLS files cannot be used: {e}")))?;
-    Ok(client.get_connection_info().clone())
-}
-
-/// What every certificate in PEM begins with.
-#[cfg(feature = "topologies")]
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::record::WarningKind;
+use crate::target::preflight::unnamed;
 use crate::target::{Session, Target};
 
 /// The server's own account of itself.
@@ -47,12 +48,7 @@ impl Target {
     /// It does not answer INFO: what cannot be named is not measured.
     pub fn facts(&self) -> Result<ServerFacts> {
         let mut db = self.connect()?;
-        let text: String = redis::cmd("INFO").query(&mut db).map_err(|e| {
-            Error::server(format!(
-                "server {}: INFO is refused ({e}): allow it, or use a server whose version can be read",
-                self.address()
-            ))
-        })?;
+        let text: String = redis::cmd("INFO").query(&mut db).map_err(|e| unnamed(self, &e))?;
         let mut info: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let redis_version = info.remove("redis_version").unwrap_or("unknown").to_owned();
         let mut facts = ServerFacts {

@@ -69,6 +69,16 @@ fn untrusted(text: &str) -> Option<String> {
             "what answers there does not speak TLS: is the port right, or should the URL be redis://?".to_owned(),
         );
     }
+    if says("CertificateRequired") {
+        return Some("it wants a certificate of ours: give --cert and --key".to_owned());
+    }
+    if let Some(why) = text.split_once("received fatal alert: ").map(|(_, why)| why)
+        && ["UnknownCa", "UnknownCA", "BadCertificate", "DecryptError", "CertificateUnknown", "CertificateExpired"]
+            .iter()
+            .any(|alert| why.starts_with(alert))
+    {
+        return Some(format!("it does not accept the certificate of --cert: {why}"));
+    }
     let certificate = text.split_once("invalid peer certificate: ")?.1;
     let what = if says("Expired") || says("expired") {
         format!("its certificate has expired ({certificate})")

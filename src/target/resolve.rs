@@ -7,7 +7,7 @@ use crate::condition::Transport;
 use crate::error::{Error, Result};
 use crate::target::compose::{ComposeSpec, Service};
 use crate::target::on_path::{is_executable, on_path};
-use crate::target::{Fleet, Layout, Placement, Private, Target, TlsFiles, wheel};
+use crate::target::{CpuSet, Fleet, Layout, Placement, Private, Target, TlsFiles, wheel};
 
 /// What server is wanted.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,41 @@ impl ServerSpec {
     /// # Errors
     /// No server: one line that says why, and what would give one.
     pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Target> {
+        let cpus = self.checked()?;
+        self.placed(self.server(cpus.0.as_ref(), stop, say)?, cpus)
+    }
+
+    /// A private server of each of `binaries`, all on the same CPUs and otherwise as [`ServerSpec::resolve`] gives one: to
+    /// be measured in turn and compared.
+    ///
+    /// # Errors
+    /// As [`ServerSpec::resolve`]; or two of them call themselves the same, so that their rows could not be told apart.
+    pub fn resolve_each(
+        &self,
+        binaries: &[PathBuf],
+        stop: &AtomicBool,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Target>> {
+        let cpus = self.checked()?;
+        let mut servers: Vec<Target> = Vec::with_capacity(binaries.len());
+        for binary in binaries {
+            let server = Self { binary: Some(binary.clone()), ..self.clone() }.server(cpus.0.as_ref(), stop, say)?;
+            if let Some(at) = servers.iter().position(|known| known.product() == server.product()) {
+                return Err(Error::usage(format!(
+                    "--server-bin: {} and {} both are {}, and their rows could not be told apart: give servers of \
+                     different products or versions",
+                    binaries[at].display(),
+                    binary.display(),
+                    server.product()
+                )));
+            }
+            servers.push(server);
+        }
+        servers.into_iter().map(|server| self.placed(server, cpus.clone())).collect()
+    }
+
+    /// The CPUs of the server and of the clients, if what is wanted can be had together.
+    fn checked(&self) -> Result<(Option<CpuSet>, Option<CpuSet>)> {
         self.layout.validate()?;
         if self.layout != Layout::default() && (self.url.is_some() || self.docker.is_some() || self.unix) {
             return Err(Error::usage(format!(
@@ -63,25 +98,32 @@ impl ServerSpec {
                 self.layout
             )));
         }
-        let (server_cpus, client_cpus) = self.placement.choose(self.url.is_none() && self.docker.is_none());
-        let server = match (self.docker, &self.url) {
-            (Some(service), _) => Target::composed(ComposeSpec::new(service).up(stop)?)?,
-            (None, Some(url)) => Target::at_with(url, &self.tls)?,
+        Ok(self.placement.choose(self.url.is_none() && self.docker.is_none()))
+    }
+
+    fn server(&self, cpus: Option<&CpuSet>, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Target> {
+        match (self.docker, &self.url) {
+            (Some(service), _) => Target::composed(ComposeSpec::new(service).up(stop)?),
+            (None, Some(url)) => Target::at_with(url, &self.tls),
             (None, None) if !self.layout.is_plain() => {
                 let binary = self.find_unless(stop, say)?;
-                Target::fleet(Fleet::start(&binary, self.layout, server_cpus.as_ref())?, self.layout)?
+                Target::fleet(Fleet::start(&binary, self.layout, cpus)?, self.layout)
             }
             (None, None) => {
                 let binary = self.find_unless(stop, say)?;
-                let private = Private::start(&binary, &[], server_cpus.as_ref())?;
-                Target::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })?
+                let private = Private::start(&binary, &[], cpus)?;
+                Target::private(private, if self.unix { Transport::Unix } else { Transport::Tcp })
             }
-        };
-        if let Some(cpus) = &client_cpus {
+        }
+    }
+
+    /// Keeps this thread on the clients' CPUs, and has the server say where both are.
+    fn placed(&self, server: Target, (on, clients): (Option<CpuSet>, Option<CpuSet>)) -> Result<Target> {
+        if let Some(cpus) = &clients {
             cpus.keep_this_thread()?;
         }
         let server = if self.allow_config { server.configurable() } else { server };
-        Ok(server.placed(server_cpus, client_cpus))
+        Ok(server.placed(on, clients))
     }
 
     /// The binary of a private server.

@@ -6,12 +6,14 @@
 mod cluster;
 mod route;
 mod socket;
+mod tasks;
 
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 
 pub(crate) use cluster::Cluster;
 pub(crate) use route::slot_of;
 pub(crate) use socket::RoutedSocket;
+pub(crate) use tasks::TaskSession;
 
 use crate::target::Connection;
 use cluster::Routed;

@@ -2,15 +2,17 @@
 //!
 //! They are configured like a strategy's connections: TCP_NODELAY, logged in, and on the URL's database.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis::ConnectionAddr;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::{BoxError, Error, Result};
 use crate::resp::{Reply, Requests};
 use crate::target::session::{Cluster, RoutedSocket};
-use crate::target::stream::{Socket, Stream, open, targets};
+use crate::target::stream::{Socket, Stream, open, targets, tcp};
 use crate::target::topology::Place;
 use crate::target::{Connection, RESPONSE_TIMEOUT, Target};
 
@@ -32,13 +34,18 @@ impl Target {
         if let Some(cluster) = &self.place.cluster {
             return self.routed(cluster, count);
         }
+        if self.place.sentinels.is_some() {
+            // The primary of now, which has no Sentinels to be asked.
+            let place = Place { trust: self.place.trust.clone(), ..Place::default() };
+            return Self { client: self.client()?, place, ..self.clone() }.sockets(count);
+        }
         allow_files(count)?;
         let address = self.client.get_connection_info().addr();
         let targets = targets(address).map_err(|e| self.unreachable(&e))?;
         let hello = self.hello();
         let mut sockets = Vec::with_capacity(count);
         for made in 0..count {
-            let socket = open(address, &targets).map_err(Into::into).and_then(|stream| greet(stream, &hello));
+            let socket = self.open(&targets).and_then(|stream| greet(stream, &hello));
             let refused = |e: BoxError| {
                 after(made, count, Error::server(format!("server {}: {}", self.address(), self.hushed(&e.to_string()))))
             };
@@ -53,7 +60,8 @@ impl Target {
         allow_files(count.saturating_mul(members.len()))?;
         let node = |member| -> Result<Self> {
             let client = cluster.client(member).map_err(|e| self.refuses(&e))?;
-            Ok(Self { client, place: Place::default(), ..self.clone() })
+            let place = Place { trust: self.place.trust.clone(), ..Place::default() };
+            Ok(Self { client, place, ..self.clone() })
         };
         let nodes: Vec<Self> = members.iter().map(node).collect::<Result<_>>()?;
         // Node by node, as thousands of connections are made to one server.
@@ -90,11 +98,20 @@ impl Target {
     /// What the server says to a client that says nothing: none that is well says anything.
     pub(super) fn first_words(&self) -> Option<String> {
         let address = self.client.get_connection_info().addr();
-        let mut stream = open(address, &targets(address).ok()?).ok()?;
+        let mut stream = self.open(&targets(address).ok()?).ok()?;
         stream.wait_at_most(FIRST_WORDS).ok()?;
         let mut words = [0; 128];
         let length = stream.read(&mut words).ok()?;
         Some(String::from_utf8_lossy(&words[..length]).into_owned())
+    }
+
+    /// A socket to the server, encrypted if it is reached over TLS.
+    fn open(&self, targets: &[SocketAddr]) -> Result<Box<dyn Stream>, BoxError> {
+        let address = self.client.get_connection_info().addr();
+        match (&self.place.trust, address) {
+            (Some(trust), ConnectionAddr::TcpTls { host, .. }) => trust.over(tcp(targets)?, host),
+            _ => Ok(open(address, targets)?),
+        }
     }
 
     /// Who we are, which database, and whether anybody is there.

@@ -57,7 +57,9 @@ impl Stream for UnixStream {
 /// The addresses that a host's name stands for; none for a unix socket.
 pub(super) fn targets(address: &ConnectionAddr) -> Result<Vec<SocketAddr>> {
     match address {
-        ConnectionAddr::Tcp(host, port) => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            Ok((host.as_str(), *port).to_socket_addrs()?.collect())
+        }
         _ => Ok(Vec::new()),
     }
 }
@@ -67,12 +69,17 @@ pub(super) fn open(address: &ConnectionAddr, targets: &[SocketAddr]) -> Result<B
     if let ConnectionAddr::Unix(path) = address {
         return Ok(Box::new(UnixStream::connect(path)?));
     }
+    Ok(Box::new(tcp(targets)?))
+}
+
+/// A socket to the first of `targets` that answers; with TCP_NODELAY.
+pub(super) fn tcp(targets: &[SocketAddr]) -> Result<TcpStream> {
     let mut failed = ErrorKind::AddrNotAvailable.into();
     for target in targets {
         match TcpStream::connect_timeout(target, CONNECT_TIMEOUT) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(Box::new(stream));
+                return Ok(stream);
             }
             Err(error) => failed = error,
         }

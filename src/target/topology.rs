@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::target::address::{Address, TlsFiles, elsewhere};
 use crate::target::fleet::{self, Fleet, Layout};
 use crate::target::session::Cluster;
+use crate::target::tls::Trust;
 use crate::target::{Connection, Session, Target, preflight};
-use crate::workload::DriverKind;
 
 /// What there is beside the one server that a [`Target`] speaks to first.
 #[derive(Clone, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Place {
     pub(super) replicas: Vec<Client>,
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) sentinels: Option<Arc<Sentinels>>,
+    /// Whom to trust, over TLS.
+    pub(super) trust: Option<Arc<Trust>>,
     /// Ours, kept running by this.
     pub(super) fleet: Option<Arc<Fleet>>,
 }
@@ -70,13 +72,20 @@ impl Target {
     /// The URL is none that is known; or what is there does not answer, or is of another kind than the URL says: a node of
     /// a cluster, a Sentinel, a read-only replica. The message says what to give instead, and never names the password.
     pub fn at_with(url: &str, tls: &TlsFiles) -> Result<Self> {
-        let server = match Address::read(url, tls)? {
+        let address = Address::read(url, tls)?;
+        let trust = if Address::is_tls(url) { Some(Arc::new(Trust::read(tls)?)) } else { None };
+        let address = match &trust {
+            Some(trust) => address.each(|info| trust.encrypted(info))?,
+            None => address,
+        };
+        let mut server = match address {
             Address::One(info) => Self::answering(nodelay(info), None)?,
             Address::Cluster(nodes) => Self::cluster(nodes.into_iter().map(nodelay).collect())?,
             Address::Sentinel { sentinels, servers, name } => {
                 Self::watched(Sentinels { nodes: sentinels, servers: nodelay(servers), name })?
             }
         };
+        server.place.trust = trust;
         preflight::kind(server)
     }
 
@@ -141,25 +150,6 @@ impl Target {
         preflight::kind(server)
     }
 
-    /// Checks that clients can be driven so on it.
-    ///
-    /// # Errors
-    /// They cannot: the message says how they can.
-    pub fn supports(&self, driver: DriverKind) -> Result<()> {
-        let what = match (self.topology(), self.is_tls()) {
-            (Topology::Cluster, _) => "a cluster",
-            (_, true) => "TLS",
-            _ => return Ok(()),
-        };
-        match driver {
-            // Of client libraries, each row says whether it can.
-            DriverKind::Threads | DriverKind::External => Ok(()),
-            DriverKind::Events if !self.is_tls() => Ok(()),
-            DriverKind::Tasks if self.topology() != Topology::Cluster => Ok(()),
-            _ => Err(Error::usage(format!("--driver {driver} is not supported on {what}: expected --driver threads"))),
-        }
-    }
-
     /// How its servers are arranged.
     pub fn topology(&self) -> Topology {
         self.place.kind
@@ -189,6 +179,12 @@ impl Target {
     /// How often nodes of a cluster have sent us on so far: MOVED and ASK.
     pub(crate) fn redirects(&self) -> Option<(u64, u64)> {
         self.place.cluster.as_ref().map(|cluster| cluster.redirects.so_far())
+    }
+
+    #[cfg(feature = "topologies")]
+    /// Whom to trust over TLS, for what connects by itself.
+    pub(crate) fn certificates(&self) -> Option<redis::TlsCertificates> {
+        self.place.trust.as_ref().map(|trust| trust.certificates())
     }
 
     #[cfg(feature = "topologies")]

@@ -3,6 +3,8 @@
 //! An update that was due but never sent has waited at least until the end of the trial, and is counted with that time.
 //! Without it, the percentiles would get better the worse the server is.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 
 use crate::race::ClientLog;
@@ -33,6 +35,16 @@ impl Trial {
             })
         });
         Some(buckets(times))
+    }
+
+    /// How long updates waited for what clients share, such as a connection of a pool: a part of their latency. Empty where
+    /// that was not measured.
+    pub fn waits(&self) -> Vec<(u64, u64)> {
+        let mut all = BTreeMap::new();
+        for &(up_to, count) in self.log.clients.iter().flat_map(|lane| &lane.waits) {
+            *all.entry(up_to).or_default() += count;
+        }
+        all.into_iter().collect()
     }
 
     /// Updates that were due but not yet sent when the timetable was over.

@@ -272,3 +272,26 @@ fn figures_at_the_end_of_their_range_have_a_page() {
     let page = page(&run);
     assert!(page.len() < 1_000_000 && page.contains("<b>Overflow:</b> sums beyond 64 bits were capped"));
 }
+
+#[test]
+fn the_nodes_of_a_cluster_are_drawn_and_the_busy_one_is_called_the_limit() {
+    let mut run = sample::run(USUAL);
+    assert!(!page(&run).contains("Node by node"), "there is one server");
+    for record in run.records.iter_mut().filter(|record| record.condition.strategy == "get-set") {
+        let busy_us = record.span_ns.unwrap() / 1_000;
+        record.node_calls = Some("1000+3000".to_owned());
+        record.node_cpu_us = Some(format!("0+{busy_us}"));
+    }
+    let html = page(&run);
+    let section = between(&html, "<h2 id=\"nodes\">", "</section>");
+    assert!(section.contains("node 2: 1.00 CPUs"), "{section}");
+    // A quarter and three quarters of the bar, with a gap.
+    assert!(section.contains("width=\"24.6%\"") && section.contains("width=\"74.6%\""), "{section}");
+    assert!(!section.contains("<code>incr</code>"), "only what was measured on several nodes");
+    for record in run.records.iter_mut().filter(|record| record.node_cpu_us.is_some()) {
+        record.node_cpu_us = Some("5+5".to_owned());
+    }
+    let html = page(&run);
+    let section = between(&html, "<h2 id=\"nodes\">", "</section>");
+    assert!(section.contains("busiest") && !section.contains("node 2: "), "{section}");
+}

@@ -98,6 +98,37 @@ fn set_to(extra: &[&str]) -> Target {
     Target::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap()
 }
 
+/// What stands before servers and passes on what it knows: it knows PING and no INFO.
+fn proxy_without_info() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let (mut reader, mut writer) = (BufReader::new(&stream), &stream);
+                while let Some(words) = request(&mut reader)? {
+                    let is_ping = words[0].eq_ignore_ascii_case("PING");
+                    writer.write_all(if is_ping { b"+PONG\r\n" } else { b"-ERR unsupported command\r\n" })?;
+                }
+                Ok(())
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_does_not_say_what_it_is_is_not_measured() {
+    let error = refusal(&format!("redis://{}", proxy_without_info()));
+    assert!(error.contains("INFO is refused") && error.contains("allow it"), "{error}");
+    let server = set_to(&[]);
+    let user = ["SETUSER", "silent", "on", ">pw", "~*", "+@all", "-info"];
+    redis::cmd("ACL").arg(&user).exec(&mut server.connect().unwrap()).unwrap();
+    let error = refusal(&format!("redis://silent:pw@{}", server.address()));
+    assert!(error.contains("INFO is refused") && error.contains("allow it"), "{error}");
+}
+
 #[test]
 fn a_server_without_room_says_so_whoever_asks() {
     let server = set_to(&["--maxclients", "12"]);

@@ -1,31 +1,9 @@
-//! Converts a client's requests to the redis crate's commands, and the crate's values to the client's replies.
+//! Converts the redis crate's values to the client's replies.
 
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, Value};
+use redis::Value;
 
 use crate::error::BoxError;
-use crate::resp::{Reply, Requests};
-
-/// Sends all of them together and waits for their answers, one for each.
-pub(super) async fn ask(connection: &mut MultiplexedConnection, requests: &Requests) -> Result<Vec<Value>, BoxError> {
-    let mut commands = requests.each().map(|words| {
-        let mut command = Cmd::new();
-        for word in words {
-            command.arg(word);
-        }
-        command
-    });
-    if requests.commands() == 1
-        && let Some(command) = commands.next()
-    {
-        return Ok(vec![connection.send_packed_command(&command).await?]);
-    }
-    let mut pipeline = Pipeline::with_capacity(requests.commands());
-    for command in commands {
-        pipeline.add_command(command);
-    }
-    Ok(connection.send_packed_commands(&pipeline, 0, requests.commands()).await?)
-}
+use crate::resp::Reply;
 
 /// What a value says to the client that asked; `error` lends its room to an error's words.
 pub(super) fn reply<'a>(value: &'a Value, error: &'a mut String) -> Result<Reply<'a>, BoxError> {

@@ -1,6 +1,6 @@
 //! The answer in one sentence, with its uncertainty. [`summary`](crate::summary) decides what it is.
 
-use super::view::{View, fate, interval, keys, name, scope, since_send, within};
+use super::view::{View, fate, interval, keys, name, scope, since_send};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::CellSummary;
@@ -112,7 +112,7 @@ fn waited(cell: &CellSummary) -> Option<String> {
     let sent = since_send(cell)?;
     let behind =
         if cell.fell_behind() { format!(" It could not keep up: {}.", words::behind(cell)) } else { String::new() };
-    Some(format!("Response time: {}; service time: {sent}.{behind}", within(p50, p99)))
+    Some(format!("Response time: {}; service time: {sent}.{behind}", words::within(p50, p99)))
 }
 
 /// Strategies with their rates and fates.

@@ -44,11 +44,13 @@ pub(super) fn in_words(view: &View) -> String {
         (Some(own), Some(redis)) if own != redis => format!("{own} (compatible with Redis {redis})"),
         (own, _) => own.unwrap_or("of unknown version").to_owned(),
     };
-    let whose = if machine.get("server_is_private") == Some("yes") {
-        "a private server started for the run"
-    } else {
-        "a server that was already running"
+    let several = machine.get("servers").map(|products| products.replace(", ", " and "));
+    let whose = match (machine.get("server_is_private"), &several) {
+        (_, Some(_)) => "private servers started for the run and measured in turn",
+        (Some("yes"), None) => "a private server started for the run",
+        (_, None) => "a server that was already running",
     };
+    let product = several.unwrap_or_else(|| format!("{} {version}", get("server")));
     let placed = match machine.get("placement") {
         Some("none") | None => "no CPUs assigned to either side".to_owned(),
         Some(placement) => on_which(placement),
@@ -77,8 +79,7 @@ pub(super) fn in_words(view: &View) -> String {
     };
     let distance = words::distance(machine).map_or_else(String::new, |said| format!(" {said}"));
     format!(
-        "{} {version}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {}, each in shuffled order, with up to {most}, {pace}.{until}{distance}",
-        get("server"),
+        "{product}, {whose}, reached over {} by {}; {} ({}, {}), {placed}. {} judged {size} in {}, each in shuffled order, with up to {most}, {pace}.{until}{distance}",
         view.transports().join(" and "),
         driven(view),
         get("cpu"),
@@ -92,12 +93,12 @@ pub(super) fn in_words(view: &View) -> String {
 /// The run in a few words, for the top of the page.
 pub(super) fn in_brief(view: &View) -> String {
     let get = |fact: &str| view.run.machine.get(fact).filter(|value| !value.is_empty());
-    let mut said = vec![format!(
-        "{} {} over {}",
-        get("server").unwrap_or("a server"),
-        get("server_version").unwrap_or("of unknown version"),
-        view.transports().join(" and ")
-    )];
+    let one = || {
+        let version = get("server_version").unwrap_or("of unknown version");
+        format!("{} {version}", get("server").unwrap_or("a server"))
+    };
+    let product = get("servers").map_or_else(one, |products| products.replace(", ", " and "));
+    let mut said = vec![format!("{product} over {}", view.transports().join(" and "))];
     if view.racer() != "thread" {
         said.push(driven(view).to_owned());
     }

@@ -1,6 +1,6 @@
 //! The full table, and the table of tries, fairness and cost.
 
-use super::view::{View, interval, is_broken, name, scope, since_send};
+use super::view::{View, interval, is_broken, name, scope, since_send, waiting};
 use crate::report::markup::{Markup, html};
 use crate::report::words;
 use crate::summary::{CellSummary, Limit};
@@ -58,6 +58,10 @@ pub(super) fn everything(view: &View) -> Table {
     if mixed {
         heads.push(head("driver", "What drove the clients.", false));
     }
+    let servers = view.summary.cells.iter().any(|cell| cell.condition.server != view.summary.cells[0].condition.server);
+    if servers {
+        heads.push(head("server", "The server's product and version.", false));
+    }
     let offered = words::offered(view.summary).is_some();
     if offered {
         heads.push(head("offered/s", "Updates per second that all clients together were to send.", true));
@@ -67,6 +71,15 @@ pub(super) fn everything(view: &View) -> Table {
             true,
         ));
         heads.push(head("service time", "Latency from sending to acknowledgement.", false));
+    }
+    let waits = view.summary.cells.iter().any(|cell| cell.pool_wait_ns.is_some());
+    if waits {
+        heads.push(head("pool", "Connections of the pool that the clients shared.", true));
+        heads.push(head(
+            "waiting for one",
+            "The part of the latency until a client had a connection of the pool.",
+            false,
+        ));
     }
     heads.extend([
         head("verdict", "The worst verdict of all trials: exact or ok, or what is wrong.", false),
@@ -113,6 +126,9 @@ pub(super) fn everything(view: &View) -> Table {
             let driver = cell.condition.driver.to_string();
             cells.push(word(&driver, &*driver));
         }
+        if servers {
+            cells.push(word(&cell.condition.server, &*cell.condition.server));
+        }
         if offered {
             let count = |count: Option<u64>| match count.filter(|_| cell.trials > 0) {
                 Some(count) => number(count as f64, words::count(count)),
@@ -120,6 +136,12 @@ pub(super) fn everything(view: &View) -> Table {
             };
             let sent = since_send(cell).unwrap_or_default();
             cells.extend([count(cell.condition.offered_per_s), count(cell.backlog), word(&sent, sent.clone())]);
+        }
+        if waits {
+            let size = cell.condition.pool_size;
+            cells.push(size.map_or_else(|| word("", ""), |size| number(size as f64, size.to_string())));
+            let waited = waiting(cell).unwrap_or_default();
+            cells.push(word(&waited, waited.clone()));
         }
         cells.extend(figures(cell, external));
         let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().cloned().collect();

@@ -115,16 +115,13 @@ pub(super) fn interval(spread: &Spread) -> String {
 /// The latency from the send, where another is the one that counts: `median 40 µs, 99 % within 95 µs`.
 pub(super) fn since_send(cell: &CellSummary) -> Option<String> {
     let [p50, _, p99, ..] = cell.service_ns?;
-    Some(within(p50, p99))
+    Some(words::within(p50, p99))
 }
 
-/// `median 40 µs, 99 % within 95 µs`, or what of it there are updates enough to tell.
-pub(super) fn within(p50: Option<u64>, p99: Option<u64>) -> String {
-    match (p50, p99) {
-        (Some(p50), Some(p99)) => format!("median {}, 99 % within {}", words::time(p50), words::time(p99)),
-        (Some(p50), None) => format!("median {}, too few updates for p99", words::time(p50)),
-        (None, _) => "too few updates".to_owned(),
-    }
+/// The part of the latency that was waiting for a connection of the pool, where that was measured.
+pub(super) fn waiting(cell: &CellSummary) -> Option<String> {
+    let [p50, _, p99, ..] = cell.pool_wait_ns?;
+    Some(words::within(p50, p99))
 }
 
 /// Whether a cell shows a broken promise.
@@ -157,9 +154,12 @@ pub(super) fn readout(cell: &CellSummary, view: &View) -> Vec<String> {
     let rate = |spread: &Spread| format!("{}/s ({})", words::rate(spread.median), interval(spread));
     let [p50, _, p99, ..] = cell.latency_ns;
     let verdict = cell.verdict.map_or_else(|| "none".to_owned(), |verdict| verdict.shown(cell.promise));
-    let mut time = within(p50, p99);
+    let mut time = words::within(p50, p99);
     if let Some(sent) = since_send(cell) {
         time += &format!(" response; service {sent}");
+    }
+    if let Some(waiting) = waiting(cell) {
+        time += &format!("; of that for a connection of the pool {waiting}");
     }
     let mut acked = rate(&cell.acked_per_s);
     if let Some(offered) = cell.condition.offered_per_s {

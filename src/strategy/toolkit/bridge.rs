@@ -63,14 +63,16 @@ impl Bridge {
     pub(crate) fn multiplexed(&self, server: &Target) -> Result<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
-        let connection = server.client().get_multiplexed_async_connection_with_config(&config);
+        let client = server.client()?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
         self.0.runtime.block_on(connection).map_err(|e| server.refuses(&e))
     }
 
     /// A connection for all that comes back by itself.
     pub(crate) fn manager(&self, server: &Target, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
         let config = config.set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
-        let connection = server.client().get_connection_manager_with_config(config);
+        let client = server.client()?;
+        let connection = client.get_connection_manager_with_config(config);
         self.0.runtime.block_on(connection).map_err(|e| server.refuses(&e))
     }
 

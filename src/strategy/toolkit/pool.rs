@@ -32,14 +32,14 @@ impl ManageConnection for Connections {
     }
 }
 
-/// A pool of a connection for each worker, all opened now; `ping` says whether each is tried when it is taken out.
+/// A pool of so many connections, all opened now; `ping` says whether each is tried when it is taken out.
 ///
 /// # Errors
 /// It cannot be filled.
-pub(crate) fn pool(server: &Target, workers: usize, ping: bool) -> Result<Pool<Connections>> {
+pub(crate) fn pool(server: &Target, connections: usize, ping: bool) -> Result<Pool<Connections>> {
     // A pool that cannot be filled says only that it waited too long.
-    server.has_room_for(workers)?;
-    let size = u32::try_from(workers).unwrap_or(u32::MAX);
+    server.has_room_for(connections)?;
+    let size = u32::try_from(connections).unwrap_or(u32::MAX);
     Pool::builder()
         .max_size(size)
         .min_idle(Some(size))

@@ -1,0 +1,26 @@
+//! TLS where this build has none: there is no way to make a [`Trust`].
+
+use std::net::TcpStream;
+
+use redis::ConnectionInfo;
+
+use crate::error::{BoxError, Error, Result};
+use crate::target::address::TlsFiles;
+use crate::target::stream::Stream;
+
+/// Whom to trust: nobody can be asked.
+pub(super) enum Trust {}
+
+impl Trust {
+    pub(super) fn read(_files: &TlsFiles) -> Result<Self> {
+        Err(Error::usage("rediss:// (TLS) needs a build with the feature `topologies`"))
+    }
+
+    pub(super) fn encrypted(&self, _info: &ConnectionInfo) -> Result<ConnectionInfo> {
+        match *self {}
+    }
+
+    pub(super) fn over(&self, _stream: TcpStream, _host: &str) -> Result<Box<dyn Stream>, BoxError> {
+        match *self {}
+    }
+}
