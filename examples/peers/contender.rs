@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use redis_lost_updates::condition::Transport;
+use redis_lost_updates::condition::{Topology, Transport};
 use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::strategy;
 use redis_lost_updates::target::{Counts, Session, Target};
@@ -33,17 +33,20 @@ pub(crate) enum Contender {
     Benchmark(&'static str),
     /// `memtier_benchmark`, one thread.
     Memtier,
-    /// A strategy of ours.
-    Ours(&'static str, DriverKind),
+    /// A strategy of ours, by so many clients for each connection to a node.
+    Ours(&'static str, DriverKind, u32),
 }
+
+/// Counters of ours on a cluster: enough for all nodes to have their share. On one server there is one.
+const CLUSTER_KEYS: usize = 64;
 
 /// What ratios are to.
 pub(crate) const BASELINE: &str = "redis-benchmark";
 const VALKEY: &str = "valkey-benchmark";
 const MEMTIER: &str = "memtier_benchmark";
 
-/// Every contender there is here at this pipeline depth.
-pub(crate) fn all(depth: usize) -> Vec<Contender> {
+/// Every contender there is here for this server at this pipeline depth.
+pub(crate) fn all(server: &Target, depth: usize) -> Vec<Contender> {
     let mut all: Vec<Contender> =
         [BASELINE, VALKEY].into_iter().filter(|tool| is_there(tool)).map(Contender::Benchmark).collect();
     if is_there(MEMTIER) {
@@ -61,8 +64,16 @@ pub(crate) fn all(depth: usize) -> Vec<Contender> {
             (DriverKind::Events, &["pipelined-incr"]),
         ],
     };
+    if server.topology() == Topology::Cluster {
+        let (name, shards) = (if depth == 1 { "incr" } else { "pipelined-incr" }, server.shards());
+        for driver in [DriverKind::Threads, DriverKind::Tasks, DriverKind::Events] {
+            // As many connections to each node as the peers have; and as many commands on their way.
+            all.extend([1, shards].map(|times| Contender::Ours(name, driver, times)));
+        }
+        return all;
+    }
     for (driver, names) in ours {
-        all.extend(names.iter().map(|name| Contender::Ours(name, driver)));
+        all.extend(names.iter().map(|name| Contender::Ours(name, driver, 1)));
     }
     all
 }
@@ -85,7 +96,8 @@ impl Contender {
         match self {
             Self::Benchmark(tool) => (*tool).to_owned(),
             Self::Memtier => MEMTIER.to_owned(),
-            Self::Ours(name, driver) => format!("{name} ({driver})"),
+            Self::Ours(name, driver, 1) => format!("{name} ({driver})"),
+            Self::Ours(name, driver, times) => format!("{name} ({driver}, {times} × the clients)"),
         }
     }
 
@@ -101,7 +113,7 @@ impl Contender {
         match self {
             Self::Benchmark(tool) => benchmark(tool, server, connections, depth, time, last),
             Self::Memtier => memtier(server, connections, depth, time),
-            Self::Ours(name, driver) => ours(name, *driver, server, connections, time),
+            Self::Ours(name, driver, times) => ours(name, *driver, server, connections * *times as usize, time),
         }
     }
 }
@@ -117,7 +129,12 @@ fn benchmark(
 ) -> Result<Reading> {
     let run = |requests: u64| {
         let mut command = Command::new(tool);
-        command.args(["-t", "incr", "--csv", "-n", &requests.to_string(), "-c", &connections.to_string()]);
+        // On a cluster each of its clients is connected to one node.
+        let clients = connections * server.shards() as usize;
+        command.args(["-t", "incr", "--csv", "-n", &requests.to_string(), "-c", &clients.to_string()]);
+        if server.topology() == Topology::Cluster {
+            command.arg("--cluster");
+        }
         command.args(["-P", &depth.to_string(), "-a", OPEN_WORD]);
         aim(&mut command, server, "-s", "-h")?;
         let (out, reading) = watched(&mut command, server)?;
@@ -146,7 +163,11 @@ fn memtier(server: &Target, connections: usize, depth: usize, time: Duration) ->
         &depth.to_string(),
     ]);
     command.args(["--hide-histogram", "--test-time", &time.as_secs_f64().ceil().to_string()]);
-    command.args(["--command", &format!("INCR {}memtier", server.prefix())]);
+    match server.topology() {
+        // Keys of its own making, or all of them would be on one node.
+        Topology::Cluster => command.args(["--cluster-mode", "--command", "INCR __key__"]),
+        _ => command.args(["--command", &format!("INCR {}memtier", server.prefix())]),
+    };
     aim(&mut command, server, "-S", "-s")?;
     watched(&mut command, server).map(|(_, reading)| reading)
 }
@@ -156,20 +177,40 @@ const OPEN_WORD: &str = "peers";
 
 /// Lets the tools in by a second password, which is no secret: anybody on this machine may then count, and do nothing else.
 pub(crate) fn let_in(server: &Target) -> Result<()> {
-    let rules = ">peers -@all +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";
+    let rules =
+        ">peers ~* -@all +cluster +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";
     let mut command = redis::cmd("ACL");
     command.arg("SETUSER").arg("default").arg(rules.split(' ').collect::<Vec<_>>());
     let refused = |e: redis::RedisError| Error::server(format!("peers cannot be let in (ACL SETUSER): {e}"));
-    command.exec(&mut server.connect()?).map_err(refused)
+    if server.topology() != Topology::Cluster {
+        return command.exec(&mut server.connect()?).map_err(refused);
+    }
+    // Each node has users of its own.
+    let nodes: String = redis::cmd("CLUSTER").arg("NODES").query(&mut server.connect()?).map_err(refused)?;
+    // ID HOST:PORT@BUS ...
+    let addresses = nodes.lines().filter_map(|line| line.split([' ', '@']).nth(1)?.rsplit_once(':'));
+    for (host, port) in addresses.filter_map(|(host, port)| Some((host, port.parse().ok()?))) {
+        let node = redis::Client::open(server.secret_url_at(host, port)).and_then(|node| node.get_connection());
+        command.exec(&mut node.map_err(refused)?).map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Tells a tool where the server is, by the names it has for a socket's path and for a host.
 fn aim(command: &mut Command, server: &Target, socket: &str, host: &str) -> Result<()> {
-    let child = server.child().ok_or_else(|| Error::server("peers are raced on a private server alone"))?;
-    match server.transport() {
-        Transport::Unix => command.arg(socket).arg(child.socket()),
-        _ => command.args([host, "127.0.0.1", "-p", &child.port().to_string()]),
-    };
+    let foreign = || Error::server("peers are raced on a private server alone");
+    let child = server.child();
+    if let (Transport::Unix, Some(child)) = (server.transport(), child) {
+        command.arg(socket).arg(child.socket());
+        return Ok(());
+    }
+    let address = server.address();
+    let (_, port) = address.rsplit_once(':').filter(|_| server.is_private()).ok_or_else(foreign)?;
+    command.args([host, "127.0.0.1", "-p", port]);
+    if server.is_tls() {
+        let (_, authority) = child.and_then(|child| child.encrypted()).ok_or_else(foreign)?;
+        command.arg("--tls").arg("--cacert").arg(authority);
+    }
     Ok(())
 }
 
@@ -200,7 +241,8 @@ fn watched(command: &mut Command, server: &Target) -> Result<(String, Reading)> 
 fn ours(name: &str, driver: DriverKind, server: &Target, connections: usize, time: Duration) -> Result<Reading> {
     let stop = AtomicBool::new(false);
     let strategy = strategy::find(&[name])?[0];
-    let workload = Workload::one_key(connections).driven_by(driver);
+    let keys = if server.topology() == Topology::Cluster { CLUSTER_KEYS } else { 1 };
+    let workload = Workload { keys, ..Workload::one_key(connections).driven_by(driver) };
     let mut crew = Crew::open(server, strategy, workload, 1, &stop)?;
     let fits = crew.warm_up(time)?;
     let cpu_before = other_threads_cpu_s();

