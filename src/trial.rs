@@ -110,7 +110,6 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        server.supports(workload.driver)?;
         let entrant = Entrant { strategy, driver: driver::of(workload.driver)? };
         Self::of(server, entrant, workload, seed, stop)
     }
