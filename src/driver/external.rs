@@ -238,6 +238,7 @@ fn log(race: Race, timetable: Option<&Timetable>) -> RaceLog {
             end_ns: if is_done { last_ns.max(over_ns) } else { last_ns },
             cpu_ns: if client == 0 { cpu_ns.unwrap_or(0) } else { 0 },
             trouble: if events.iter().any(has_failed) { error.take() } else { None },
+            waits: Vec::new(), // a worker does not say how long it waited for a connection
             events,
         });
     }

@@ -162,8 +162,8 @@ fn the_event_loop_speaks_tls_itself() {
     machines.truncate(2);
     let mut clients = redis_lost_updates::driver::events::EventLoop::open(&server, machines, false).unwrap();
     node.crash();
-    let work = vec![redis_lost_updates::race::Work::one_key("a", 10); 2];
-    let limits = redis_lost_updates::race::Limits { stop: &NEVER, deadline: Duration::from_secs(60) };
+    let work = vec![redis_lost_updates::driver::Work::one_key("a", 10); 2];
+    let limits = redis_lost_updates::driver::Limits { stop: &NEVER, deadline: Duration::from_secs(60) };
     let log = clients.race(&work, limits).unwrap();
     assert!(log.clients.iter().all(|client| client.trouble.is_some()), "{log:?}");
 }
