@@ -1,5 +1,7 @@
 //! The trials as a matrix: a row for each protection, a column for each fault, a cell for all trials of one in the other.
 
+use std::cmp::Reverse;
+
 use super::names;
 use crate::condition::Topology;
 use crate::record::lab::LabRow;
@@ -18,7 +20,7 @@ pub(super) const NO_FAULT: &str = "none";
 pub(super) struct Matrix<'a> {
     /// Protections, by their kind.
     pub(super) rows: Vec<Protected<'a>>,
-    /// Faults, from the network to the client; those without a fault are not among them.
+    /// Faults, those that most protections met first; those without a fault are not among them.
     pub(super) columns: Vec<Column<'a>>,
     /// Whether several servers were measured, so that a protection's name alone does not tell which row it is.
     pub(super) has_servers: bool,
@@ -74,7 +76,9 @@ impl<'a> Matrix<'a> {
             }
         }
         // Trials are measured in a shuffled order; what belongs together stands together.
-        columns.sort_by_key(|&(fault, ..)| (names::rank(fault), fault));
+        // Faults that more protections met come first: of a wide matrix the left is what is seen.
+        let met = |wanted| rows.iter().filter(|row| row.at(wanted).next().is_some()).count();
+        columns.sort_by_cached_key(|&wanted| (Reverse(met(wanted)), names::rank(wanted.0), wanted));
         rows.sort_by_key(|row| (family_rank(row.family), row.name != BASE, row.name, row.server));
         let mut servers: Vec<&str> = rows.iter().map(|row| row.server).filter(|server| !server.is_empty()).collect();
         servers.sort_unstable();

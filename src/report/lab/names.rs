@@ -60,10 +60,12 @@ pub(super) fn title(fault: &str) -> String {
     }
 }
 
-/// So many trials of it: `20 planned failovers`, `1 crash`.
+/// So many trials of it: `20 planned failovers`, `1 trial with lost replies (fin)`.
 pub(super) fn trials(fault: &str, count: u64) -> String {
-    match words(fault).0 {
-        Some(words) => format!("{count} {}", words.2[usize::from(count != 1)]),
+    let (words, parameter) = words(fault);
+    let parameter = parameter.map_or_else(String::new, |parameter| format!(" ({parameter})"));
+    match words {
+        Some(words) => format!("{count} {}{parameter}", words.2[usize::from(count != 1)]),
         None if count == 1 => format!("1 trial with {fault}"),
         None => format!("{count} trials with {fault}"),
     }

@@ -120,19 +120,20 @@ pub(super) fn prestop(matrix: &Matrix<'_>) -> Vec<String> {
     rows.flat_map(|row| row.faulted().map(move |planned| (row, planned)))
         .filter(|(_, planned)| names::base(planned.fault()) == "failover-planned")
         .filter_map(|(row, planned)| {
-            let kill = ["failover-crash", "failover-lagging"].into_iter().find_map(|fault| {
-                let same = |cell: &&Cell<'_>| {
-                    let (one, two) = (cell.first(), planned.first());
-                    names::base(cell.fault()) == fault && (one.topology, one.shards) == (two.topology, two.shards)
-                };
-                row.faulted().find(same)
-            })?;
-            Some(side_by_side(&matrix.title(row), planned, kill))
+            let kills: Vec<&Cell<'_>> = row.faulted().filter(|cell| is_kill_beside(cell, planned)).collect();
+            (!kills.is_empty()).then(|| side_by_side(&matrix.title(row), planned, &kills))
         })
         .collect()
 }
 
-fn side_by_side(title: &str, planned: &Cell<'_>, kill: &Cell<'_>) -> String {
+/// Whether the primary was killed in the cell, on servers like those of the other.
+fn is_kill_beside(cell: &Cell<'_>, planned: &Cell<'_>) -> bool {
+    let (one, two) = (cell.first(), planned.first());
+    let is_kill = ["failover-crash", "failover-lagging"].contains(&names::base(cell.fault()));
+    is_kill && (one.topology, one.shards, one.replicas) == (two.topology, two.shards, two.replicas)
+}
+
+fn side_by_side(title: &str, planned: &Cell<'_>, kills: &[&Cell<'_>]) -> String {
     let first = planned.first();
     let servers = names::servers(first.topology, first.shards, first.replicas);
     let fate = |cell: &Cell<'_>| {
@@ -145,13 +146,15 @@ fn side_by_side(title: &str, planned: &Cell<'_>, kill: &Cell<'_>) -> String {
             }
         }
     };
-    let answer = match (planned.losing(), kill.losing()) {
-        (0, _) => {
-            "A hook that asks for the failover and waits until it is over makes it the former; one that only stops the server, the latter."
+    let fates: Vec<String> = std::iter::once(planned).chain(kills.iter().copied()).map(fate).collect();
+    let answer = match planned.losing() {
+        0 => {
+            "A hook that asks for the failover and waits until it is over makes it a planned one; a hook that only stops the \
+             server is a kill, and loses what its replica has not received."
         }
         _ => {
             "Asking for a failover is not enough here: stop the writers first, or wait for the replica after each update (WAIT)."
         }
     };
-    format!("Is my prestop hook safe? With {title} ({servers}), {}; but {}. {answer}", fate(planned), fate(kill))
+    format!("Is my prestop hook safe? With {title} ({servers}), {}. {answer}", fates.join("; "))
 }
