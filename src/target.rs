@@ -2,6 +2,10 @@
 //!
 //! Only this module knows addresses and passwords. Only keys under [`Target::prefix`] are ever written, never by a command
 //! that would touch others.
+//!
+//! A target measures, and controls nothing. Nodes that are ours are [`Private`] values, one or those of a [`Fleet`]: their
+//! methods stop, resume and kill them. So whoever breaks a node on purpose needs to have started it, and no server of a
+//! user's can be stopped by mistake.
 
 mod address;
 #[cfg(feature = "cli")]
