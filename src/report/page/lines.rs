@@ -158,7 +158,7 @@ pub(super) fn panels(view: &View, at_keys: usize) -> Markup {
         let trips = member
             .round_trips
             .as_ref()
-            .map_or_else(String::new, |n| format!(" · {n} round trip{} an update", if n == "1" { "" } else { "s" }));
+            .map_or_else(String::new, |n| format!(" · {n} round trip{} per update", if n == "1" { "" } else { "s" }));
         out += html!(
             "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{}</p>{}{}<p class=\"about\">{}</p></article>",
             member.classes(),
