@@ -369,7 +369,7 @@ fn values(out: &mut String, teller: &Teller<'_>, number: usize) -> std::fmt::Res
         let next = next.map_or("and the counter ended there".to_owned(), |next| {
             format!("and the next one to {}", teller.place_of(next))
         });
-        writeln!(out, "returned to nobody: {}{value}, {next}", of(key))?;
+        writeln!(out, "not returned to anyone: {}{value}, {next}", of(key))?;
     }
     rest(out, gaps.len(), "gaps")?;
     if gaps.is_empty() {

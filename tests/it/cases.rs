@@ -38,7 +38,10 @@ fn every_reported_file_is_judged_right() {
 
     let shifted = case("m02_offbyone_single.csv");
     assert_eq!(shifted.answer, Answer::Valid);
-    says(&shifted, "consistent only if 1 update of unknown outcome took effect after everything that was told a value");
+    says(
+        &shifted,
+        "consistent only if 1 update of unknown outcome took effect after every update that returned a value",
+    );
 
     let window = case("m03_window_restarts.csv");
     assert_eq!((window.answer, window.causes[0].raced), (Answer::Invalid, 0));
@@ -158,7 +161,7 @@ fn causes_are_told_apart() {
     assert_eq!((late.causes[0].falls, late.causes[0].falls_by_nobody), (1, 0));
     says(&late, "a late write of an old value can explain it: worker b (line 5)");
     let doubled = checked(&format!("{HEADER}a,0,1,ok,1\na,2,3,ok,3\n# final 3\n"));
-    says(&doubled, "applied twice, or written by somebody else: 1 update");
+    says(&doubled, "applied twice, or by another writer: 1 update");
     // A single row that was told more than the end says more than the pair that shares a value.
     let single = checked(&format!("{HEADER}a,0,1,ok,1\nb,0,1,ok,1\na,2,3,ok,9\n# final 2\n"));
     assert!(matches!(fault(&single), Fault::Final { told: Some(_), .. }));
@@ -238,7 +241,7 @@ fn a_jepsen_history_is_read_with_its_crashes_keys_and_nemeses() {
     says(&keyed, "counter :x: initial 0");
     assert_eq!(checked(&text.replace("[:x 2], :time 9}", "[:x 3], :time 9}")).answer, Answer::Invalid);
     for (bad, why) in [
-        ("{:process 0, :type :ok, :f :add, :value 1}", "completes what it never invoked"),
+        ("{:process 0, :type :ok, :f :add, :value 1}", "completes an operation that it did not invoke"),
         (
             "{:process 0, :type :invoke, :f :cas, :value [1 2]} {:process 0, :type :ok, :f :cas, :value [1 2]}",
             "counter",

@@ -27,18 +27,18 @@ fn one_lost_and_one_doubled_with_the_right_count_is_invalid_and_names_both() {
     assert_eq!((both.answer.exit_code(), both.verdict), (1, Verdict::Repeated));
     assert_eq!((both.judgement.ledger.lost, both.judgement.ledger.doubled), (1, 1));
     let text = &both.explanation;
-    assert!(text.contains("value 2 was told to worker a (line 3) and worker b (line 4)"), "{text}");
-    assert!(text.contains("told to nobody: value 4, and the next one to worker a (line 6)"), "{text}");
+    assert!(text.contains("value 2 was returned to worker a (line 3) and worker b (line 4)"), "{text}");
+    assert!(text.contains("not returned to anyone: value 4, and the next one to worker a (line 6)"), "{text}");
     assert!(text.contains("worker a, 20 to 30 ns, told 2 (line 3)"), "{text}");
 
     let unsure = checked(&rows.replace("a,60,70,ok,5", "a,60,,unknown,"), Some(5));
     assert_eq!((unsure.answer, unsure.verdict), (Answer::Invalid, Verdict::Repeated));
     assert_eq!((unsure.judgement.ledger.lost, unsure.judgement.ledger.doubled), (1, 1));
     let text = &unsure.explanation;
-    assert!(text.contains("value 2 was told to worker a (line 3) and worker b (line 4)"), "{text}");
-    assert!(text.contains("told to nobody: values 4 to 5, and the counter ended there"), "{text}");
+    assert!(text.contains("value 2 was returned to worker a (line 3) and worker b (line 4)"), "{text}");
+    assert!(text.contains("not returned to anyone: values 4 to 5, and the counter ended there"), "{text}");
     assert!(text.contains("1 update of unknown outcome can too: worker a (line 6)"), "{text}");
-    assert!(text.contains("not said: of 1 update of unknown outcome, 1 would explain the counter"), "{text}");
+    assert!(text.contains("not covered: of 1 update of unknown outcome, 1 would explain the counter"), "{text}");
 }
 
 #[test]
