@@ -419,7 +419,7 @@ fn options_of_the_server_are_only_where_there_is_one() {
     }
     let output = report(&["predict", "--server-bin", "/x"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("predict reaches no server"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("predict does not connect to a server"), "{}", text(&output.stderr));
     // Before the command or behind it.
     for args in [["--offline", "list", "--pin", "none"], ["list", "--offline", "--pin", "none"]] {
         assert!(report(&args).status.success());

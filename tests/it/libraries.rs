@@ -76,7 +76,7 @@ fn lies_about_the_counter_are_found_to_the_update() {
 #[test]
 fn lies_about_itself_are_one_clear_fault() {
     for (settings, words) in [
-        ("miscounts", "it says 300 rows with 301 acknowledged and sent 300 with 300"),
+        ("miscounts", "it reports 300 rows with 301 acknowledged, but sent 300 with 300"),
         ("time-travels", "it ends in the future"),
         ("before", "it begins before the race"),
         ("stranger", "it has no such client"),
