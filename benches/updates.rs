@@ -63,7 +63,7 @@ impl<'a> Cell<'a> {
         let record = trial.record(self.strategy, self.server, &self.workload);
         assert!(
             !record.is_broken_promise(),
-            "{name}/{threads} promises exact and broke it: {}, {:?} lost and {:?} doubled of {:?}",
+            "{name}/{threads} broke its promise to be exact: {}, {:?} lost and {:?} doubled of {:?}",
             trial.verdict,
             record.lost,
             record.doubled,

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(amounts_to(&[fine.clone(), full.clone(), full.clone()]), (Outcome::Unjudged, vec![said.clone()]));
         let broken = Record { lost: Some(3), ..row(Promise::Exact, Some(Verdict::Lost), 9) };
         let causes = vec![
-            "incr promises exact and broke it: lost in 1 of 3 trials at 4 threads, 3 of 9 acknowledged updates lost"
+            "incr broke its promise to be exact: lost in 1 of 3 trials at 4 threads, 3 of 9 acknowledged updates lost"
                 .to_owned(),
             said,
         ];

@@ -409,7 +409,10 @@ fn the_whole_command_reports_what_was_scripted_and_fails_where_a_promise_was_bro
     assert_eq!(output.status.code(), Some(1), "{said}");
     check(&record, &losing.log(600));
     assert_eq!((record.lost, record.verdict), (Some(600 / 7), Some(Verdict::Lost)));
-    assert!(said.contains("incr broke its promise to be exact: lost in 1 of 1 trial at 3 threads, 85 of 600"), "{said}");
+    assert!(
+        said.contains("incr broke its promise to be exact: lost in 1 of 1 trial at 3 threads, 85 of 600"),
+        "{said}"
+    );
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("<code>incr</code> broke its promise: verdict <b>lost</b> in round 1, 3 threads on 1 key"));
 
