@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(said(&["--full", "--quick"]), "the argument '--full' cannot be used with '--quick'");
         assert_eq!(
             said(&["predict", "--server-bin", "x"]),
-            "unexpected argument '--server-bin' found: predict reaches no server"
+            "unexpected argument '--server-bin' found: predict does not connect to a server"
         );
         assert_eq!(said(&["check"]), "the following required arguments were not provided: <FILES>...");
     }
