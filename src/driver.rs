@@ -35,6 +35,12 @@ pub trait Driver: Sync {
     /// The strategy's parameters as this driver runs it.
     fn parameters(&self, strategy: &dyn Strategy) -> String;
 
+    /// The commands whose every successful call adds one, as this driver runs the strategy: see
+    /// [`Info::counted_by`](crate::strategy::Info::counted_by).
+    fn counted_by(&self, strategy: &dyn Strategy) -> &'static [&'static str] {
+        strategy.info().counted_by
+    }
+
     /// Checks that this system and the server permit so many clients of these strategies.
     ///
     /// # Errors

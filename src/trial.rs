@@ -62,6 +62,8 @@ pub struct Crew<'a> {
     workload: Workload,
     clients: Box<dyn Clients>,
     library: Library,
+    /// The commands whose every successful call adds one.
+    counted_by: &'static [&'static str],
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
     db: Session,
@@ -141,6 +143,7 @@ impl<'a> Crew<'a> {
             workload,
             clients,
             library: driver.library(),
+            counted_by: driver.counted_by(strategy),
             stop,
         })
     }
@@ -186,7 +189,7 @@ impl<'a> Crew<'a> {
         let spent = after.since(&before);
         let process = self.clients.process();
         let judgement = judgement(&log, &found, process.as_ref().map_or(0, |process| process.apart_ns));
-        let counted_by = self.strategy.info().counted_by;
+        let counted_by = self.counted_by;
         Ok(Trial {
             verdict: judge(&judgement.ledger),
             judgement,

@@ -96,6 +96,14 @@ impl Driver for External {
         strategy.parameters()
     }
 
+    fn counted_by(&self, strategy: &dyn Strategy) -> &'static [&'static str] {
+        match strategy.info().counted_by {
+            // A library's `incr` may send INCRBY with an amount of one.
+            ["incr"] => &["incr", "incrby"],
+            counted => counted,
+        }
+    }
+
     fn check_room(&self, server: &Target, _strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
         server.has_room_for(clients)
     }

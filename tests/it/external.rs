@@ -52,6 +52,7 @@ fn a_library_is_measured_and_judged_like_our_own_clients() {
         assert_eq!((record.verdict, record.lost), (Some(Verdict::Exact), Some(0)), "{record:?}");
         assert_eq!(record.order.as_deref(), Some("linearizable"), "{record:?}");
         assert!(record.acked > Some(0) && record.client_cpu_ns != Some(0), "{record:?}");
+        assert_eq!(record.sources_agree(), Some(true), "{record:?}");
         let (version, runtime) = if condition.library == "liar" { ("1", "CPython") } else { ("1.8.1", "Rust") };
         assert_eq!(condition.library_version, version);
         assert!(record.runtime.as_deref().unwrap().starts_with(runtime), "{record:?}");
