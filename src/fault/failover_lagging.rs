@@ -14,10 +14,10 @@ use crate::proxy::{Delay, Direction};
 const INFO: Info = Info {
     topology: Topology::Replicated,
     proxies_replica: true,
-    time: Some(Duration::from_millis(100)),
+    time: Some(Duration::from_millis(200)),
     ..Info::of(
         "failover-lagging",
-        "The replica is 100 ms behind; SIGKILL ends the primary, what was on its way is dropped, and the replica is promoted.",
+        "The replica is 200 ms behind; SIGKILL ends the primary, what was on its way is dropped, and the replica is promoted.",
         "Not how often a failover loses: the lag is imposed. It shows what is lost when a replica is so far behind.",
     )
 };

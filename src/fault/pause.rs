@@ -6,10 +6,10 @@ use crate::error::Result;
 use crate::fault::{Fault, Info, Scene};
 
 const INFO: Info = Info {
-    time: Some(Duration::from_millis(600)),
+    time: Some(Duration::from_millis(900)),
     ..Info::of(
         "pause",
-        "SIGSTOP stops the server's process, and SIGCONT continues it after 600 ms.",
+        "SIGSTOP stops the server's process, and SIGCONT continues it after 900 ms.",
         "No control for loss: a server that stands still forgets nothing. What clients had sent is executed afterwards.",
     )
 };

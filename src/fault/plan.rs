@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::{Chosen, Load, Protection, find};
+use crate::verdict::Promise;
 
 /// A protection under a fault.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,12 @@ impl Cell {
             true => Topology::Replicated,
             false => self.fault.fault.info().topology,
         }
+    }
+
+    /// Whether its rate depends on no replica, and it loses nothing by itself: what rate x delay supposes.
+    pub(super) fn is_modelled(&self) -> bool {
+        let info = self.protection.strategy().map(|strategy| strategy.info());
+        info.is_ok_and(|info| info.promise == Promise::Exact && !info.commands.contains(&"wait"))
     }
 
     /// About how long one trial takes.

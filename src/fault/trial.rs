@@ -25,7 +25,7 @@ use crate::update::Event;
 use crate::verdict;
 
 /// How long clients go on after the fault is over: long enough for one that waits in vain to try elsewhere.
-const AFTERMATH: Duration = Duration::from_millis(600);
+const AFTERMATH: Duration = Duration::from_millis(800);
 
 /// Rows of `faults.csv` of one trial, at most.
 const MOST_ROWS: usize = 1_000;
@@ -253,7 +253,9 @@ fn judged(cell: &Cell, blank: LabRow, raced: Raced) -> Kept {
         doubled: Some(ledger.doubled),
         repeated: Some(ledger.repeated),
         verdict: Some(verdict::judge(ledger)),
-        predicted_lost: window.and_then(|window| cell.fault.fault.predicts(&cell.fault, window, &acked)),
+        predicted_lost: window
+            .filter(|_| cell.is_modelled())
+            .and_then(|window| cell.fault.fault.predicts(&cell.fault, window, &acked)),
         commands_lost: raced.commands_lost,
         reconnects: Some(raced.clients.iter().map(|client| client.reconnects).sum()),
         span_ns: Some(end_ns - begin_ns),
