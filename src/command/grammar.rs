@@ -11,7 +11,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use super::args::Cli;
 
 /// The commands that reach a server, beside `report` itself.
-const WITH_SERVER: [&str; 5] = ["list", "explain", "demo", "clean", "lost-reply"];
+const WITH_SERVER: [&str; 6] = ["list", "explain", "demo", "clean", "lost-reply", "faults"];
 
 fn is_of_server(arg: &Arg) -> bool {
     arg.get_help_heading() == Some("Server")
