@@ -53,12 +53,14 @@ use crate::condition::Topology;
 use crate::error::Result;
 
 pub use catalogue::{Chosen, find};
-pub use clients::REPLY_TIMEOUT;
 pub use expected::{Expectation, expected, table as expected_table};
 pub use plan::{Cell, Plan};
 pub use protection::{PROTECTIONS, Protection};
 pub use scene::Scene;
 pub use trial::{Kept, Lab};
+
+/// How long a client waits for a reply, or for a connection.
+pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What is known of a fault without doing it.
 #[derive(Debug)]

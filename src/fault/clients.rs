@@ -11,9 +11,6 @@ use crate::race::{ClientLog, said};
 use crate::strategy::Strategy;
 use crate::update::{Event, Outcome, Update, Updater};
 
-/// How long a client waits for a reply, or for a connection.
-pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
-
 /// Between two tries of a client that is refused.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 

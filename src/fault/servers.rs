@@ -8,7 +8,7 @@ use redis::FromRedisValue;
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::fault::clients::REPLY_TIMEOUT;
+use crate::fault::REPLY_TIMEOUT;
 use crate::proxy::{Address, Framing, Options, Proxy};
 use crate::target::{Private, Target};
 

@@ -108,8 +108,8 @@ fn lies_about_the_counter_are_found_to_the_update() {
 fn whatever_a_worker_does_wrong_is_one_row_that_says_what() {
     let wrong = [
         ("dies", "the worker died: exit status: 3: out of luck"),
-        ("garbage", "the worker printed what is no part of the protocol: \"DEBUG: connection ok\""),
-        ("miscounts", "the worker contradicts itself: it says"),
+        ("garbage", "the worker printed something outside the protocol: \"DEBUG: connection ok\""),
+        ("miscounts", "the worker contradicts itself: it reports"),
         ("refuses", "the worker gave up: no licencefor this"),
     ];
     let settings: Vec<&str> = wrong.iter().map(|(settings, _)| *settings).chain(["default"]).collect();
