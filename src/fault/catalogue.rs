@@ -124,7 +124,8 @@ mod tests {
         assert_eq!(names(&["reply-lost", "failover-lagging"]), "reply-lost:fin,failover-lagging");
         assert_eq!(names(&["reply-lost:silence"]), "reply-lost:silence");
         assert_eq!(names(&["reply-lost:all"]), "reply-lost:fin,reply-lost:rst,reply-lost:silence");
-        assert_eq!(names(&["failover-lagging:200ms"]), "failover-lagging:200ms");
+        assert_eq!(names(&["failover-lagging:300ms"]), "failover-lagging:300ms");
+        assert_eq!(names(&["failover-lagging:200ms"]), "failover-lagging", "its own time goes without saying");
         assert!(names(&["reply-lost:gone"]).contains("expected fin, rst, silence, or all"));
         assert!(names(&["pause:9s"]).contains("expected a time up to 5 s"));
         assert!(names(&["flush:1s"]).contains("it has no parameter"));
