@@ -1,7 +1,7 @@
 //! What runs the clients: one trait, one file per driver, and the list of drivers.
 //!
 //! A `Driver` opens a strategy's clients; the opened `Clients` can race repeatedly. To add a driver, add a file here,
-//! an entry in [`ALL`], and a [`DriverKind`], which is its name in rows.
+//! an entry in `ALL`, and a `DriverKind`, which is its name in rows.
 
 pub mod events;
 #[cfg(feature = "cli")]
