@@ -1,9 +1,7 @@
 //! `report faults`: protections under faults, on private servers.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -16,6 +14,7 @@ use crate::summary::lab::Matrix;
 use crate::target::Private;
 
 use super::args::{Cli, FaultsArgs};
+use super::estimate::in_words;
 use super::output::{json, print, say, width};
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
@@ -33,7 +32,7 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     let binary = cli.server.binary(&mut |line| say(&format!("report: {line}")))?;
     let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), stop: &STOP };
     let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
-    say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, spoken(plan.takes()), plan.seed));
+    say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, in_words(plan.takes()), plan.seed));
     let mut folder = args.out.as_ref().map(|out| LabFolder::create(out, &facts(&lab, &plan, args))).transpose()?;
     let mut rows = Vec::new();
     for round in 1..=plan.rounds {
@@ -129,14 +128,6 @@ fn said(row: &LabRow) -> String {
     }
 }
 
-/// A time for people: `40 s`, `4 min`.
-fn spoken(time: Duration) -> String {
-    match time.as_secs() {
-        0..90 => format!("{} s", time.as_secs()),
-        seconds => format!("{} min", seconds.div_ceil(60)),
-    }
-}
-
 fn facts(lab: &Lab<'_>, plan: &Plan, args: &FaultsArgs) -> Machine {
     let mut machine = Machine::default();
     machine.add("format", "1");
@@ -203,8 +194,7 @@ fn tell(args: &FaultsArgs, rows: &[LabRow]) -> Result<()> {
     };
     print(&text)?;
     if let Some(out) = &args.out {
-        let place: &PathBuf = out;
-        say(&format!("report: {}", place.display()));
+        say(&format!("report: {}", out.display()));
     }
     if STOP.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
 }

@@ -10,13 +10,10 @@
 //! idempotency keys in this way, usually one per request.
 
 use crate::error::{BoxError, Result};
-use crate::strategy::toolkit::{ask, load, refused_or_unknown};
+use crate::strategy::toolkit::{Reconnecting, TRIES, load, own_connections};
 use crate::strategy::{AfterLoss, Info, Strategy};
-use crate::target::{Session, Target};
+use crate::target::Target;
 use crate::update::{Update, Updater};
-
-/// How often the same id is tried.
-const TRIES: u32 = 3;
 
 /// How long an id is remembered: longer than all tries with all their timeouts take.
 const TTL_MS: &str = "60000";
@@ -49,9 +46,7 @@ const INFO: Info = Info {
 pub(super) struct Idempotent;
 
 struct Remembered {
-    connection: Session,
-    packed: Vec<u8>,
-    server: Target,
+    connection: Reconnecting,
     hash: String,
     /// What this client's key is called after the counter's name.
     suffix: String,
@@ -66,29 +61,15 @@ impl Updater for Remembered {
         self.name.clear();
         self.name.push_str(key);
         self.name.push_str(&self.suffix);
-        let mut tries = 1;
-        loop {
-            let call: [&[u8]; 7] = [
-                b"EVALSHA",
-                self.hash.as_bytes(),
-                b"2",
-                key.as_bytes(),
-                self.name.as_bytes(),
-                id.as_bytes(),
-                TTL_MS.as_bytes(),
-            ];
-            match ask(&mut self.connection, &mut self.packed, &call) {
-                Ok(value) => return Ok(Update::Applied { value: Some(value), tries }),
-                Err(error) if error.is_io_error() && tries < TRIES => {
-                    tries += 1;
-                    // A reply to the last try may still arrive on the old connection, so that one is never used again.
-                    self.connection = self.server.connect()?;
-                }
-                // A refusal of a later try says nothing about an earlier one whose reply was lost.
-                Err(error) if tries > 1 => return Err(error.into()),
-                Err(error) => return refused_or_unknown(error, tries),
-            }
-        }
+        self.connection.update(&[
+            b"EVALSHA",
+            self.hash.as_bytes(),
+            b"2",
+            key.as_bytes(),
+            self.name.as_bytes(),
+            id.as_bytes(),
+            TTL_MS.as_bytes(),
+        ])
     }
 }
 
@@ -107,18 +88,12 @@ impl Strategy for Idempotent {
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let hash = load(server, SCRIPT)?;
-        (0..workers)
-            .map(|_| {
-                Ok(Box::new(Remembered {
-                    connection: server.connect()?,
-                    packed: Vec::new(),
-                    server: server.clone(),
-                    hash: hash.clone(),
-                    suffix: format!(":id:{:016x}", fastrand::u64(..)),
-                    name: String::new(),
-                    id: 0,
-                }) as Box<dyn Updater>)
-            })
-            .collect()
+        own_connections(server, workers, |connection| Remembered {
+            connection: Reconnecting::new(connection, server),
+            hash: hash.clone(),
+            suffix: format!(":id:{:016x}", fastrand::u64(..)),
+            name: String::new(),
+            id: 0,
+        })
     }
 }

@@ -5,14 +5,11 @@
 //! told looks right. Exact as long as no reply is lost; `idempotent-lua` is the retry that stays exact.
 
 use crate::error::{BoxError, Result};
-use crate::strategy::toolkit::{ask, refused_or_unknown};
+use crate::strategy::toolkit::{Reconnecting, TRIES, own_connections};
 use crate::strategy::{AfterLoss, Info, Strategy};
-use crate::target::{Session, Target};
+use crate::target::Target;
 use crate::update::{Update, Updater};
 use crate::verdict::Role;
-
-/// How often the command is sent.
-const TRIES: u32 = 3;
 
 const INFO: Info = Info {
     counted_by: &["incr"],
@@ -24,28 +21,11 @@ const INFO: Info = Info {
 
 pub(super) struct IncrRetry;
 
-struct Retrying {
-    connection: Session,
-    packed: Vec<u8>,
-    server: Target,
-}
+struct Retrying(Reconnecting);
 
 impl Updater for Retrying {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        let mut tries = 1;
-        loop {
-            match ask(&mut self.connection, &mut self.packed, &[b"INCR", key.as_bytes()]) {
-                Ok(value) => return Ok(Update::Applied { value: Some(value), tries }),
-                Err(error) if error.is_io_error() && tries < TRIES => {
-                    tries += 1;
-                    // A reply to the last try may still arrive on the old connection, so that one is never used again.
-                    self.connection = self.server.connect()?;
-                }
-                // A refusal of a later try says nothing about an earlier one whose reply was lost.
-                Err(error) if tries > 1 => return Err(error.into()),
-                Err(error) => return refused_or_unknown(error, tries),
-            }
-        }
+        self.0.update(&[b"INCR", key.as_bytes()])
     }
 }
 
@@ -59,11 +39,6 @@ impl Strategy for IncrRetry {
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        (0..workers)
-            .map(|_| {
-                let (connection, server) = (server.connect()?, server.clone());
-                Ok(Box::new(Retrying { connection, packed: Vec::new(), server }) as Box<dyn Updater>)
-            })
-            .collect()
+        own_connections(server, workers, |connection| Retrying(Reconnecting::new(connection, server)))
     }
 }

@@ -4,14 +4,11 @@
 //! at. Ignored, WAIT only slows the client down. While replicas are quick this is as good as `incr-wait`; when they are slow or
 //! cut off, which is what WAIT is for, it acknowledges updates that only the primary has, and a failover loses them.
 
-use redis::ConnectionLike;
-
-use crate::error::{BoxError, Result};
-use crate::resp::pack;
-use crate::strategy::toolkit::{REPLICA, ask, own_connections, refused_or_unknown};
+use crate::error::Result;
+use crate::strategy::toolkit::{REPLICA, incr_then_wait};
 use crate::strategy::{Info, Strategy};
-use crate::target::{Session, Target};
-use crate::update::{Update, Updater};
+use crate::target::Target;
+use crate::update::Updater;
 use crate::verdict::Role;
 
 /// How long a replica is waited for.
@@ -28,24 +25,6 @@ const INFO: Info = Info {
 
 pub(super) struct IncrWaitIgnored;
 
-struct Careless {
-    connection: Session,
-    packed: Vec<u8>,
-    wait: Vec<u8>,
-}
-
-impl Updater for Careless {
-    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        let value: i64 = match ask(&mut self.connection, &mut self.packed, &[b"INCR", key.as_bytes()]) {
-            Ok(value) => value,
-            Err(error) => return refused_or_unknown(error, 1),
-        };
-        // The mistake: how many replicas it reached is not looked at.
-        let _reached = self.connection.req_packed_command(&self.wait)?;
-        Ok(Update::told(value))
-    }
-}
-
 impl Strategy for IncrWaitIgnored {
     fn info(&self) -> &'static Info {
         &INFO
@@ -56,8 +35,6 @@ impl Strategy for IncrWaitIgnored {
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        let mut wait = Vec::new();
-        pack(&mut wait, &[b"WAIT", b"1", PATIENCE_MS.to_string().as_bytes()]);
-        own_connections(server, workers, |connection| Careless { connection, packed: Vec::new(), wait: wait.clone() })
+        incr_then_wait(server, workers, PATIENCE_MS, false)
     }
 }

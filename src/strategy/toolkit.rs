@@ -11,7 +11,9 @@ mod offset;
 mod one_command;
 mod placed;
 mod pool;
+mod reconnecting;
 mod scripts;
+mod waiting;
 mod watching;
 
 pub(crate) use asking::{
@@ -27,5 +29,7 @@ pub(crate) use one_command::{OneCommand, ask_incr};
 pub(crate) use placed::CLUSTER;
 pub(crate) use placed::{ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA};
 pub(crate) use pool::{Connections, no_connection, pool};
+pub(crate) use reconnecting::{Reconnecting, TRIES};
 pub(crate) use scripts::{Scripted, load};
+pub(crate) use waiting::incr_then_wait;
 pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

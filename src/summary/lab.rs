@@ -12,7 +12,7 @@ use crate::stats::proportion_interval;
 pub const NO_FAULT: &str = "none";
 
 /// The protection that prices are relative to.
-const UNPROTECTED: &str = "incr";
+pub const UNPROTECTED: &str = "incr";
 
 /// All trials of one protection under one fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]

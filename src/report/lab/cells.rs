@@ -6,15 +6,13 @@ use super::names;
 use crate::condition::Topology;
 use crate::record::lab::LabRow;
 use crate::stats::median;
+pub(super) use crate::summary::lab::{NO_FAULT, UNPROTECTED as BASE};
 
 /// What tells one row from another: the protection, and the server that it was measured on.
 type Protection<'a> = (&'a str, &'a str);
 
 /// What tells one column from another: the fault, and how the servers are arranged.
 pub(super) type Column<'a> = (&'a str, Topology, u32, u32);
-
-/// The name of the fault that is none.
-pub(super) const NO_FAULT: &str = "none";
 
 /// The whole matrix.
 pub(super) struct Matrix<'a> {
@@ -111,9 +109,6 @@ impl<'a> Matrix<'a> {
         })
     }
 }
-
-/// The strategy that every price is told against.
-pub(super) const BASE: &str = "incr";
 
 impl<'a> Protected<'a> {
     /// Its cells in this column.
