@@ -1,16 +1,16 @@
-//! How far `report compare --live` can be trusted on this machine: how often it finds a slowdown that was put there, and
-//! how often it calls two equal builds different.
+//! How far `report compare --live` can be trusted on this machine: how often it finds a planted slowdown, and how often
+//! it calls two equal builds different.
 //!
 //! ```sh
 //! cargo run --example gate_power -- --tries 40 --pairs 100          # 2 h 20 min, on a machine that does nothing else
 //! cargo run --example gate_power -- --tries 2 --pairs 2 --time 10s  # whether it works
 //! ```
 //!
-//! The strategy `planted-incr` is INCR that then keeps its thread busy for a part of the time the update took, so that it
-//! makes 10 % fewer updates; `incr`, `pooled-incr` and `lua` race beside it, one client each. Every try is one
-//! `report compare --live` of that build against one without the slowdown, and every pair one of two equal builds. Found is
-//! a try that calls `planted-incr` slower; a false alarm is a pair that calls any strategy slower or faster. The intervals
-//! are exact (Clopper and Pearson).
+//! The strategy `planted-incr` is INCR, after which the thread stays busy for a part of the time that the update took,
+//! so that it makes 10 % fewer updates; `incr`, `pooled-incr` and `lua` race beside it, one client each. Every try is
+//! one `report compare --live` of that build against one without the slowdown; every pair compares two equal builds. A
+//! try finds the slowdown if it calls `planted-incr` slower. A pair is a false alarm if it calls any strategy slower or
+//! faster. The intervals are exact (Clopper and Pearson).
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -27,10 +27,10 @@ use redis_lost_updates::strategy::{Info, Strategy};
 use redis_lost_updates::target::{Session, Target};
 use redis_lost_updates::update::{Update, Updater};
 
-/// By which the two builds differ: the slowdown of `planted-incr`, as a part.
+/// The variable by which the two builds differ: the slowdown of `planted-incr`, as a fraction.
 const VARIABLE: &str = "GATE_POWER_SLOWDOWN";
 
-/// The word by which the program is `report` with `planted-incr`, and does no tries.
+/// The argument that makes this program act as `report` with `planted-incr`, without any tries.
 const AS_REPORT: &str = "as-report";
 
 /// Power and false alarms of report compare --live on this machine

@@ -44,8 +44,8 @@ struct Args {
     only: Option<u64>,
 }
 
-/// The CPU time that one input may take: ordinary ones take milliseconds. The clock on the wall says more of what else
-/// this machine does, so that only one that has come to a stop is ended by it.
+/// The CPU time that one input may take: ordinary ones take milliseconds. Wall-clock time depends more on what else
+/// this machine does, so it only ends inputs that have come to a standstill.
 const LIMIT: Duration = Duration::from_secs(20);
 const STANDSTILL: Duration = Duration::from_secs(1_200);
 
@@ -126,7 +126,7 @@ b,400,460,ok,2,y
 # final 3 y
 ";
 
-/// When the input at hand was begun, in milliseconds of CPU time and since the start, and which it is.
+/// When the current input was begun, in milliseconds of CPU time and in milliseconds since the start, and its number.
 static BEGUN_CPU: AtomicU64 = AtomicU64::new(0);
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static INPUT: AtomicU64 = AtomicU64::new(0);
@@ -183,7 +183,7 @@ fn main() -> Result<ExitCode> {
     Ok(if read > number / 10 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The CPU time of this process so far, in milliseconds: that of the inputs, as the watcher sleeps.
+/// The CPU time of this process so far, in milliseconds. It is that of the inputs, because the watcher sleeps.
 fn cpu_ms() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000

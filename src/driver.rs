@@ -24,7 +24,7 @@ pub trait Driver: Sync {
     /// What rows call it.
     fn kind(&self) -> DriverKind;
 
-    /// The client library that its clients use: the one built in, if it does not say otherwise.
+    /// The client library that its clients use; by default the built-in one.
     fn library(&self) -> Library {
         Library::built_in()
     }
@@ -65,7 +65,7 @@ pub trait Clients {
     /// How many updates a client likes to be handed at once.
     fn batch(&self) -> usize;
 
-    /// What the processes say of themselves that the clients are in; `None` if that is this one.
+    /// What the clients' processes report about themselves; `None` if the clients are in this process.
     fn process(&self) -> Option<Process> {
         None
     }
@@ -83,25 +83,25 @@ pub struct Library {
 }
 
 impl Library {
-    /// The redis crate in the version of this build, as it comes.
+    /// The redis crate in the version of this build, with its default settings.
     pub fn built_in() -> Self {
         let Condition { library, settings, .. } = Condition::default();
         Self { name: library, version: env!("BUILD_REDIS").to_owned(), settings }
     }
 }
 
-/// What worker processes say of themselves, and what they cost.
+/// What worker processes report about themselves, and what they cost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
     /// The language's runtime and its version.
     pub runtime: String,
     /// The retry and timeout settings in effect: `retries=3; timeout=none`.
     pub effective: String,
-    /// By how much their clocks may be wrong against each other; zero where there is one process.
+    /// How far their clocks may be apart; zero if there is one process.
     pub apart_ns: u64,
-    /// By how much their clocks may be wrong against ours.
+    /// How far their clocks may be off from ours.
     pub clock_error_ns: u64,
-    /// Updates per second that as many clients of the same worker acknowledge when they send nothing.
+    /// Updates per second that the same number of clients of the same worker acknowledge when they send nothing.
     pub no_op_per_s: Option<u64>,
 }
 

@@ -133,9 +133,10 @@ fn watched(
     }))
 }
 
-/// Writes `witness.csv` into a result folder: one witness for every entrant that lost something there, raced again at
-/// the fewest threads at which it did (but at most 64), driven as it was. Takes about two seconds at most, and what the last strategy needs to open (a
-/// replica to start); what is not found in that time is left out.
+/// Writes `witness.csv` into a result folder: one witness for every entrant that lost something there. Each is raced
+/// again with the same driver, at the smallest number of threads at which it lost something (but at most 64). Takes
+/// about two seconds at most, plus the time that the last strategy needs to open (to start a replica, for example).
+/// Witnesses not found in that time are left out.
 ///
 /// # Errors
 /// The folder cannot be read or written, the server is gone or does not allow MONITOR, or `stop` was raised. What was
@@ -155,7 +156,7 @@ pub fn record_losses(folder: &Path, servers: &[Target], entrants: &[Entrant<'_>]
         if patience.is_zero() || stop.load(Ordering::Relaxed) {
             break;
         }
-        // On the server that lost it, where there are several.
+        // On the server that lost it, if there are several.
         let is_on = |server: &&Target| server.product() == least.condition.server;
         let Some(server) = servers.iter().find(is_on).or(servers.first()) else { break };
         match within(server, *entrant, workload, patience, stop) {

@@ -69,8 +69,8 @@ mod command;
 pub mod compare;
 pub mod condition;
 mod demo;
-/// Hidden because it is no interface for others: a [`trial::Crew`] opens the driver that its workload names. Public because
-/// the tests, benches and examples of this crate race single drivers.
+/// Hidden because it is not meant for users of this crate: a [`trial::Crew`] opens the driver that its workload names.
+/// Public because the tests, benches and examples of this crate race single drivers.
 #[doc(hidden)]
 pub mod driver;
 pub mod error;

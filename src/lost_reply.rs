@@ -19,8 +19,8 @@ use crate::record::lost_reply::{LossWay, LostReply};
 use crate::target::Target;
 use crate::worker::{Installed, Manifest};
 
-/// How many cells are measured at once beside the silent ones, which only wait. These wait most of the time too: to connect
-/// again, between updates, and some for good.
+/// How many cells are measured at once, besides the silent ones, which only wait. These also wait most of the time: to
+/// reconnect, between updates, and some forever.
 const AT_ONCE: usize = 8;
 
 /// What each cell does.

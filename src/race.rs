@@ -25,7 +25,7 @@ pub struct Work {
     pub sequence: Arc<[u16]>,
     /// How many updates, at most.
     pub updates: u64,
-    /// For how many of them events are allocated before the start. Events beyond that are allocated during the race, which costs
+    /// The number of events allocated before the start. Events beyond that are allocated during the race, which costs
     /// the client a few page faults.
     pub room: u64,
 }
@@ -57,8 +57,8 @@ pub struct ClientLog {
     pub end_ns: u64,
     /// CPU time its thread used in between; an event loop's one thread is counted in the first log.
     pub cpu_ns: u64,
-    /// How long its updates waited for what clients share, such as a connection of a pool: (the longest time in
-    /// nanoseconds, how many). Empty where that was not measured.
+    /// How long its updates waited for a shared resource, such as a pooled connection, as (upper bound in nanoseconds,
+    /// count). Empty if that was not measured.
     pub waits: Vec<(u64, u64)>,
     /// The first error or refusal it met.
     pub trouble: Option<String>,

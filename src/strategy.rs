@@ -45,7 +45,7 @@ pub trait Strategy: Sync {
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
-    /// Its clients as state machines, of which one thread can drive thousands, if it has them.
+    /// Its clients as state machines, thousands of which one thread can drive; `None` if it has none.
     fn machines(&self) -> Option<&dyn ClientMachines> {
         None
     }
@@ -129,7 +129,7 @@ pub trait ClientMachines: Strategy {
 
 /// A strategy whose clients share a pool of connections, which may have fewer of them than there are clients.
 pub trait Pools: Strategy {
-    /// As [`Strategy::open`], with so many connections in the pool; the updaters say how long they
+    /// As [`Strategy::open`], with this number of connections in the pool. The updaters report how long they
     /// [waited](Updater::take_waits) for one.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! What is measured, one server or several: where it is, how to connect, what it is, and what it counted.
 //!
-//! Only this module knows addresses and passwords. Only keys under [`Target::prefix`] are ever written, never by a command
-//! that would touch others.
+//! Only this module knows addresses and passwords. It only ever writes keys under [`Target::prefix`], and never uses a
+//! command that could touch others.
 //!
-//! A target measures, and controls nothing. Nodes that are ours are [`Private`] values, one or those of a [`Fleet`]: their
-//! methods stop, resume and kill them. So whoever breaks a node on purpose needs to have started it, and no server of a
-//! user's can be stopped by mistake.
+//! A target measures, and controls nothing. Nodes that are ours are [`Private`] values, one or those of a [`Fleet`]:
+//! their methods stop, resume and kill them. So only a node that we started can be broken on purpose, and a user's
+//! server cannot be stopped by mistake.
 
 mod address;
 #[cfg(feature = "cli")]
@@ -68,7 +68,7 @@ pub(crate) use stream::Socket;
 /// How long any one reply may take before its update counts as unknown.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two tries to reach a server that does not answer.
+/// The pause between two attempts to reach a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The prefix of all keys of all runs.
@@ -93,7 +93,7 @@ pub struct Target {
     leases: Arc<AtomicUsize>,
     /// Its product and version: `valkey 9.1.2`; empty if it does not say.
     product: String,
-    /// The topology, and the other servers of it.
+    /// The topology, and its other servers.
     place: topology::Place,
     /// How long its clients wait for a reply.
     patience: Duration,
@@ -117,7 +117,7 @@ impl Target {
         Self::answering(topology::nodelay(info), Some(Arc::new(private)))
     }
 
-    /// A server started by Docker Compose, which is removed with the last clone of this.
+    /// A server started by Docker Compose. It is removed when the last clone of this target is dropped.
     ///
     /// # Errors
     /// It does not answer.
@@ -164,7 +164,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// One private server of several, itself or by way of a proxy before it; whoever starts it keeps it running.
+    /// One of several private servers, reached directly or through a proxy. Whoever starts it keeps it running.
     ///
     /// # Errors
     /// It does not answer.
@@ -181,7 +181,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// The same server, whose clients wait for a reply, or for a connection, no longer than this.
+    /// The same server, with this as its clients' time limit for a reply or a connection.
     #[must_use]
     pub(crate) fn answering_within(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -191,7 +191,7 @@ impl Target {
     fn answered(mut self) -> Result<Self> {
         let mut db = self.connect()?;
         redis::cmd("PING").exec(&mut db).map_err(|e| self.refuses(&e))?;
-        // A server that refuses INFO is refused later, by what cannot do without.
+        // A server that refuses INFO is rejected later, by the code that needs it.
         let info: String = redis::cmd("INFO").arg("server").query(&mut db).unwrap_or_default();
         self.product = facts::product(&info);
         Ok(self)
@@ -202,7 +202,8 @@ impl Target {
         &self.product
     }
 
-    /// A new connection, with TCP_NODELAY. Every reply must begin within [`RESPONSE_TIMEOUT`], and be complete within another.
+    /// A new connection, with TCP_NODELAY. Every reply must begin within [`RESPONSE_TIMEOUT`], and be complete within
+    /// the same time again.
     ///
     /// # Errors
     /// Nothing answers there, or it refuses us.
@@ -271,8 +272,8 @@ impl Target {
         }
     }
 
-    /// The redis crate's client, for strategies that connect in their own way: of the primary, for which Sentinels are asked
-    /// anew.
+    /// The redis crate's client, for strategies that connect in their own way. Where there are Sentinels, they are
+    /// asked again for the current primary.
     ///
     /// # Errors
     /// No Sentinel answers, or none knows the primary.
@@ -283,7 +284,7 @@ impl Target {
         }
     }
 
-    /// A new async connection; of a cluster, to every primary.
+    /// A new async connection; for a cluster, one to every primary.
     pub(crate) async fn connect_task(&self, config: &AsyncConnectionConfig) -> Result<TaskSession> {
         let session = match &self.place.cluster {
             Some(cluster) => TaskSession::cluster(cluster, config).await,
@@ -366,7 +367,7 @@ impl Target {
         url::of(self.client.get_connection_info())
     }
 
-    /// The same with another host and port, for a node beside it, or for clients that go through a proxy: never to be printed
+    /// The same with another host and port, for another node or for clients that go through a proxy. Never print it
     /// either.
     pub fn secret_url_at(&self, host: &str, port: u16) -> String {
         let there = ConnectionAddr::Tcp(host.to_owned(), port);
@@ -374,7 +375,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// Its address, for a proxy before it.
+    /// Its address, for a proxy in front of it.
     ///
     /// # Errors
     /// The host's name is not known, or the server is reached over TLS.
@@ -386,7 +387,7 @@ impl Target {
         }
     }
 
-    /// What it said, without our password.
+    /// The server's message, without our password.
     fn hushed(&self, text: &str) -> String {
         secret::hushed(text, self.client.get_connection_info().redis_settings().password())
     }
@@ -408,7 +409,7 @@ impl Target {
                     self.prefix
                 )));
             }
-            // A cluster's nodes each know their own keys, and only where they are is asked again.
+            // Each node of a cluster lists only its own keys.
             let found = db.on_each(|node| scan(node, pattern)).map_err(|e| self.keeps_ours(&e))?;
             for chunk in found.concat().chunks(1_000) {
                 db.remove(chunk).map_err(|e| self.keeps_ours(&e))?;
@@ -417,7 +418,7 @@ impl Target {
         Ok(())
     }
 
-    /// Keys could not be removed: where they are, and what removes them.
+    /// The error for keys that could not be removed: it says where they are and how to remove them.
     fn keeps_ours(&self, error: &redis::RedisError) -> Error {
         let prefix = self.prefix();
         Error::server(format!(

@@ -46,7 +46,7 @@ const MOST: u64 = 10_000_000;
 /// Updates by every client that warm its connection.
 const FEW: u64 = 10;
 
-/// How long the very first may take.
+/// How long the very first warm-up may take.
 const FIRST_UPDATE: Duration = Duration::from_secs(5);
 
 /// How long to wait for a server that does not answer after a race: about what a failover or a restart takes.
@@ -116,7 +116,7 @@ impl<'a> Crew<'a> {
         Self::of(server, entrant, workload, seed, stop)
     }
 
-    /// The same for a driver that is not in the list: one of a client library.
+    /// The same for a driver that is not in the list, such as one for a client library.
     ///
     /// # Errors
     /// As [`Crew::open`].
@@ -220,8 +220,8 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// The server's counts and the counters' gains, over a new connection: whatever closed the clients' connections may have
-    /// closed ours.
+    /// The server's counts and the counters' gains, over a new connection: whatever closed the clients' connections may
+    /// have closed ours too.
     fn read_back(&mut self) -> Result<(Counts, Vec<i64>)> {
         let (strategy, keys) = (self.strategy, &self.keys);
         let (db, told) = self.server.patiently(READ_BACK, self.stop, |db| {
@@ -261,7 +261,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Connects whatever is not connected yet, by a race of one update each that is not judged.
+    /// Connects whatever is not connected yet, by a race with one update per client, which is not judged.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -379,7 +379,7 @@ impl Trial {
             overlap: Some((self.log.overlap() * 1e4).round() / 1e4),
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
-            // Of another process it may not be known.
+            // It may be unknown for another process.
             client_cpu_ns: Some(self.log.clients.iter().map(|lane| lane.cpu_ns).sum()).filter(|&ns: &u64| ns > 0),
             server_cpu_us: self.spent.map(|spent| spent.cpu_us),
             server_calls: self.spent.map(|spent| spent.calls),
@@ -440,8 +440,8 @@ impl Trial {
     }
 }
 
-/// The check, where the clients' clocks may be so far apart: an update is then taken to have lasted from its earliest
-/// possible begin to its latest possible end, so that no order is called wrong that may have been right.
+/// The check, for clients whose clocks may be up to `apart_ns` apart. An update is then taken to last from its earliest
+/// possible begin to its latest possible end, so that an order that may be right is never called wrong.
 fn judgement(log: &RaceLog, found: &[i64], apart_ns: u64) -> Judgement {
     let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
     if apart_ns == 0 {
@@ -486,7 +486,7 @@ pub struct Entrant<'a> {
 }
 
 impl Entrant<'_> {
-    /// What it is called beside the others of its plan: its strategy's name, and of a client library that too.
+    /// Its name in the plan: the strategy's name, and that of the client library if there is one.
     pub fn name(&self) -> String {
         let Library { name, settings, .. } = self.driver.library();
         entrant_name(self.strategy.info().name, self.driver.kind(), &name, &settings)
@@ -546,7 +546,7 @@ pub fn measure_entrants(
 ) -> Result<()> {
     plan.validate()?;
     servers.iter().try_for_each(|server| check_room(plan, server, entrants))?;
-    // To the plan, an entrant on another server is another entrant.
+    // The plan treats an entrant on another server as another entrant.
     let pairs: Vec<(&Target, Entrant<'_>)> =
         servers.iter().flat_map(|server| entrants.iter().map(move |entrant| (server, *entrant))).collect();
     let unavailable: Vec<Option<String>> = pairs

@@ -33,7 +33,7 @@ pub enum DriverKind {
     Events,
     /// One thread for all clients, which are tasks of one async runtime.
     Tasks,
-    /// Worker processes of a client library, in whatever language it is of.
+    /// Worker processes of a client library in any language.
     External,
 }
 
@@ -82,7 +82,7 @@ pub static DRIVERS: [DriverInfo; 4] = [
         racer: "client",
         most_clients: MAX_CLIENTS,
         is_one_thread: true,
-        // Tokio's timer would send all updates of a millisecond together at its end.
+        // With tokio's timer, all updates of a millisecond would be sent together at its end.
         refuses_rate: Some(
             "its timer only has a resolution of 1 ms; leave out --rate, or use --driver threads or events",
         ),
@@ -245,7 +245,8 @@ pub struct Workload {
     pub pace: Pace,
     /// What drives the clients.
     pub driver: DriverKind,
-    /// Connections of the pool of strategies that have one; `None`: one for each client, and waits are not measured.
+    /// Connections in the pool, for strategies that have one. `None` means one for each client, and waits are not
+    /// measured.
     pub pool_size: Option<usize>,
 }
 
@@ -318,7 +319,7 @@ pub struct Plan {
     pub pace: Pace,
     /// What drives the clients.
     pub driver: DriverKind,
-    /// Connections of the pool of strategies that have one; `None`: one for each client.
+    /// Connections in the pool, for strategies that have one. `None` means one for each client.
     pub pool_size: Option<usize>,
     /// How large each trial is.
     pub size: Size,
@@ -397,7 +398,7 @@ impl Plan {
 
     /// The trial duration with which the whole plan takes about `budget` for `strategies` strategies.
     pub fn fit(&self, budget: Duration, strategies: usize) -> Size {
-        // The highest load counts as often as its trials are longer.
+        // The highest load is weighted by how much longer its trials are.
         let loads = self.threads.len() + self.emphasis.max(1) as usize - 1;
         let shares = self.rounds as usize * strategies * self.keys.len() * loads;
         let each = budget / u32::try_from(shares.max(1)).unwrap_or(u32::MAX);

@@ -33,11 +33,11 @@ pub(crate) enum Contender {
     Benchmark(&'static str),
     /// `memtier_benchmark`, one thread.
     Memtier,
-    /// A strategy of ours, by so many clients for each connection to a node.
+    /// A strategy of ours, with this many clients for each connection to a node.
     Ours(&'static str, DriverKind, u32),
 }
 
-/// Counters of ours on a cluster: enough for all nodes to have their share. On one server there is one.
+/// The number of our counters on a cluster, enough for every node to have its share. A single server has one.
 const CLUSTER_KEYS: usize = 64;
 
 /// What ratios are to.
@@ -45,7 +45,7 @@ pub(crate) const BASELINE: &str = "redis-benchmark";
 const VALKEY: &str = "valkey-benchmark";
 const MEMTIER: &str = "memtier_benchmark";
 
-/// Every contender there is here for this server at this pipeline depth.
+/// Every contender available here for this server at this pipeline depth.
 pub(crate) fn all(server: &Target, depth: usize) -> Vec<Contender> {
     let mut all: Vec<Contender> =
         [BASELINE, VALKEY].into_iter().filter(|tool| is_there(tool)).map(Contender::Benchmark).collect();
@@ -67,7 +67,7 @@ pub(crate) fn all(server: &Target, depth: usize) -> Vec<Contender> {
     if server.topology() == Topology::Cluster {
         let (name, shards) = (if depth == 1 { "incr" } else { "pipelined-incr" }, server.shards());
         for driver in [DriverKind::Threads, DriverKind::Tasks, DriverKind::Events] {
-            // As many connections to each node as the peers have; and as many commands on their way.
+            // As many connections to each node as the peers have, and as many commands in flight.
             all.extend([1, shards].map(|times| Contender::Ours(name, driver, times)));
         }
         return all;
@@ -164,7 +164,7 @@ fn memtier(server: &Target, connections: usize, depth: usize, time: Duration) ->
     ]);
     command.args(["--hide-histogram", "--test-time", &time.as_secs_f64().ceil().to_string()]);
     match server.topology() {
-        // Keys of its own making, or all of them would be on one node.
+        // It makes its own keys; otherwise all of them would be on one node.
         Topology::Cluster => command.args(["--cluster-mode", "--command", "INCR __key__"]),
         _ => command.args(["--command", &format!("INCR {}memtier", server.prefix())]),
     };
@@ -175,7 +175,7 @@ fn memtier(server: &Target, connections: usize, depth: usize, time: Duration) ->
 /// What the tools log in with. They take it among their arguments, where every process list shows it.
 const OPEN_WORD: &str = "peers";
 
-/// Lets the tools in by a second password, which is no secret: anybody on this machine may then count, and do nothing else.
+/// Gives the tools a second password, which is no secret: with it, anybody on this machine may count, and nothing else.
 pub(crate) fn let_in(server: &Target) -> Result<()> {
     let rules =
         ">peers ~* -@all +cluster +incr +incrby +get +set +del +scan +ping +echo +select +client +info +config|get";

@@ -1,8 +1,8 @@
-//! Worker processes of a client library, in whatever language it is of: told what to do over pipes, judged by the rows
-//! they send back (`docs/libraries.md`).
+//! Worker processes of a client library in any language: told what to do over pipes, judged by the rows they send back
+//! (`docs/libraries.md`).
 //!
-//! Clients are connected before the first race, which is always one that is not judged. What the worker and the protocol
-//! cost is measured by the same worker with clients that send nothing.
+//! Clients connect before the first race, which is never judged. What the worker and the protocol cost is measured by
+//! the same worker with clients that send nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -23,23 +23,23 @@ use crate::workload::{DriverKind, Workload};
 /// The strategy of clients that send nothing, which the worker loops of this crate all have.
 const NO_OP: &str = "no-op";
 
-/// How long these race: a first time for the runtime to warm up, and a second that is measured.
+/// How long these race: first to warm up the runtime, then measured.
 const NO_OP_TIMES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
 
-/// The most updates of all of them together, however fast they are.
+/// The most updates that all of them make together, however fast they are.
 const MOST_NO_OPS: u64 = 4_000_000;
 
-/// How long a client waits after an update that was not acknowledged: one that fails at once, over and over, would
-/// otherwise fill the trial with nothing else.
+/// How long a client waits after an update that was not acknowledged. Otherwise updates that fail at once would fill
+/// the trial.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a worker is waited for: until it is ready, and after the end of a race, or after its last row.
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(60), after_end: Duration::from_secs(10) };
 
-/// Updates per second of clients that send nothing, by how many they are.
+/// Updates per second of clients that send nothing, by the number of clients.
 type NoOps = Arc<Mutex<BTreeMap<usize, Option<u64>>>>;
 
-/// A client library under one of its settings, or the reason why it cannot be had here.
+/// A client library under one of its settings, or the reason why it is unavailable here.
 pub struct External {
     manifest: Manifest,
     settings: String,
@@ -180,7 +180,7 @@ impl Connected {
         let pace = WorkerPace { rate, pause: PAUSE, flush: Flush::Block };
         let mut race = workers.race(&updates, limits.deadline, pace, limits.stop)?;
         if let Some(fault) = race.fault.take() {
-            // What is left of it is of no use for another race.
+            // After a fault these workers cannot be used for another race.
             self.workers = None;
             return Err(fault);
         }
@@ -189,7 +189,7 @@ impl Connected {
         Ok(log(race, timetable))
     }
 
-    /// Starts the workers, after those that send nothing.
+    /// Starts the workers, after measuring with clients that send nothing.
     fn start(&mut self, work: &[Work], stop: &AtomicBool) -> std::result::Result<(), Fault> {
         if let Some(first) = work.first() {
             self.job.keys = first.keys.to_vec();
@@ -206,7 +206,7 @@ impl Connected {
         Ok(())
     }
 
-    /// What as many clients acknowledge that send nothing, measured once for each number of clients.
+    /// Updates per second of the same number of clients that send nothing; measured once for each number of clients.
     fn no_op(&self, stop: &AtomicBool) -> std::result::Result<Option<u64>, Fault> {
         let mut known = self.no_ops.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&rate) = known.get(&self.clients) {

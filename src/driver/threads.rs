@@ -135,7 +135,7 @@ fn race_paced(
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
         let mut recorder = Recorder::of(work, updater.batch());
-        // Those of a warm-up count for nothing.
+        // Waits of a warm-up do not count.
         drop(updater.take_waits());
         sharpen_sleep();
         if arrived.fetch_add(1, Ordering::Relaxed) + 1 == clients {
@@ -155,7 +155,7 @@ fn race_paced(
         };
         // Caught here, so that one panicking client cannot leave the others waiting or take the process down.
         let ended = catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)));
-        // A rayon thread without work looks for some, and would take the CPU from clients that have not ended.
+        // A rayon thread without work searches for some, which would take CPU time from clients that are still racing.
         barrier.wait();
         recorder.log.waits = updater.take_waits();
         ended.map(|()| recorder.log)

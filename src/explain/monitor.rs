@@ -1,7 +1,7 @@
 //! A connection on which MONITOR shows every command that the server executes, in order.
 //!
-//! The output of a short race fits into the connection's buffers until the race is over. A command that only we can have
-//! sent marks the end, so reading needs no timeout.
+//! The output of a short race fits into the connection's buffers until the race is over. A command that only this
+//! program can have sent marks the end, so reading needs no timeout.
 
 use redis::{RedisResult, Value};
 

@@ -39,7 +39,7 @@ const RECENT: usize = 64;
 
 impl Names {
     fn number(&mut self, name: &[u8]) -> Result<usize, String> {
-        // Names of workers mostly differ in their last two bytes.
+        // Worker names differ mostly in their last two bytes.
         let slot = match name {
             [.., before, last] => (usize::from(*before) * 10 + usize::from(*last)) % RECENT,
             _ => name.first().map_or(0, |&byte| usize::from(byte)) % RECENT,
@@ -136,8 +136,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds an increment of the only counter that was told `value`: what [`Builder::row`] does with such a row, which is
-    /// nearly every row of a long file, sooner.
+    /// Adds an increment that returned `value`, if there is only one unnamed counter. Does what [`Builder::row`] does,
+    /// but faster; nearly every row of a long file is of this kind.
     pub(super) fn told(&mut self, worker: &[u8], begin: u64, end: u64, value: i64) -> Result<(), String> {
         if let (Rows::Plain(lanes), Some(base), [only]) = (&mut self.rows, self.base, &self.keys.names[..])
             && only.is_empty()
@@ -245,7 +245,7 @@ impl Builder {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        // Of a pipe or a packed file nobody knows how much is to come.
+        // The final size of a pipe or a compressed file is unknown.
         let takes = match self.input {
             Some(_) => format!("it would take {} MiB of memory", mib(all.max(now))),
             None => {

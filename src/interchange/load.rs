@@ -52,7 +52,7 @@ struct Sums {
     latency: Histogram<u64>,
     first: u64,
     last: u64,
-    /// Nanoseconds that acknowledged operations took together.
+    /// The total duration of acknowledged operations, in nanoseconds.
     busy: u128,
     acked: u64,
     /// When the last worker began, and when the first one ended.

@@ -83,7 +83,7 @@ fn shortest(line: &[u8], separator: u8) -> Option<(&[u8], u64, u64, i64)> {
 /// A number of at most 18 digits and what comes after its separator.
 fn whole(text: &[u8], separator: u8) -> Option<(u64, &[u8])> {
     let (mut number, mut at) = (0_u64, 0);
-    // Two words of eight digits fit whatever comes after them is checked for.
+    // At most two words of eight digits, so that the loop below checks the limit of 18.
     while at < 16
         && let Some(word) = text.get(at..at + 8)
         && let Some(eight) = eight_digits(word)
@@ -105,8 +105,8 @@ fn whole(text: &[u8], separator: u8) -> Option<(u64, &[u8])> {
     (at > 0).then_some((number, &[]))
 }
 
-/// Eight digits at once: neighbours are added up as digits, pairs and fours, all in one word (Lemire, "Quickly parsing
-/// eight digits", 2018). `None` if one is no digit.
+/// Eight digits at once: within one word, neighbouring digits are combined into pairs, pairs into fours, and fours into
+/// the number (Lemire, "Quickly parsing eight digits", 2018). `None` if any byte is not a digit.
 fn eight_digits(text: &[u8]) -> Option<u64> {
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     let word = u64::from_le_bytes(text.try_into().ok()?);
@@ -280,7 +280,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Eight at a time says what the standard library says, of every text of this kind.
+        /// Reading eight digits at a time agrees with the standard library on every text of this kind.
         #[test]
         fn a_number_is_read_as_the_standard_library_reads_it(text in "[0-9]{0,20}[,x/:]{0,1}[0-9]{0,9}") {
             let (digits, rest) = text.split_once(',').unwrap_or((&text, ""));

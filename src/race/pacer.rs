@@ -37,7 +37,7 @@ impl Pacer<'_> {
         self.sleep_until(self.start_ns).unwrap_or_else(|| self.now())
     }
 
-    /// Lets clients that have not begun yet go first. Gives `true` once all have begun.
+    /// Lets clients that have not begun yet go first. Returns `true` once all have begun.
     ///
     /// Woken threads queue for the CPUs behind those that run already, each of which the scheduler allows a slice of some
     /// milliseconds of CPU time: 64 clients on one CPU would begin up to 200 ms apart. Yielding gives up the slice.

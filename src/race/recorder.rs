@@ -30,8 +30,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Allocates everything that it will write to and touches its pages, so that no page fault falls into the race: for as many
-    /// events as the work allocates beforehand, in batches of `batch`.
+    /// Allocates everything that it will write to and touches its pages, so that no page fault falls into the race. The
+    /// work says for how many events; they come in batches of `batch`.
     pub(crate) fn of(work: &Work, batch: usize) -> Self {
         let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); work.room.min(work.updates) as usize];
         events.clear();
@@ -55,13 +55,14 @@ impl Recorder {
         self.over_ns = of_all.saturating_add(u64::try_from(limits.deadline.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// How many updates the next batch has, if the client takes `batch` at once.
+    /// The number of updates in the next batch, if the client takes `batch` at once.
     #[inline]
     pub(crate) fn next(&self, batch: usize) -> usize {
         self.left.min(batch.max(1) as u64) as usize
     }
 
-    /// The index of that batch's last update among all of this client; there is one, if it [goes on](Self::goes_on).
+    /// The index of that batch's last update among all updates of this client. There is one only while the client
+    /// [goes on](Self::goes_on).
     pub(crate) fn last_of_next(&self, batch: usize) -> u64 {
         (self.log.events.len() + self.next(batch)) as u64 - 1
     }
@@ -102,7 +103,7 @@ impl Recorder {
         self.log.trouble.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Records the batch that ended now: the outcomes in `done`, and for missing ones how the batch ended.
+    /// Records the batch that ended now: the outcomes in `done`, and for updates without one, the way the batch ended.
     #[inline]
     pub(crate) fn write_down(&mut self, ending: Result<(), BoxError>, now: u64) {
         self.log.end_ns = now;

@@ -72,7 +72,7 @@ impl Strategy for Clustered {
         if let Some(retries) = self.retries {
             builder = builder.retries(retries);
         }
-        // It connects to nodes that it learns of, with none of what the seeds know of TLS.
+        // It does not use the seeds' TLS settings for nodes that it discovers.
         if let Some(certificates) = server.certificates() {
             builder = builder.certs(certificates);
         }

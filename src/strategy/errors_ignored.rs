@@ -10,7 +10,7 @@
 //! ours this needs permission, and the old value is first noted there, so that `report clean` can restore it if we are
 //! killed.
 //!
-//! What it cannot tell: a refusal from an acknowledgement. Every answered update is acknowledged without a value. A lost
+//! It cannot tell a refusal from an acknowledgement. Every answered update is acknowledged without a value. A lost
 //! connection is noticed, and leaves the update unknown.
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! check is against the newest number *drawn*. With the usual check against the newest number *written*, a late holder can
 //! still write after its successor has read, and the successor then overwrites that.
 //!
-//! Four round trips like `lock`, with one more command in two of them. The store itself must check the number, so a lock
+//! Four round trips, like `lock`, two of them with one more command. The store itself must check the number, so a lock
 //! over several stores does not get this for free:
 //! <https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html>.
 

@@ -1,4 +1,4 @@
-//! GET from a replica if there is one, SET to the primary: what a client does that was told to prefer replicas.
+//! GET from a replica if there is one, SET to the primary: what clients do when told to prefer replicas.
 //!
 //! `readFrom=REPLICA_PREFERRED`, `readMode=SLAVE`, `READ_FROM=replica`, `scaleReads: 'slave'`: one word in the settings,
 //! and reads come from a server that is behind. The code is that of `get-set`, which is safe with a single client. Now even

@@ -32,12 +32,12 @@ pub struct Info {
     pub batch: usize,
     /// What it is there for.
     pub role: Role,
-    /// The commands of which every successful call adds one, as INFO commandstats names them; empty if there are none, so that
-    /// the server's own count cannot be used.
+    /// The commands whose every successful call adds one, by their names in INFO commandstats. If there are none, the
+    /// server's own count cannot be used.
     pub counted_by: &'static [&'static str],
     /// Every command that its clients send, those inside scripts included, in lower case: what an ACL must permit.
     pub commands: &'static [&'static str],
-    /// What its clients make of the replies to their updates.
+    /// How its clients treat the replies to their updates.
     pub replies: Replies,
     /// What a client does after its connection is lost.
     pub after_loss: AfterLoss,
@@ -45,10 +45,10 @@ pub struct Info {
     pub needs: &'static [Need],
 }
 
-/// What a client makes of the replies to its updates.
+/// How a client treats the replies to its updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replies {
-    /// It reads them: an error reply is no acknowledgement.
+    /// It reads them: an error reply is not an acknowledgement.
     Checked,
     /// It takes an error reply for an acknowledgement.
     ErrorsIgnored,
@@ -67,7 +67,7 @@ pub enum AfterLoss {
     Reconnects,
     /// It sends the update again over a new connection, with an id by which the server recognises it.
     RetriesById,
-    /// It sends the update again over a new connection, though the server may have executed it: an update counts twice then.
+    /// It sends the update again over a new connection. If the server had executed it, the update counts twice.
     RetriesBlindly,
 }
 

@@ -1,12 +1,12 @@
-//! Updates summed in the worker, acknowledged at once and sent later: what a process that stops has not sent is lost.
+//! Updates summed in the worker, acknowledged at once and sent later: a process that stops loses what it has not sent.
 //!
-//! As fast as `local-sum`, and no request waits for the server. But a sum that is still in memory when the process is
-//! killed, or whose INCRBY fails where nobody waits for it, is of updates that were acknowledged. Every eighth sum of a
-//! client stands here for a process that stops between the acknowledgement and the flush (a deployment, a crash): it is
+//! As fast as `local-sum`, and no request waits for the server. But if the process is killed while a sum is still in
+//! memory, or if the INCRBY fails when nobody waits for it, acknowledged updates are lost. Every eighth sum of a client
+//! stands here for a process that stops between the acknowledgement and the flush (a deployment, a crash): it is
 //! dropped, and a new process goes on. What is lost does not depend on how many clients there are; one alone loses too.
-//! Buffered counters are written so on purpose, as a bounded loss for a lot of speed:
-//! <https://github.com/buildbuddy-io/buildbuddy/pull/1070>, <https://github.com/fleaktech/zephflow-core/pull/250> (counts
-//! that stayed in the buffer for good). The cure is `local-sum`, which acknowledges after the flush.
+//! Buffered counters are written like this on purpose, trading a bounded loss for a lot of speed:
+//! <https://github.com/buildbuddy-io/buildbuddy/pull/1070>, <https://github.com/fleaktech/zephflow-core/pull/250>
+//! (counts that stayed in the buffer for good). The cure is `local-sum`, which acknowledges after the flush.
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, own_connections};
@@ -18,7 +18,7 @@ use crate::workload::Workload;
 /// Updates summed before a flush.
 const SUM: usize = 16;
 
-/// Every so many sums the process stops before the flush.
+/// The process stops before the flush once in this many sums.
 const STOPS_EVERY: u64 = 8;
 
 const INFO: Info = Info {
@@ -55,7 +55,7 @@ impl Buffering {
         }
         for (key, sum) in sums {
             let amount = sum.to_string();
-            // The mistake: whoever asked for these updates has been answered, and there is nobody to tell.
+            // The mistake: the callers of these updates have already been answered and cannot be told.
             let _flushed =
                 ask::<i64>(&mut self.connection, &mut self.packed, &[b"INCRBY", key.as_bytes(), amount.as_bytes()]);
         }

@@ -27,13 +27,13 @@ use crate::update::{Update, Updater};
 /// The hidden subcommand of `report`.
 const SUBCOMMAND: &str = "second-process";
 
-/// What an answer begins with to an update that certainly changed nothing.
+/// The beginning of an answer to an update that certainly changed nothing.
 const REFUSED: &str = "refused: ";
 
 /// Whether this program understands [`SUBCOMMAND`], because it passes its own arguments to `redis_lost_updates::run`.
 static IS_REPORT: AtomicBool = AtomicBool::new(false);
 
-/// From now on the second process may be this program.
+/// From now on this program may be started as the second process.
 #[cfg(feature = "cli")]
 pub(crate) fn this_program_is_report() {
     IS_REPORT.store(true, Ordering::Relaxed);
@@ -79,12 +79,12 @@ pub(crate) fn second_process(input: impl BufRead, mut output: impl Write) -> Res
     Ok(())
 }
 
-/// The second process as the first sees it; it ends with the last updater.
+/// The first process's handle on the second, which ends with the last updater.
 struct Second {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// Kept open while it runs: it says why it ends.
+    /// Kept open while it runs, because it reports why it ends.
     errors: Option<ChildStderr>,
     line: String,
 }

@@ -1,10 +1,10 @@
 //! 16 `INCR` in one write, 16 replies in one read: the cost of a round trip shared by a batch.
 //!
 //! There is still one command per update, so each update gets its own value, in order. An error reply refuses only the
-//! update that it answers. After a lost connection, unanswered updates are unknown, and the connection is not used again,
-//! because a late reply would be taken for that of another update. An update waits for its batch to fill and to return: its
-//! latency is from the hand-over of the batch to its acknowledgement. Bulk loaders and counters behind a queue work in this
-//! way.
+//! update that it answers. After a lost connection, unanswered updates are unknown, and the connection is not used
+//! again, because a late reply would be taken for that of another update. An update waits for its batch to fill and to
+//! return: its latency is measured from the hand-over of the batch to the acknowledgement. Bulk loaders and counters
+//! behind a queue work in this way.
 //!
 //! A command is encoded once and copied for as long as the counter stays the same; the redis crate parses the replies.
 //! Between the write and the read a thread yields: if several share a CPU, the others send in the meantime, and a thread

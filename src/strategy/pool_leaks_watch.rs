@@ -1,11 +1,11 @@
-//! A pooled connection given back with WATCH on: somebody else's transaction is aborted, and nobody looks.
+//! A pooled connection given back with WATCH on: another caller's transaction is aborted, and nobody notices.
 //!
 //! WATCH belongs to the connection. Here an update first reads the counter under WATCH, finds that there is nothing to
-//! protect, and gives the connection back without UNWATCH, as code does that returns early or fails between WATCH and EXEC.
-//! The next to take that connection out watches without knowing. Its `MULTI`, `INCR`, `EXEC` has no condition of its own,
-//! so that its EXEC is not expected to be refused, and the nil that says so is not looked for. Loses exactly those
-//! transactions. A pool that sends UNWATCH or RESET before it hands a connection on is the cure; r2d2 and bb8 do not,
-//! deadpool-redis does since 0.13: <https://github.com/deadpool-rs/deadpool/issues/258>,
+//! protect, and gives the connection back without UNWATCH, like code that returns early or fails between WATCH and
+//! EXEC. The next caller that takes that connection watches without knowing. Its `MULTI`, `INCR`, `EXEC` has no
+//! condition of its own, so it does not expect EXEC to be refused, and does not check for nil. Exactly those
+//! transactions are lost. The cure is a pool that sends UNWATCH or RESET before it hands out a connection. r2d2 and bb8
+//! do not; deadpool-redis has done so since 0.13: <https://github.com/deadpool-rs/deadpool/issues/258>,
 //! <https://github.com/jgaskins/redis/issues/75>.
 
 use r2d2::Pool;

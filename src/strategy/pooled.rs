@@ -42,12 +42,12 @@ pub(super) struct WithPing;
 
 struct Pooled {
     pool: Pool<Connections>,
-    /// How long it waited for a connection, where that is asked for.
+    /// How long it waited for a connection, if that is measured.
     waits: Option<Waits>,
 }
 
 impl Pooled {
-    /// A connection for each worker, or so many in all.
+    /// With a connection for each worker, or `size` in all.
     fn crew(server: &Target, workers: usize, size: Option<usize>, ping: bool) -> Result<Vec<Box<dyn Updater>>> {
         let (pool, waits) = (pool(server, size.unwrap_or(workers), ping)?, size.map(|_| Waits::default()));
         let one = |_| Box::new(Self { pool: pool.clone(), waits: waits.clone() }) as Box<dyn Updater>;

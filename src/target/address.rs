@@ -20,9 +20,9 @@ use crate::error::{Error, Result};
 /// The files that TLS needs beside a URL, as redis-cli names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the authorities to be trusted, in PEM; the system's if there are none.
+    /// Certificates of the authorities to trust, in PEM; if none are named, the system's.
     pub cacert: Option<PathBuf>,
-    /// Our own certificate, in PEM, where the server wants one.
+    /// Our own certificate, in PEM, if the server requires one.
     pub cert: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub(super) enum Address {
     Sentinel {
         /// How to connect to each Sentinel.
         sentinels: Vec<ConnectionInfo>,
-        /// How to connect to the servers: all but their address.
+        /// How to connect to the servers: everything but the address.
         servers: ConnectionInfo,
         /// What the Sentinels call it.
         name: String,
@@ -56,7 +56,7 @@ pub(super) enum Address {
 const FORMS: &str = "redis://[user:password@]host:port/db, unix:///path.sock, redis-cluster://host:port,host:port, \
                      redis-sentinel://host:port,host:port/db?sentinelMasterId=NAME, or the same with rediss for TLS";
 
-/// Ports where the URL names none.
+/// The ports to use if the URL names none.
 const PORT: u16 = 6_379;
 const SENTINEL_PORT: u16 = 26_379;
 
@@ -68,7 +68,8 @@ impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// It is none of those above, or has files for TLS and is not for TLS. Never names the password.
+    /// It is none of those above, or there are TLS files and the URL is not for TLS. The message never contains the
+    /// password.
     pub(super) fn read(url: &str, tls: &TlsFiles) -> Result<Self> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| unreadable("it has no scheme"))?;
         let is_tls = Self::is_tls(scheme);
@@ -89,7 +90,7 @@ impl Address {
         url.starts_with("rediss") || url.starts_with("valkeys")
     }
 
-    /// The same, every connection as `encrypted` makes it.
+    /// The same, with every connection passed through `encrypted`.
     ///
     /// # Errors
     /// That of `encrypted`.
@@ -158,7 +159,7 @@ impl<'a> Several<'a> {
     }
 }
 
-/// The same way to connect, to another server.
+/// The same connection settings, for another server.
 pub(super) fn elsewhere(template: &ConnectionInfo, host: &str, port: u16) -> RedisResult<ConnectionInfo> {
     let host = host.to_owned();
     let address = match template.addr() {

@@ -1,4 +1,4 @@
-//! One question to one private server, past whatever stands before it.
+//! Sends commands directly to one private server, bypassing any proxy in front of it.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::target::Private;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Private {
-    /// Asks over a new connection to its unix socket: no proxy sees it, and no client of its port is in its way.
+    /// Sends one command over a new connection to its unix socket, so that it passes no proxy and does not wait for
+    /// clients of the port.
     ///
     /// # Errors
     /// It does not answer within five seconds, or answers with an error.
@@ -20,7 +21,7 @@ impl Private {
         self.ask_with(|db| redis::cmd(words[0]).arg(&words[1..]).query(db))
     }
 
-    /// The same for what has to go over one connection.
+    /// The same for commands that must share one connection.
     ///
     /// # Errors
     /// As [`Private::ask`].

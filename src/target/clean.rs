@@ -21,18 +21,18 @@ pub struct Cleaned {
     pub libraries: u64,
     /// Settings put back, each with its value.
     pub settings: Vec<String>,
-    /// Runs that are still going, by their prefix, and how long their lease holds: they were left alone.
+    /// Runs that are still going, by prefix, and how long their leases remain valid. They were left alone.
     pub going: BTreeMap<String, Duration>,
 }
 
-/// What is known of the runs met so far: how long their lease holds, if it does.
+/// The runs seen so far, and how long their leases remain valid, if they do.
 type Leases = HashMap<String, Option<Duration>>;
 
 impl Target {
-    /// Removes what runs that are over left in this database, and puts back the settings they changed.
+    /// Removes what finished runs left in this database, and restores the settings they changed.
     ///
     /// # Errors
-    /// The server does not answer or does not let us: the message says what it said. Or `stop` was raised.
+    /// The server does not answer or does not permit it (the message quotes the server), or `stop` was raised.
     pub fn clean(&self, stop: &AtomicBool) -> Result<Cleaned> {
         let mut db = self.connect()?;
         let refuses = |e: redis::RedisError| self.refuses(&e);
@@ -51,10 +51,10 @@ impl Target {
     }
 }
 
-/// Keys looked at, and removed, at once.
+/// How many keys are listed or removed at once.
 const PAGE: usize = 1_000;
 
-/// The keys on one node that begin as ours do; only some of them once `stop` is raised.
+/// The keys on one node that begin with our prefix; only some of them if `stop` is raised.
 fn ours_on(node: &mut Connection, stop: &AtomicBool) -> RedisResult<Vec<String>> {
     let (mut cursor, mut found) = (0_u64, Vec::new());
     loop {
@@ -76,7 +76,7 @@ fn clean_page(db: &mut Session, keys: &[String], leases: &mut Leases, cleaned: &
             continue;
         }
         if *key == settings::key(run) {
-            // First of all, as a full server may not let us do the rest; the note goes with it.
+            // Before the rest, which a full server may not permit. This removes the note too.
             cleaned.settings.extend(settings::put_back(db, key)?);
             cleaned.keys += 1;
         } else {
@@ -96,7 +96,7 @@ fn remove_libraries(db: &mut Session, leases: &mut Leases, cleaned: &mut Cleaned
     let libraries = match listed {
         Ok(libraries) => libraries,
         Err(error) if error.is_io_error() => return Err(error),
-        // A server without functions, or one that does not let us see them, holds none that we made.
+        // A server that has no functions, or does not let us list them, has none of ours.
         Err(_) => return Ok(()),
     };
     for library in libraries {
@@ -113,7 +113,7 @@ fn remove_libraries(db: &mut Session, leases: &mut Leases, cleaned: &mut Cleaned
     Ok(())
 }
 
-/// How long the run's lease holds; asked once for each run.
+/// How long the run's lease remains valid; read once for each run.
 fn lease_of(db: &mut Session, run: &str, leases: &mut Leases) -> RedisResult<Option<Duration>> {
     if let Some(&known) = leases.get(run) {
         return Ok(known);

@@ -37,7 +37,7 @@ use service::FILE;
 use spec::{free_ports, taken};
 use tool::{QUESTION, exited, finished, kill, telling};
 
-/// Runs `up`, reports its exit code in a file, and runs `down` once standard input closes, at whatever point that is.
+/// Runs `up`, writes its exit code to a file, and runs `down` as soon as standard input closes, even during `up`.
 ///
 /// TERM goes to the whole group because the tool may be several processes; the shell itself must survive it.
 const KEEPER: &str = r#"dir=$1 service=$2; shift 2
@@ -55,7 +55,7 @@ rm -rf "$dir""#;
 /// The server's port inside its container.
 const INSIDE: &str = "6379";
 
-/// How long containers may take to go: the tool, the server's grace period, and a busy machine.
+/// How long removing the containers may take, including the server's grace period and on a busy machine.
 const FAREWELL: Duration = Duration::from_secs(60);
 
 impl ComposeSpec {
@@ -81,7 +81,7 @@ impl ComposeSpec {
             // The engine says so too, but only after it has fetched an image and made a network.
             match TcpListener::bind(("127.0.0.1", port)) {
                 Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => return Err(taken(port)),
-                // What we may not bind, the engine perhaps may.
+                // The engine may be able to bind a port that we cannot.
                 _ => {}
             }
         }
@@ -90,7 +90,7 @@ impl ComposeSpec {
             spec.ports = free_ports(spec.service.port_variables().len())?;
         }
         let mut compose = Compose::begin(spec, tool)?;
-        // From here on dropping it takes everything down, so an error need only be returned.
+        // From here on, dropping this takes everything down, so errors can simply be returned.
         compose.started(stop)?;
         compose.answering(stop)?;
         Ok(compose)
@@ -126,7 +126,7 @@ impl Compose {
         Ok(Self { spec, tool, project, port: 0, keeper: Some(keeper), dir })
     }
 
-    /// Waits for `up` to end well.
+    /// Waits for `up` to succeed.
     fn started(&mut self, stop: &AtomicBool) -> Result<()> {
         let since = Instant::now();
         loop {
@@ -155,12 +155,12 @@ impl Compose {
         }
     }
 
-    /// Waits for the server's answer at the port that the engine gave it.
+    /// Waits until the server answers at the port that the engine assigned.
     fn answering(&mut self, stop: &AtomicBool) -> Result<()> {
         let service = self.spec.service;
         let since = Instant::now();
         loop {
-            // Asked each time round: a container that has ended has no port any more.
+            // Asked again each time: a container that has exited no longer has a port.
             self.port = self.published()?;
             let answer = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))
                 .and_then(|client| client.get_connection_with_timeout(Duration::from_secs(1)))
@@ -194,7 +194,7 @@ impl Compose {
 
     fn published(&self) -> Result<u16> {
         let service = self.spec.service;
-        // Of several servers the last to be asked for is a Sentinel, or any node of a cluster.
+        // With several servers, the last port belongs to a Sentinel or to any node of a cluster.
         let inside = self.spec.ports.last().map_or_else(|| INSIDE.to_owned(), ToString::to_string);
         let output = self.ask(&["port", service.door(), &inside])?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -243,15 +243,15 @@ impl Compose {
         &self.project
     }
 
-    /// The folder that holds the tool's words while it is up.
+    /// The folder that holds the tool's output while it is up.
     pub fn folder(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Takes down what was started, and only that. Dropping does the same but cannot tell of an error.
+    /// Takes down what was started, and only that. Dropping does the same but cannot report an error.
     ///
     /// # Errors
-    /// Something may be left: the line says how to remove it.
+    /// Something may be left behind: the message says how to remove it.
     pub fn down(mut self) -> Result<()> {
         self.end()
     }
@@ -280,7 +280,7 @@ impl Compose {
 
 impl Drop for Compose {
     fn drop(&mut self) {
-        // Whoever wants to know calls `down`.
+        // Callers that need the error call `down`.
         let _ = self.end();
     }
 }
@@ -288,10 +288,10 @@ impl Drop for Compose {
 /// What the Sentinels of the file call the primary.
 const WATCHED: &str = "lost-updates";
 
-/// How long servers that run may take to be ready.
+/// How long running servers may take to become ready.
 const READY: Duration = Duration::from_secs(60);
 
-/// Whether one server answers, and of several whether they know each other.
+/// Whether the server answers, or, if there are several, whether they know each other.
 fn is_ready(service: Service, db: &mut redis::Connection) -> redis::RedisResult<bool> {
     match service {
         Service::Redis | Service::Valkey => redis::cmd("PING").exec(db).map(|()| true),
@@ -307,8 +307,8 @@ fn is_ready(service: Service, db: &mut redis::Connection) -> redis::RedisResult<
     }
 }
 
-/// What makes a command speak of our project alone. The profile is named even though naming the service would do for
-/// `up`: `down` passes over services whose profile is not.
+/// The arguments that limit a command to our project. `up` would need only the service's name, but `down` skips
+/// services whose profile is not named.
 fn ours(project: &str, service: Service) -> Vec<&OsStr> {
     let mut words = vec!["-p", project, "-f", "-"];
     if service != Service::Redis {

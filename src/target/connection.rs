@@ -1,11 +1,11 @@
 //! A connection to one server, with a limit for every reply as a whole.
 //!
 //! It sends what the redis crate packs and reads replies with the redis crate's parser, as that crate's own connection
-//! does. But that one gives every *read* its time anew, so that a server that sends a byte a second is waited for as long
-//! as it pleases. Here a reply that has begun must be complete in time. A reply that comes in one piece, as all but the
-//! longest do, costs not one call more.
+//! does. But that one applies its limit to every *read*, so a server that sends one byte per second can keep a client
+//! waiting forever. Here the whole reply must arrive in time once it has begun. A reply that arrives in one piece, as
+//! nearly all do, needs no extra system call.
 //!
-//! Over TLS it is the redis crate's own connection, with a limit for every read.
+//! Over TLS it is the redis crate's own connection, whose limit applies to every read.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::target::stream::{CONNECT_TIMEOUT, Stream, open, targets};
 /// A connection to one server.
 pub(crate) struct Connection(Kind);
 
-// The variant that is measured most is the large one; a box would put a pointer into its way.
+// The large variant is the one measured most; a box would add a pointer indirection to it.
 #[allow(clippy::large_enum_variant)]
 enum Kind {
     Plain(Plain),
@@ -35,7 +35,8 @@ impl Connection {
         Self::open_within(client, RESPONSE_TIMEOUT)
     }
 
-    /// The same with another limit for replies, and for the connection where that is shorter than usual.
+    /// The same with another limit for replies. It also limits connecting, if it is shorter than the usual limit for
+    /// that.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -61,10 +62,10 @@ impl Connection {
         }
     }
 
-    /// The next reply to what was sent.
+    /// The next reply.
     ///
     /// # Errors
-    /// The connection is gone, or the reply does not come in time or is none.
+    /// The connection is gone, or the reply does not come in time or is malformed.
     pub(crate) fn recv_response(&mut self) -> RedisResult<Value> {
         match &mut self.0 {
             Kind::Plain(plain) => plain.receive(),
@@ -116,9 +117,9 @@ struct Plain {
     parser: Parser,
     limit: Duration,
     db: i64,
-    /// Not once the server has hung up, or where its next reply begins is not known.
+    /// False once the server has closed the connection, or once it is unknown where the next reply begins.
     is_open: bool,
-    /// Replies that were given up and may still come: they are not the answer to what is asked next.
+    /// Replies that timed out and may still arrive. They must not be taken for the reply to a later command.
     late: usize,
 }
 
@@ -129,7 +130,7 @@ impl Plain {
         let mut plain = Self { stream, parser, limit, db, is_open: true, late: 0 };
         plain.limit_to(CONNECT_TIMEOUT.min(limit))?;
         match plain.greet(settings, settings.username()) {
-            // Servers before 6.0 know no users.
+            // Servers before 6.0 have no users.
             Err(error) if error.to_string().contains("wrong number of arguments for 'auth'") => {
                 plain.greet(settings, None)
             }
@@ -145,7 +146,7 @@ impl Plain {
         self.stream.push_at_most(limit)
     }
 
-    /// Logs in, chooses the database, and says who we are to servers that want to know.
+    /// Logs in, selects the database, and names this client to servers that support it.
     fn greet(&mut self, settings: &RedisConnectionInfo, user: Option<&str>) -> RedisResult<()> {
         let mut hello = redis::pipe();
         if let Some(password) = settings.password() {
@@ -198,15 +199,15 @@ impl Plain {
         })
     }
 
-    /// As the redis crate's own connection does it, but for replies that do not come: once one is missing, none of those
-    /// behind it is waited for.
+    /// Like the redis crate's own connection, except that once a reply times out, the replies after it are not waited
+    /// for.
     fn ask_all(&mut self, packed: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
         self.send(packed)?;
         let (mut replies, mut refused) = (Vec::with_capacity(count), None);
         for at in 0..offset + count {
             let reply = self.receive().inspect_err(|_| self.late += offset + count - 1 - at)?;
             match reply {
-                // What could not be queued: EXEC says of it only that nothing was done.
+                // The error of a command that could not be queued. EXEC itself says only that nothing was done.
                 Value::ServerError(error) if at < offset => refused = refused.or(Some(error)),
                 _ if at < offset => {}
                 reply => replies.push(reply),
@@ -216,12 +217,12 @@ impl Plain {
     }
 }
 
-/// One reply on its way in: a read of its first piece, and if that is not all of it, more within `limit`.
+/// One incoming reply: a read of its first piece, and if the reply is not complete, more reads within `limit`.
 struct Incoming<'a> {
     stream: &'a mut dyn Stream,
     limit: Duration,
     pieces: usize,
-    /// When the first piece had come, if more are needed.
+    /// When the first piece had arrived, if more are needed.
     begun: Option<Instant>,
 }
 

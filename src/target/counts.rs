@@ -1,5 +1,5 @@
-//! What the server itself counted: calls per command, CPU time, bytes. The third source, besides the clients' ledger and
-//! the counter's value.
+//! What the server itself counted: calls per command, CPU time, bytes. It is the third source, besides the clients'
+//! ledger and the counter's value.
 
 use std::collections::HashMap;
 
@@ -14,13 +14,13 @@ pub struct Counts {
     cpu_us: u64,
     bytes_in: u64,
     bytes_out: u64,
-    /// Of the replies this was read from, the size of the last, which the server counts only after having made it, and
-    /// that of the ones before it.
+    /// The size of the last reply this was read from, which the server counts only after producing it, and the size of
+    /// the replies before it.
     own_reply: u64,
     own_before: u64,
-    /// Which run of the server it is: another one counts from zero again.
+    /// The server's run id: after a restart it counts from zero again.
     run_id: String,
-    /// The same of each node, where there are several.
+    /// The same for each node, if there are several.
     nodes: Vec<Self>,
 }
 
@@ -41,7 +41,7 @@ pub struct Spent {
     pub failed: u64,
     /// Commands refused before they ran (out of memory, wrong state, no permission).
     pub rejected: u64,
-    /// Time inside commands, in microseconds. Commands that a script calls are counted beside the script.
+    /// Time inside commands, in microseconds. Commands that a script calls are counted in addition to the script.
     pub usec: u64,
     /// The server process's CPU time, user and system, in microseconds.
     pub cpu_us: u64,
@@ -55,7 +55,7 @@ pub struct Spent {
 const OURS: [&str; 6] = ["info", "client|setinfo", "hello", "auth", "select", "scan"];
 
 impl Counts {
-    /// Reads the counters, of a cluster those of every node.
+    /// Reads the counters; for a cluster, those of every node.
     ///
     /// # Errors
     /// A server does not answer or does not allow INFO.
@@ -68,7 +68,7 @@ impl Counts {
     }
 
     fn of_one(db: &mut Connection) -> RedisResult<Self> {
-        // One section at a time: servers before 7.0 know no list of sections.
+        // One section at a time: servers before 7.0 do not accept a list of sections.
         let mut counts = Self::default();
         for section in ["server", "cpu", "commandstats", "stats"] {
             let text: String = redis::cmd("INFO").arg(section).query(db)?;
@@ -99,7 +99,7 @@ impl Counts {
         let Some((name, value)) = line.trim_end().split_once(':') else { return };
         match name {
             "run_id" => value.clone_into(&mut self.run_id),
-            // Two lines of seconds with a fraction; together they are the process's CPU time.
+            // Two lines, in fractional seconds; their sum is the process's CPU time.
             "used_cpu_sys" | "used_cpu_user" => {
                 self.cpu_us += (value.parse::<f64>().unwrap_or(0.0) * 1e6) as u64;
             }
@@ -113,7 +113,7 @@ impl Counts {
         }
     }
 
-    /// What happened since `earlier`; `None` if the server was started anew in between, or is another one.
+    /// What happened since `earlier`; `None` if the server restarted in between, or is a different one.
     pub fn since(&self, earlier: &Self) -> Option<Spent> {
         if self.run_id != earlier.run_id {
             return None;

@@ -16,10 +16,10 @@ use crate::proxy::cost::{self, Cost};
 use crate::proxy::{Address, Delay, Direction, Options, Proxy};
 use crate::target::Target;
 
-/// The longest round trip that can be emulated: replies are waited for five times as long.
+/// The longest round trip that can be emulated: a fifth of the time limit for replies.
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
-/// How far away clients are, and what was seen of it.
+/// The round trip that clients are given, and what was measured of it.
 #[derive(Debug, Clone)]
 pub struct Distance {
     /// The round trip that is emulated, the proxy's own cost included.
@@ -38,7 +38,7 @@ pub struct Distance {
 #[derive(Debug)]
 pub(super) struct Reach {
     proxy: Proxy,
-    /// Where it listens if that is a unix socket.
+    /// The folder of its unix socket, if it listens on one.
     _folder: Option<TempDir>,
 }
 
@@ -60,10 +60,10 @@ impl Reach {
 }
 
 impl Target {
-    /// The same server, its racing clients a round trip away. Takes some seconds, in which the proxy's cost is measured.
+    /// The same server, with its racing clients a round trip away. Takes some seconds to measure the proxy's cost.
     ///
     /// # Errors
-    /// The round trip is longer than can be emulated, or shorter than what the proxy costs; or the proxy cannot start.
+    /// The round trip is longer than can be emulated or shorter than the proxy's own cost, or the proxy cannot start.
     pub fn at_distance(mut self, round_trip: Duration) -> Result<Self> {
         if round_trip.is_zero() || round_trip > LONGEST_ROUND_TRIP {
             let most = LONGEST_ROUND_TRIP.as_secs();
@@ -89,7 +89,7 @@ impl Target {
         Ok(self)
     }
 
-    /// How far away its clients are, if they are.
+    /// The emulated round trip, if there is one.
     pub fn distance(&self) -> Option<&Distance> {
         self.distance.as_ref()
     }
@@ -139,7 +139,7 @@ impl Target {
         }
     }
 
-    /// Among the clients where they have several CPUs, and with the server, which has more time left, where they have one.
+    /// The clients' CPUs if they have several. Otherwise the server's, which has more time to spare.
     fn cpus_of_proxy(&self) -> Option<CpuSet> {
         match &self.client_cpus {
             Some(clients) if clients.len() == 1 => self.server_cpus.clone(),
@@ -148,15 +148,15 @@ impl Target {
     }
 }
 
-/// The least delay each way. What the proxy costs is measured while others may use the machine: were all of it taken off,
-/// a quieter moment would show round trips far shorter than the one asked for. What is then seen is recorded, with a
-/// warning where it is more than a tenth off.
+/// The least delay each way. Other programs may use the machine while the proxy's cost is measured. If all of that cost
+/// were subtracted, a quieter moment would give round trips far shorter than requested. The round trip then measured is
+/// recorded, with a warning if it is off by more than a tenth.
 fn least_delay(round_trip: Duration) -> Duration {
     round_trip * 3 / 8
 }
 
 impl Distance {
-    /// Corrects the delay by what is seen, and looks again.
+    /// Corrects the delay by what is measured, and measures again.
     fn settle(&mut self, upstream: &Address, proxy: &Proxy) -> Result<()> {
         let wanted = self.round_trip.as_nanos() as i64;
         let (seen, _) = cost::added(upstream, proxy.address())?;

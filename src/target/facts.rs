@@ -16,9 +16,9 @@ pub struct ServerFacts {
     pub version: String,
     /// The Redis version it claims to be compatible with (Valkey: 7.2.4).
     pub redis_version: String,
-    /// Settings and state that bear on the figures, by INFO's and CONFIG's own names.
+    /// Settings and state that affect the figures, under the names that INFO and CONFIG use.
     pub settings: BTreeMap<String, String>,
-    /// What an honest page must say loudly: eviction possible, a replica, a persistence that costs.
+    /// What the page must warn about: possible eviction, a replica, costly persistence.
     pub warnings: Vec<(WarningKind, String)>,
 }
 
@@ -42,10 +42,10 @@ const KEPT: [&str; 12] = [
 const CONFIG: [&str; 4] = ["io-threads", "save", "appendonly", "appendfsync"];
 
 impl Target {
-    /// Reads what it is and how it is set.
+    /// Reads which server it is, and its settings.
     ///
     /// # Errors
-    /// It does not answer INFO: what cannot be named is not measured.
+    /// It does not answer INFO: a server that cannot be identified is not measured.
     pub fn facts(&self) -> Result<ServerFacts> {
         let mut db = self.connect()?;
         let text: String = redis::cmd("INFO").query(&mut db).map_err(|e| unnamed(self, &e))?;
@@ -75,7 +75,7 @@ pub(super) fn product(info: &str) -> String {
     value("valkey_version").or_else(|| value("redis_version")).map_or_else(String::new, |v| format!("{name} {v}"))
 }
 
-/// A setting, or nothing where CONFIG is not allowed (managed servers often forbid it).
+/// A setting, or nothing if CONFIG is not allowed (managed servers often forbid it).
 fn config(db: &mut Session, name: &str) -> Option<String> {
     let pair: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query(db).ok()?;
     pair.into_iter().nth(1)

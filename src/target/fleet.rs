@@ -1,8 +1,8 @@
 //! Several private servers that belong together, or one with TLS: started, awaited and ended together.
 //!
-//! Each has its own keeper, so none outlives us, however we end. They share a password. They are ready when an update has
-//! reached all replicas (checked with WAIT), every node of a cluster reports that all slots are served, and every Sentinel
-//! knows the others. A replica that merely reports `online` may have no keys yet.
+//! Each has its own keeper, so none outlives this process, however it ends. They share a password. They are ready when
+//! an update has reached all replicas (checked with WAIT), every node of a cluster reports that all slots are served,
+//! and every Sentinel knows the others. A replica that merely reports `online` may have no keys yet.
 
 use std::fmt;
 use std::path::Path;
@@ -17,16 +17,16 @@ use crate::placement::CpuSet;
 use crate::target::private::{Extra, Private};
 use crate::target::session::slot_of;
 
-/// What private servers are wanted.
+/// Which private servers to start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
     /// How they are arranged.
     pub topology: Topology,
     /// Over TLS.
     pub tls: bool,
-    /// Primaries of a cluster; 3 if none are named.
+    /// Primaries of a cluster; 3 by default.
     pub shards: Option<u32>,
-    /// Replicas of each primary; 1 where there are to be any, and none of a cluster, if none are named.
+    /// Replicas of each primary. By default 1 if the topology has replicas, and 0 for a cluster.
     pub replicas: Option<u32>,
 }
 
@@ -50,10 +50,10 @@ impl Layout {
         self.topology == Topology::Single && !self.tls
     }
 
-    /// Checks that it can be had.
+    /// Checks that it is possible.
     ///
     /// # Errors
-    /// A usage error: shards or replicas that this topology has not, or too many.
+    /// A usage error: shards or replicas that this topology does not have, or too many.
     pub fn validate(&self) -> Result<()> {
         let Self { topology, shards, replicas, .. } = self;
         if shards.is_some() && *topology != Topology::Cluster {
@@ -114,7 +114,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What our Sentinels call the primary.
 pub(super) const NAME: &str = "lost-updates";
 
-/// Sentinels of a fleet: the fewest of which one may fail.
+/// Sentinels of a fleet: the smallest number that tolerates the failure of one.
 const SENTINELS: usize = 3;
 
 /// Private servers that are ready.
@@ -122,7 +122,7 @@ const SENTINELS: usize = 3;
 pub struct Fleet {
     /// The primaries, in the order of their slots.
     pub primaries: Vec<Private>,
-    /// The replicas: those of the first primary, then those of the second.
+    /// The replicas: those of the first primary, then those of the second, and so on.
     pub replicas: Vec<Private>,
     /// The Sentinels.
     pub sentinels: Vec<Private>,
@@ -132,7 +132,7 @@ impl Fleet {
     /// Starts servers of `binary` and waits until they are ready.
     ///
     /// # Errors
-    /// One does not start, or they are not ready in time: the message says which or what.
+    /// One does not start, or they are not ready in time. The message says which, or why.
     pub fn start(binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<Self> {
         layout.validate()?;
         let mut fleet = Self { primaries: Vec::new(), replicas: Vec::new(), sentinels: Vec::new() };
@@ -195,7 +195,7 @@ impl Fleet {
             (|shard: u32| (16_384 * shard / shards) as u16, |shard: u32| (16_384 * (shard + 1) / shards - 1) as u16);
         for (number, node) in self.primaries.iter().enumerate() {
             let slots: Vec<u16> = (first(number as u32)..=last(number as u32)).collect();
-            // Numbers of their own, or two nodes might both believe that they were the older one.
+            // Distinct epochs; otherwise two nodes might both believe that they are the older one.
             told(node, redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(number + 1))?;
             told(node, redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots))?;
         }
@@ -216,7 +216,7 @@ impl Fleet {
         for (number, primary) in self.primaries.iter().enumerate() {
             await_replicas(primary, replicas, first(number as u32), last(number as u32))?;
         }
-        // Every node has to know every replica by now: clients ask any of them.
+        // Every node must know every replica by now, because clients may ask any node.
         let wanted = 2 + 1 + replicas as usize;
         all().try_for_each(|node| {
             await_until(node, "its nodes do not know all replicas", |db| {
@@ -268,7 +268,8 @@ fn await_until(
     Err(Error::server(format!("a private topology is not ready after {} s: {otherwise}", PATIENCE.as_secs())))
 }
 
-/// Waits until an update on `primary` reaches all its replicas, by a key in its slots that is removed again.
+/// Waits until an update on `primary` reaches all its replicas. It writes a key in the primary's slots, and removes it
+/// again.
 fn await_replicas(primary: &Private, replicas: u32, first: u16, last: u16) -> Result<()> {
     if replicas == 0 {
         return Ok(());

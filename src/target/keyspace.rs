@@ -17,15 +17,15 @@ pub fn counter(prefix: &str, crew: u32, number: usize) -> String {
     format!("{prefix}{{{crew:08x}:{number}}}")
 }
 
-/// The number of the counter that `key` names, if it names one and not a key beside it.
+/// The number of the counter that `key` names, if it is a counter and not one of its accompanying keys.
 pub fn number(prefix: &str, key: &str) -> Option<usize> {
     let (crew, number) = key.strip_prefix(prefix)?.strip_prefix('{')?.strip_suffix('}')?.split_once(':')?;
     let is_crew = crew.len() == 8 && crew.bytes().all(|byte| byte.is_ascii_hexdigit());
     number.parse().ok().filter(|_| is_crew)
 }
 
-/// What the name of a counter's part number `part` ends with, where parts are to be on different nodes of a cluster; it
-/// follows the counter's name without its last character if that closes a tag.
+/// The end of the name of a counter's part number `part`, where parts are to be on different nodes of a cluster. It
+/// follows the counter's name, without the closing `}` of a tag.
 ///
 /// ```
 /// use redis_lost_updates::target::keyspace::{part, stem};

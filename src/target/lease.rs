@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::target::{Session, Target};
 
-/// What is added to the time that is asked for: for opening, judging and cleaning up.
+/// Added to the requested time, for opening, judging and cleaning up.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// The longest a lease is taken for, however long a race may be.
+/// The longest time a lease is taken for, even if a race may last longer.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// A right to keys under the server's prefix. Several may be held at once; the last to end removes the key.
+/// A claim on the keys under the server's prefix. Several may be held at once; the last to end removes the lease's key.
 pub(crate) struct Lease {
     server: Target,
 }
@@ -25,7 +25,7 @@ impl Lease {
         Self { server: server.clone() }
     }
 
-    /// Makes sure that it holds for `time` from now and a minute more.
+    /// Makes sure that it is valid for `time` from now and a minute more.
     pub(crate) fn renew(&self, db: &mut Session, time: Duration) {
         let (key, wanted) = (key(self.server.prefix()), (time.min(LONGEST) + MARGIN).as_millis() as i64);
         let left = redis::cmd("PTTL").arg(&key).query::<i64>(db).unwrap_or(-2);
@@ -35,7 +35,8 @@ impl Lease {
         // A server that is out of memory still lets an old lease be renewed.
         let renewed = redis::cmd("PEXPIRE").arg(&key).arg(wanted).query::<i64>(db).unwrap_or(0);
         if renewed == 0 {
-            // Refused or not, the run goes on. Not SET: the server's counts of that one are of the races alone.
+            // The run continues even if this is refused. SET is not used here, because the server's count of SET must
+            // cover the races alone.
             let _ = redis::cmd("PSETEX").arg(&key).arg(wanted).arg(1).exec(db);
         }
     }
@@ -55,7 +56,7 @@ impl Drop for Lease {
     }
 }
 
-/// The key that says so for a prefix.
+/// The lease's key for a prefix.
 pub(super) fn key(prefix: &str) -> String {
     format!("{prefix}lease")
 }

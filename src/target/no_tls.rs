@@ -1,4 +1,4 @@
-//! TLS where this build has none: there is no way to make a [`Trust`].
+//! Stands in for TLS in a build without it: a [`Trust`] cannot be created.
 
 use std::net::TcpStream;
 
@@ -8,7 +8,7 @@ use crate::error::{BoxError, Error, Result};
 use crate::target::address::TlsFiles;
 use crate::target::stream::Stream;
 
-/// Whom to trust: nobody can be asked.
+/// Whom to trust. It has no values.
 pub(super) enum Trust {}
 
 impl Trust {

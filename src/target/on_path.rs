@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// A program of that name on PATH. Entries that stand for the current folder, or one below it, are passed over: what lies
-/// about where `report` happens to be run is not to be run with it.
+/// A program of that name on PATH. Entries that mean the current folder, or one below it, are skipped, so that `report`
+/// never runs a program that merely lies in the folder it is run in.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)

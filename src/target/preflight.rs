@@ -6,7 +6,7 @@ use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::target::{Target, keyspace};
 
-/// Checks that what answers is of the kind that its URL says, and looks for replicas.
+/// Checks that the server is of the kind that its URL says, and looks for replicas.
 pub(super) fn kind(mut server: Target) -> Result<Target> {
     let mut db = server.connect()?;
     let mut section = |name: &str| -> Result<String> {
@@ -48,7 +48,7 @@ pub(super) fn kind(mut server: Target) -> Result<Target> {
     Ok(server)
 }
 
-/// A server that does not say what it is: it refuses to, or does not answer.
+/// The error for a server that refuses to say what it is, or does not answer.
 pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
     if error.is_io_error() {
         return server.refuses(error);
@@ -60,11 +60,11 @@ pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
 }
 
 impl Target {
-    /// Checks that we may send `commands`, to keys of ours. None of them is executed: they are queued in a transaction that
+    /// Checks that we may send `commands` on our keys. None of them is executed: they are queued in a transaction that
     /// is then discarded.
     ///
     /// # Errors
-    /// We may not: the message says which command, and which keys are meant.
+    /// We may not: the message names the command and the keys.
     pub fn lets_us(&self, commands: &[&str]) -> Result<()> {
         let mut db = self.connect()?;
         let key = keyspace::counter(self.prefix(), 0, 0);
@@ -77,7 +77,8 @@ impl Target {
             ))
         };
         for &command in commands {
-            // What has subcommands is a right of its own for each, and what opens a transaction is asked for by itself.
+            // Skipped: commands whose subcommands each have their own permission, and those of transactions, which this
+            // check uses itself.
             let words: &[&str] = match command {
                 "multi" | "exec" | "discard" | "script" | "function" | "cluster" | "acl" | "config" | "client" => {
                     continue;

@@ -30,8 +30,9 @@ use crate::placement::CpuSet;
 use crate::target::{Transport, wheel};
 use crate::workload::MAX_CLIENTS;
 
-/// Runs "$@" until standard input closes, then kills it and removes the folder. A server that ends while the file `down` is
-/// there is started again once that is gone; whoever closes standard input meanwhile removes it, and leaves `over`.
+/// Runs "$@" until standard input closes, then kills it and removes the folder. If the server ends while the file
+/// `down` exists, it is started again once that file is gone. If standard input closes in the meantime, the watcher
+/// removes `down` and creates `over`, which prevents the restart.
 const KEEPER: &str = r#"dir=$1; shift
 exec 3<&0
 while :; do
@@ -47,10 +48,10 @@ kill $watch
 [ -e "$dir/keep" ] || rm -rf "$dir"
 exit $code"#;
 
-/// Turns off what clients with the password could abuse. Older servers lack these settings, and refuse unknown ones.
+/// Turns off what clients with the password could abuse. Older servers lack these settings and reject unknown ones.
 const HARDENED: &str = "enable-protected-configs no\nenable-debug-command no\nenable-module-command no\n";
 
-/// How often a port that another process took in the meantime is replaced.
+/// How often to try another port if some process took the chosen one in the meantime.
 const ATTEMPTS: u32 = 5;
 
 /// A password that no `{:?}` shows.
@@ -96,7 +97,7 @@ impl Extra {
         Self { config: config.to_owned(), ..Self::args(&["--sentinel"]) }
     }
 
-    /// A node of a cluster that is still to be created.
+    /// A node of a cluster that is yet to be created.
     pub(super) fn cluster() -> Self {
         let config = "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout 2000\n".to_owned();
         Self { config, ..Self::default() }
@@ -117,7 +118,7 @@ pub struct Private {
     dir: TempDir,
     port: u16,
     encrypted: Option<Encrypted>,
-    /// Its process id; 0 while it is not known.
+    /// Its process id; 0 until it is known.
     pid: AtomicI32,
     binary: PathBuf,
     password: Secret,
@@ -155,7 +156,7 @@ impl Private {
         for _ in 0..ATTEMPTS {
             match Self::attempt(binary, extra, cpus, &password, hardened)? {
                 Ok(private) => return Ok(private),
-                // It names the setting that it does not know.
+                // The log names the unknown setting.
                 Err(log) if extra.tls && (log.contains("TLS support") || log.contains("'tls-")) => {
                     return Err(Error::server(format!(
                         "{} was built without TLS: name one that has it with --server-bin (Debian's redis-server has)",
@@ -169,7 +170,7 @@ impl Private {
         Err(Error::server(format!("{} does not start: {last}", binary.display())))
     }
 
-    /// One port tried: the inner error is the log of a server that ended.
+    /// Tries one port. The inner error is the log of a server that exited.
     fn attempt(
         binary: &Path,
         extra: &Extra,
@@ -197,7 +198,7 @@ impl Private {
         let mut private = Self { keeper, dir, port, encrypted, pid: AtomicI32::new(0), binary, password };
         let answered = private.wait();
         if answered.is_ok() {
-            // From here on the folder goes with the keeper, even when we are killed before we can remove it.
+            // From here on the keeper removes the folder when it ends, even if we are killed first.
             std::fs::remove_file(private.dir.path().join("keep")).map_err(|e| Error::file(private.dir.path(), e))?;
         }
         Ok(answered.map(|()| private))
@@ -222,7 +223,7 @@ impl Private {
         Err("no answer within 10 seconds".to_owned())
     }
 
-    /// Takes the process id from what INFO says.
+    /// Takes the process id from INFO.
     fn remember(&self, info: &str) {
         let pid = info.lines().find_map(|line| line.strip_prefix("process_id:"));
         self.pid.store(pid.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0), Ordering::Relaxed);
@@ -236,7 +237,7 @@ impl Private {
     /// How to connect to it, password included: never to be printed.
     ///
     /// # Errors
-    /// The redis crate refuses the address; not known to happen.
+    /// The redis crate rejects the address; not known to happen.
     pub fn connection(&self, transport: Transport) -> redis::RedisResult<ConnectionInfo> {
         let address = match transport {
             Transport::Unix => ConnectionAddr::Unix(self.socket()),
@@ -251,7 +252,7 @@ impl Private {
         &self.password.0
     }
 
-    /// Its TLS port, and the certificate of the authority that signed its own, if it has one.
+    /// Its TLS port, if it has one, and the certificate of the authority that signed its own.
     pub fn encrypted(&self) -> Option<(u16, &Path)> {
         self.encrypted.as_ref().map(|tls| (tls.port, tls.authority.as_path()))
     }
@@ -266,7 +267,7 @@ impl Private {
         self.dir.path().join("socket")
     }
 
-    /// The program it runs: a second one of the same kind can be started from it.
+    /// The program it runs, from which a second server of the same kind can be started.
     pub fn binary(&self) -> &Path {
         &self.binary
     }
@@ -292,8 +293,8 @@ impl Private {
     }
 
     #[cfg(feature = "cli")]
-    /// Ends it at once, as a crash would, and keeps it from starting again until it is [revived](Self::revive). Its folder
-    /// stays, with what it has written there.
+    /// Kills it, like a crash, and keeps it from being restarted until it is [revived](Self::revive). Its folder and
+    /// the files in it remain.
     ///
     /// # Errors
     /// Its folder cannot be written, or the process does not end.
@@ -313,8 +314,8 @@ impl Private {
     }
 
     #[cfg(feature = "cli")]
-    /// Starts a server again that is [held down](Self::hold_down), with the same settings at the same port, and waits until
-    /// it answers and has loaded what it had written.
+    /// Restarts a server that is [held down](Self::hold_down), with the same settings on the same port, and waits until
+    /// it answers and has loaded its data.
     ///
     /// # Errors
     /// It does not within ten seconds.
@@ -326,7 +327,7 @@ impl Private {
         let since = Instant::now();
         while since.elapsed() < Duration::from_secs(10) {
             let info = client.get_connection_with_timeout(Duration::from_secs(1)).and_then(|mut db| {
-                // Refused while it loads.
+                // Refused while the server loads its data.
                 redis::cmd("GET").arg("lost-updates:none").exec(&mut db)?;
                 redis::cmd("INFO").arg("server").query::<String>(&mut db)
             });
@@ -342,7 +343,7 @@ impl Private {
 
     fn signal(&self, signal: rustix::process::Signal) {
         if let Some(pid) = self.pid().and_then(Pid::from_raw) {
-            // A process that is gone already needs no signal.
+            // A process that is already gone needs no signal.
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
@@ -406,7 +407,7 @@ pub(super) fn free_port() -> Result<u16> {
     Err(Error::server(format!("no free loopback port below {HIGHEST} whose port {BUS} above it is free too")))
 }
 
-/// A node's bus port is this far above its own.
+/// A node's bus port is this far above its client port.
 const BUS: u16 = 10_000;
 const HIGHEST: u16 = 55_535;
 

@@ -1,4 +1,4 @@
-//! One line for what is wrong with a server: what the redis crate's error means for whoever has to fix it.
+//! Turns the redis crate's error into one line that tells the user what is wrong with the server.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -6,14 +6,14 @@ use crate::error::Error;
 use crate::plain::one_line;
 use crate::target::Target;
 
-/// What a server without room says before it hangs up.
+/// What a server without room says before it closes the connection.
 const FULL: &str = "max number of clients";
 
 impl Target {
     /// One clear line for an error of this server.
     pub(crate) fn refuses(&self, error: &RedisError) -> Error {
         let meaning = match self.is_tls() && error.is_timeout() {
-            // Plain servers wait for the end of what they take for a command.
+            // A server without TLS takes the handshake for a command and waits for its end.
             true => {
                 "no answer in time: it is stalled or stopped, or does not speak TLS (then give redis://)".to_owned()
             }
@@ -22,8 +22,8 @@ impl Target {
         Error::server(format!("server {}: {}", self.address(), self.hushed(&meaning)))
     }
 
-    /// The same where no connection could be had. A server that hung up on us is asked why: one that is full says so only to
-    /// those who listen before they talk.
+    /// The same for a connection that could not be made. If the server closed it, this connects again and reads before
+    /// it writes, because a full server gives its reason only to clients that do so.
     pub(super) fn shuts_out(&self, error: &RedisError) -> Error {
         let hung_up = error.is_connection_dropped() && !error.is_connection_refusal();
         match self.first_words().filter(|words| hung_up && words.contains(FULL)) {
@@ -61,7 +61,7 @@ fn meaning(error: &RedisError) -> String {
     }
 }
 
-/// What went wrong between two that speak TLS, or would have to.
+/// What went wrong in a TLS connection, or for lack of TLS on one side.
 fn untrusted(text: &str) -> Option<String> {
     let says = |words: &str| text.contains(words);
     if says("InvalidContentType") || says("corrupt message") {

@@ -9,7 +9,7 @@ use crate::target::compose::{ComposeSpec, Service};
 use crate::target::on_path::{is_executable, on_path};
 use crate::target::{CpuSet, Fleet, Layout, Placement, Private, Target, TlsFiles, wheel};
 
-/// What server is wanted.
+/// Which server to use.
 #[derive(Debug, Clone, Default)]
 pub struct ServerSpec {
     /// A running server's URL; measured as it is.
@@ -60,11 +60,12 @@ impl ServerSpec {
         self.placed(self.server(cpus.0.as_ref(), stop, say)?, cpus)
     }
 
-    /// A private server of each of `binaries`, all on the same CPUs and otherwise as [`ServerSpec::resolve`] gives one: to
-    /// be measured in turn and compared.
+    /// A private server of each of `binaries`, to be measured in turn and compared. All are on the same CPUs, and
+    /// otherwise as [`ServerSpec::resolve`] starts one.
     ///
     /// # Errors
-    /// As [`ServerSpec::resolve`]; or two of them call themselves the same, so that their rows could not be told apart.
+    /// As [`ServerSpec::resolve`]; or two of them report the same product and version, so their rows could not be told
+    /// apart.
     pub fn resolve_each(
         &self,
         binaries: &[PathBuf],
@@ -89,7 +90,7 @@ impl ServerSpec {
         servers.into_iter().map(|server| self.placed(server, cpus.clone())).collect()
     }
 
-    /// The CPUs of the server and of the clients, if what is wanted can be had together.
+    /// The CPUs of the server and of the clients, if the options are compatible.
     fn checked(&self) -> Result<(Option<CpuSet>, Option<CpuSet>)> {
         self.layout.validate()?;
         if self.layout != Layout::default() && (self.url.is_some() || self.docker.is_some() || self.unix) {
@@ -117,7 +118,7 @@ impl ServerSpec {
         }
     }
 
-    /// Keeps this thread on the clients' CPUs, and has the server say where both are.
+    /// Keeps this thread on the clients' CPUs, and records in the server where both run.
     fn placed(&self, server: Target, (on, clients): (Option<CpuSet>, Option<CpuSet>)) -> Result<Target> {
         if let Some(cpus) = &clients {
             cpus.keep_this_thread()?;
@@ -134,7 +135,7 @@ impl ServerSpec {
         self.find_unless(&AtomicBool::new(false), say)
     }
 
-    /// The same; once `stop` is raised, fetching ends.
+    /// The same; fetching ends if `stop` is raised.
     fn find_unless(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         if let Some(binary) = &self.binary {
             return match is_executable(binary) {

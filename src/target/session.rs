@@ -18,10 +18,10 @@ pub(crate) use tasks::TaskSession;
 use crate::target::Connection;
 use cluster::Routed;
 
-/// A connection of one's own.
+/// A connection that is not shared.
 pub struct Session(Kind);
 
-// The variant that is measured most is the large one; a box would put a pointer into its way.
+// The large variant is the one measured most; a box would add a pointer indirection to it.
 #[allow(clippy::large_enum_variant)]
 enum Kind {
     One(Connection),
@@ -44,7 +44,7 @@ impl Session {
         Ok(Self(Kind::Cluster(Box::new(Routed::open_replicas(cluster.clone())?))))
     }
 
-    /// Asks the one server, or every node of the cluster.
+    /// Runs `ask` on the one server, or on every node of the cluster.
     pub(crate) fn on_each<T>(&mut self, mut ask: impl FnMut(&mut Connection) -> RedisResult<T>) -> RedisResult<Vec<T>> {
         match &mut self.0 {
             Kind::One(connection) => Ok(vec![ask(connection)?]),
@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// The next reply to what was sent.
+    /// The next reply.
     ///
     /// # Errors
     /// The connection is gone, or nothing is due.

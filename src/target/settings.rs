@@ -12,10 +12,11 @@ use redis::RedisResult;
 use crate::error::{Error, Result};
 use crate::target::{Session, Target};
 
-/// What may be changed, in the order in which it is put back. Nothing else is, whatever a key on the server says.
+/// The settings that may be changed, in the order in which they are restored. No other setting is ever touched,
+/// whatever a key on the server says.
 const MAY_CHANGE: [&str; 2] = ["maxmemory", "maxmemory-policy"];
 
-/// How long a server that does not answer is waited for before settings are left as they are.
+/// How long to wait for a server that does not answer, before its settings are left as they are.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Changed settings; dropping this puts them back.
@@ -25,10 +26,11 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    /// Sets `settings`, having noted what they were.
+    /// Notes the previous values of `settings` and changes them.
     ///
     /// # Errors
-    /// The server does not let us read, note or change them, or they are so already: then nothing tells what they should be.
+    /// The server does not let us read, note or change them; or they already have these values, so the right ones are
+    /// unknown.
     pub(crate) fn set(server: &Target, settings: &[(&'static str, &str)]) -> Result<Self> {
         let refuses = |e: redis::RedisError| server.refuses(&e);
         let mut db = server.connect()?;
@@ -52,7 +54,7 @@ impl Changed {
             }
             note.exec(&mut db).map_err(refuses)?;
         }
-        // From here on whatever happens puts them back.
+        // From here on they are restored, whatever happens.
         let changed = Self { server: server.clone(), before };
         for (name, value) in settings {
             put(&mut db, name, value).map_err(refuses)?;
@@ -71,16 +73,16 @@ impl Drop for Changed {
             }
             redis::cmd("DEL").arg(key(self.server.prefix())).exec(db)
         };
-        // Where this fails the note stays, and `settings_left` finds it.
+        // If this fails, the note stays, and `settings_left` finds it.
         let _ = self.server.reach(PATIENCE, &AtomicBool::new(false)).map(|mut db| put_back(&mut db));
     }
 }
 
 impl Target {
-    /// Whether settings that we changed have not been put back.
+    /// Checks that all settings we changed were restored.
     ///
     /// # Errors
-    /// They have not: the message says what to do.
+    /// They were not: the message says what to do.
     pub(crate) fn settings_left(&self, db: &mut Session) -> Result<()> {
         let is_noted = self.may_configure() && self.child().is_none();
         let left = is_noted && redis::cmd("EXISTS").arg(key(self.prefix())).query::<bool>(db).unwrap_or(false);
@@ -94,8 +96,8 @@ impl Target {
     }
 }
 
-/// Puts back what the note of a run that is over says, setting by setting, unless somebody has changed it since; then
-/// removes the note. Says what was put back.
+/// Restores the settings in the note of a finished run, except those that somebody has changed since, and removes the
+/// note. Returns what was restored.
 pub(super) fn put_back(db: &mut Session, key: &str) -> RedisResult<Vec<String>> {
     let note: HashMap<String, String> = redis::cmd("HGETALL").arg(key).query(db)?;
     let mut done = Vec::new();

@@ -16,10 +16,10 @@ use crate::target::stream::{Socket, Stream, open, targets, tcp};
 use crate::target::topology::Place;
 use crate::target::{Connection, RESPONSE_TIMEOUT, Target};
 
-/// How long a server that hung up may take to say why.
+/// How long a server that closed the connection may take to say why.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
 
-/// Files that this process has open beside its clients' sockets: at most, and at least.
+/// Files that this process has open besides its clients' sockets: at most, and at least.
 const OTHER_FILES: u64 = 200;
 const FEWEST_FILES: u64 = 24;
 
@@ -28,14 +28,14 @@ impl Target {
     /// queue of unaccepted ones.
     ///
     /// # Errors
-    /// This process may not have so many files, the server has no room for so many clients, nothing answers there, or
+    /// This process may not open so many files, the server has no room for so many clients, nothing answers there, or
     /// it refuses us.
     pub(crate) fn sockets(&self, count: usize) -> Result<Vec<Box<dyn Socket>>> {
         if let Some(cluster) = &self.place.cluster {
             return self.routed(cluster, count);
         }
         if self.place.sentinels.is_some() {
-            // The primary of now, which has no Sentinels to be asked.
+            // The current primary, as a target without Sentinels.
             let place = Place { trust: self.place.trust.clone(), ..Place::default() };
             return Self { client: self.client()?, place, ..self.clone() }.sockets(count);
         }
@@ -54,7 +54,7 @@ impl Target {
         Ok(sockets)
     }
 
-    /// The same to a cluster: each of them stands for one to every primary.
+    /// The same to a cluster, where each combines one socket to every primary.
     fn routed(&self, cluster: &Arc<Cluster>, count: usize) -> Result<Vec<Box<dyn Socket>>> {
         let (members, owners) = (cluster.primaries(), cluster.owners());
         allow_files(count.saturating_mul(members.len()))?;
@@ -64,7 +64,7 @@ impl Target {
             Ok(Self { client, place, ..self.clone() })
         };
         let nodes: Vec<Self> = members.iter().map(node).collect::<Result<_>>()?;
-        // Node by node, as thousands of connections are made to one server.
+        // Node by node, the way thousands of connections are made to one server.
         let mut sockets: Vec<_> = nodes.iter().map(|node| node.sockets(count)).collect::<Result<_>>()?;
         let one = |_| {
             let own = members.iter().cloned().zip(sockets.iter_mut().filter_map(Vec::pop)).collect();
@@ -76,14 +76,16 @@ impl Target {
     /// Checks that `clients` more clients could connect, before anything is measured.
     ///
     /// # Errors
-    /// This process may not have so many files, or the server has no room for them: one line that says what to do.
+    /// This process may not open so many files, or the server has no room for the clients: one line that says what to
+    /// do.
     pub fn has_room_for(&self, clients: usize) -> Result<()> {
         // Through a proxy in this process, a client takes three; on a cluster, one for every node.
         let each = if self.distance().is_some() { 3 } else { self.shards() as usize };
         allow_files(clients.saturating_mul(each))?;
         for mut node in self.connect_each()? {
             let (most, now) = clients_of(&mut node).map_err(|e| self.refuses(&e))?;
-            // One of ours reads the counter, one looks on; where the server does not say how many it takes, we find out.
+            // We need one connection to read the counter and one to observe. If the server does not state its limit,
+            // connecting will tell.
             if most > 0 && now + clients + 2 > most {
                 let address = self.address();
                 return Err(Error::server(format!(
@@ -95,7 +97,7 @@ impl Target {
         Ok(())
     }
 
-    /// What the server says to a client that says nothing: none that is well says anything.
+    /// What the server says before the client has sent anything. A healthy server says nothing.
     pub(super) fn first_words(&self) -> Option<String> {
         let address = self.client.get_connection_info().addr();
         let mut stream = self.open(&targets(address).ok()?).ok()?;
@@ -114,7 +116,7 @@ impl Target {
         }
     }
 
-    /// Who we are, which database, and whether anybody is there.
+    /// The commands sent first: AUTH, SELECT and PING.
     fn hello(&self) -> Requests {
         let settings = self.client.get_connection_info().redis_settings();
         let mut hello = Requests::default();
@@ -135,7 +137,7 @@ impl Target {
     }
 }
 
-/// Says of a refusal how many of our connections there were by then.
+/// Adds to a refusal how many of our connections had been made.
 pub(crate) fn after(made: usize, wanted: usize, refusal: Error) -> Error {
     match made {
         0 => refusal,
@@ -143,12 +145,12 @@ pub(crate) fn after(made: usize, wanted: usize, refusal: Error) -> Error {
     }
 }
 
-/// Sends `hello` and waits until each of its commands is answered: all of them within [`RESPONSE_TIMEOUT`], however many
-/// pieces the answers come in.
+/// Sends `hello` and waits until each of its commands is answered: all within [`RESPONSE_TIMEOUT`], in however many
+/// pieces the replies arrive.
 fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket>, BoxError> {
     let since = Instant::now();
     stream.wait_at_most(RESPONSE_TIMEOUT)?;
-    // A server that has no room says so and hangs up: what it said is worth more than our broken pipe.
+    // A server without room says so and closes the connection. Its message is more useful than our broken pipe.
     let sent = stream.write_all(hello.bytes());
     let (mut heard, mut answered) = (Vec::new(), 0);
     while answered < hello.commands() {
@@ -183,7 +185,7 @@ pub(crate) fn allow_files(clients: usize) -> Result<()> {
         return Ok(());
     }
     let set = |current, maximum| setrlimit(Resource::Nofile, Rlimit { current, maximum }).is_ok();
-    // Beyond the hard limit only for those who may raise it; the others may have all of it.
+    // Only privileged processes may go beyond the hard limit; the others can use all of it.
     let raised = set(Some(wanted), now.maximum.map(|maximum| maximum.max(wanted))) || set(now.maximum, now.maximum);
     let most = if raised { getrlimit(Resource::Nofile).current } else { now.current };
     match most.filter(|&most| most < clients as u64 + FEWEST_FILES) {
@@ -196,7 +198,7 @@ pub(crate) fn allow_files(clients: usize) -> Result<()> {
     }
 }
 
-/// How many clients the server takes (0 if it does not say) and has.
+/// How many clients the server permits (0 if it does not say), and how many it has.
 fn clients_of(db: &mut Connection) -> redis::RedisResult<(usize, usize)> {
     let info: String = redis::cmd("INFO").arg("clients").query(db)?;
     let field = |name: &str| {

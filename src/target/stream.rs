@@ -1,4 +1,4 @@
-//! Sockets to a server's address, TCP or unix: as the system gives them, which block, or for an event loop.
+//! Sockets to a server's address, TCP or unix: blocking, or non-blocking for an event loop.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -54,7 +54,7 @@ impl Stream for UnixStream {
     }
 }
 
-/// The addresses that a host's name stands for; none for a unix socket.
+/// The addresses that a host name resolves to; none for a unix socket.
 pub(super) fn targets(address: &ConnectionAddr) -> Result<Vec<SocketAddr>> {
     match address {
         ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {

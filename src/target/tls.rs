@@ -41,7 +41,7 @@ impl Trust {
     /// # Errors
     /// A file cannot be read, or is not what it should be: the message names it.
     pub(super) fn read(files: &TlsFiles) -> Result<Self> {
-        // Whoever was first has installed one, and one is as good as another.
+        // If another thread installed one first, that one is just as good.
         let _ = ring::default_provider().install_default();
         let read = |path: &Path| std::fs::read(path).map_err(|e| Error::file(path, e));
         let ours = match (&files.cert, &files.key) {
@@ -58,7 +58,7 @@ impl Trust {
         Ok(Self { authorities, ours, insecure: files.insecure, config: Arc::new(config) })
     }
 
-    /// The same way to connect, over TLS.
+    /// The same connection settings, over TLS.
     ///
     /// # Errors
     /// It has no host and port.
@@ -75,7 +75,7 @@ impl Trust {
         Ok(client.get_connection_info().clone())
     }
 
-    /// The same as the redis crate takes it.
+    /// The same in the redis crate's own type.
     pub(super) fn certificates(&self) -> TlsCertificates {
         let copy = |ours: &ClientTlsConfig| {
             let (client_cert, client_key) = (ours.client_cert.clone(), ours.client_key.clone());
@@ -84,10 +84,10 @@ impl Trust {
         TlsCertificates { client_tls: self.ours.as_ref().map(copy), root_cert: Some(self.authorities.clone()) }
     }
 
-    /// A socket that encrypts what goes over `stream`. The handshake comes with the first write.
+    /// A socket that encrypts what goes over `stream`. The handshake happens at the first write.
     ///
     /// # Errors
-    /// The host is no name that a certificate can be for.
+    /// The host is not a name that a certificate can be issued for.
     pub(super) fn over(&self, stream: TcpStream, host: &str) -> Result<Box<dyn Stream>, BoxError> {
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
         let session = ClientConnection::new(self.config.clone(), name)?;
@@ -204,12 +204,12 @@ impl Stream for StreamOwned<ClientConnection, TcpStream> {
 struct EncryptedSocket {
     session: ClientConnection,
     socket: mio::net::TcpStream,
-    /// The server has hung up.
+    /// The server has closed the connection.
     is_over: bool,
 }
 
 impl EncryptedSocket {
-    /// Sends as much of what is encrypted as the system takes now.
+    /// Sends as much encrypted data as the socket accepts now.
     fn push(&mut self) -> IoResult<()> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut self.socket) {
@@ -223,13 +223,13 @@ impl EncryptedSocket {
         Ok(())
     }
 
-    /// Takes in what has come; says whether anything has.
+    /// Reads what has arrived; `false` if nothing has.
     fn pull(&mut self) -> IoResult<bool> {
         match self.session.read_tls(&mut self.socket) {
             Ok(0) => self.is_over = true,
             Ok(_) => {
                 self.session.process_new_packets().map_err(IoError::other)?;
-                // Keys may be renewed, which is answered.
+                // A key update, for example, needs an answer.
                 self.push()?;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -256,7 +256,7 @@ impl Read for EncryptedSocket {
                         return if filled > 0 { Ok(filled) } else { Err(error) };
                     }
                 }
-                // The server hung up without a word.
+                // The server closed the connection without TLS's close_notify.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
                 Err(error) => return Err(error),
             }
@@ -268,7 +268,7 @@ impl Read for EncryptedSocket {
 impl Write for EncryptedSocket {
     fn write(&mut self, bytes: &[u8]) -> IoResult<usize> {
         self.push()?;
-        // As many as there is room for beside what the system would not take yet.
+        // As much as there is room for, besides what the socket has not accepted yet.
         let taken = self.session.writer().write(bytes)?;
         self.push()?;
         if taken == 0 && !bytes.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(taken) }
@@ -279,7 +279,8 @@ impl Write for EncryptedSocket {
     }
 }
 
-/// Always watched for both: what is encrypted and not yet sent is ours to send, whatever the loop has handed over.
+/// Always watched for both reading and writing, because encrypted data may still have to be sent after the loop has
+/// handed over everything.
 impl Source for EncryptedSocket {
     fn register(&mut self, registry: &Registry, token: Token, _interests: Interest) -> IoResult<()> {
         self.socket.register(registry, token, Interest::READABLE | Interest::WRITABLE)

@@ -12,30 +12,30 @@ use crate::target::session::Cluster;
 use crate::target::tls::Trust;
 use crate::target::{Connection, Session, Target, preflight};
 
-/// What there is beside the one server that a [`Target`] speaks to first.
+/// What there is besides the one server that a [`Target`] connects to first.
 #[derive(Clone, Default)]
 pub(super) struct Place {
     pub(super) kind: Topology,
-    /// Replicas of a primary, where there is one primary.
+    /// The replicas, if there is one primary.
     pub(super) replicas: Vec<Client>,
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) sentinels: Option<Arc<Sentinels>>,
     /// Whom to trust, over TLS.
     pub(super) trust: Option<Arc<Trust>>,
-    /// Ours, kept running by this.
+    /// Our own servers, kept running by this.
     pub(super) fleet: Option<Arc<Fleet>>,
 }
 
 /// Sentinels, who know which server is the primary at the moment.
 pub(super) struct Sentinels {
     nodes: Vec<ConnectionInfo>,
-    /// How to connect to the servers they watch: all but the address.
+    /// How to connect to the servers they watch: everything but the address.
     servers: ConnectionInfo,
     name: String,
 }
 
 impl Sentinels {
-    /// The primary, as the first of them says that answers.
+    /// The primary, according to the first Sentinel that answers.
     pub(super) fn primary(&self) -> RedisResult<Client> {
         let mut failed = RedisError::from((redis::ErrorKind::MasterNameNotFoundBySentinel, "no Sentinel is named"));
         for node in &self.nodes {
@@ -69,8 +69,9 @@ impl Target {
     /// The target at `url`, with the files that TLS needs: see the forms of URLs that `docs/topologies.md` lists.
     ///
     /// # Errors
-    /// The URL is none that is known; or what is there does not answer, or is of another kind than the URL says: a node of
-    /// a cluster, a Sentinel, a read-only replica. The message says what to give instead, and never names the password.
+    /// The URL has an unknown form; or the server does not answer, or is of another kind than the URL says: a node of a
+    /// cluster, a Sentinel, a read-only replica. The message says what to give instead, and never contains the
+    /// password.
     pub fn at_with(url: &str, tls: &TlsFiles) -> Result<Self> {
         let address = Address::read(url, tls)?;
         let trust = if Address::is_tls(url) { Some(Arc::new(Trust::read(tls)?)) } else { None };
@@ -160,7 +161,7 @@ impl Target {
         self.place.cluster.as_ref().map_or(1, |cluster| cluster.primaries().len() as u32)
     }
 
-    /// Replicas of each primary, or of that which has the fewest.
+    /// Replicas of each primary; the smallest number, if they differ.
     pub fn replicas(&self) -> u32 {
         let known = self.place.replicas.len();
         self.place.cluster.as_ref().map_or(known, |cluster| cluster.fewest_replicas()) as u32
@@ -171,18 +172,18 @@ impl Target {
         matches!(self.client.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. })
     }
 
-    /// Whether all of it is ours.
+    /// Whether all its servers are ours.
     pub fn is_private(&self) -> bool {
         self.private.is_some() || self.place.fleet.is_some()
     }
 
-    /// How often nodes of a cluster have sent us on so far: MOVED and ASK.
+    /// How often nodes of a cluster have redirected us so far: MOVED and ASK.
     pub(crate) fn redirects(&self) -> Option<(u64, u64)> {
         self.place.cluster.as_ref().map(|cluster| cluster.redirects.so_far())
     }
 
     #[cfg(feature = "topologies")]
-    /// Whom to trust over TLS, for what connects by itself.
+    /// Whom to trust over TLS, for code that connects by itself.
     pub(crate) fn certificates(&self) -> Option<redis::TlsCertificates> {
         self.place.trust.as_ref().map(|trust| trust.certificates())
     }
@@ -196,7 +197,7 @@ impl Target {
         infos.filter_map(|node| elsewhere(seed, &node.host, node.port).ok()).collect()
     }
 
-    /// A connection for reading from a replica: of a cluster, from one of every shard.
+    /// A connection for reading from a replica; for a cluster, from one replica of every shard.
     ///
     /// # Errors
     /// There is none, or it does not answer.
@@ -209,7 +210,7 @@ impl Target {
         session.map_err(|e| self.shuts_out(&e))
     }
 
-    /// Replicas that a primary names, to be connected to as it is.
+    /// The replicas that a primary names, with the same connection settings as its own.
     pub(super) fn replicas_named(&self, replication: &str) -> Vec<Client> {
         let template = self.client.get_connection_info();
         let named = replication.lines().filter_map(|line| {

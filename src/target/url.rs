@@ -33,7 +33,7 @@ pub(super) fn shown(addr: &ConnectionAddr) -> String {
     }
 }
 
-/// Percent-encoded but for letters, digits and `plain`.
+/// Percent-encoded, except for letters, digits and `plain`.
 fn encoded(bytes: &[u8], plain: &[u8]) -> String {
     let one = |&byte: &u8| match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
         true => char::from(byte).to_string(),

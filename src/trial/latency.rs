@@ -37,8 +37,8 @@ impl Trial {
         Some(buckets(times))
     }
 
-    /// How long updates waited for what clients share, such as a connection of a pool: a part of their latency. Empty where
-    /// that was not measured.
+    /// How long updates waited for a shared resource, such as a pooled connection. It is part of their latency. Empty
+    /// if that was not measured.
     pub fn waits(&self) -> Vec<(u64, u64)> {
         let mut all = BTreeMap::new();
         for &(up_to, count) in self.log.clients.iter().flat_map(|lane| &lane.waits) {

@@ -51,7 +51,7 @@ pub struct Race {
     pub uncertainty_ns: u64,
     /// The first error that a client met.
     pub error: Option<String>,
-    /// CPU time of the processes, in nanoseconds; `None` if this system does not tell.
+    /// CPU time of the processes, in nanoseconds; `None` if this system does not report it.
     pub cpu_ns: Option<u64>,
     /// What went wrong with a worker; the rows are those that it had sent by then.
     pub fault: Option<Fault>,
@@ -240,7 +240,7 @@ fn gather(
                 error = done.error.clone().map(|error| error.chars().filter(|c| !c.is_control()).take(300).collect());
                 return rows.agrees(&done);
             }
-            // There is an end to rows: each client has been told how many to make.
+            // Rows cannot go on forever: each client was told how many updates to make.
             if rows.count > rows_before {
                 wait.until = wait.until.max(Instant::now() + after_end);
             }

@@ -85,11 +85,11 @@ impl Process {
         Ok(Self { child, group, input, blocks, pending: VecDeque::new(), last_words })
     }
 
-    /// CPU time that it has used so far, all its threads together, to a hundredth of a second.
+    /// CPU time used so far by all its threads together, to a hundredth of a second.
     #[cfg(target_os = "linux")]
     pub(super) fn cpu_ns(&self) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // The name, in parentheses, may hold anything; user and system time are the 12th and 13th field after it.
+        // The name, in parentheses, may contain anything; user and system time are the 12th and 13th fields after it.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         let mut ticks = || fields.next()?.parse::<u64>().ok();
         Some((ticks()? + ticks()?).saturating_mul(TICK_NS))

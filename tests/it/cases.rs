@@ -167,7 +167,7 @@ fn causes_are_told_apart() {
     assert!(matches!(fault(&single), Fault::Final { told: Some(_), .. }));
 }
 
-/// Jepsen's seven public vectors for its counter checker (`counter-test` in its `checker_test.clj`), as facts: what each
+/// Jepsen's seven public test vectors for its counter checker (`counter-test` in its `checker_test.clj`): what each
 /// does, and whether it is valid.
 #[test]
 fn jepsens_vectors_are_judged_at_least_as_strictly() {
@@ -180,7 +180,7 @@ fn jepsens_vectors_are_judged_at_least_as_strictly() {
     let initial_read = read(0, "0");
     let failed_add = invoke(0, "add", "1") + &done(0, "fail", "add", "1") + &read(0, "0");
     let wrong_read = read(0, "1");
-    // The add never completes: the reads beside it may see it or not, in this order.
+    // The add never completes, so the reads concurrent with it may see it or not, in this order.
     let incomplete = invoke(0, "add", "1") + &read(1, "0") + &read(1, "1");
     let interleaved = ["0", "1", "2", "4", "8"];
     let mut concurrent = String::new();
@@ -208,7 +208,7 @@ fn jepsens_vectors_are_judged_at_least_as_strictly() {
         + &invoke(0, "read", "nil")
         + &done(1, "ok", "add", "2")
         + &done(0, "ok", "read", "5");
-    // The other way round no order explains them, although each lies within Jepsen's bounds.
+    // The other way round, no order explains them, although each lies within Jepsen's bounds.
     assert_eq!(checked(&(invoke(0, "add", "1") + &read(1, "1") + &read(1, "0"))).answer, Answer::Invalid);
     for (history, valid) in [
         (initial_read, true),

@@ -162,7 +162,7 @@ fn what_all_have_in_common_is_real_only_if_trusted() {
     assert!(trusted.failures(0.05).len() >= STRATEGIES.len());
     // A bound beyond the difference lets it pass.
     assert_eq!(trusted.failures(0.5).len(), 0);
-    // A gate does not pass what it cannot tell, and never an avalanche.
+    // A gate does not pass what it cannot decide, and never an avalanche.
     assert!(compared(&before, &run(2, 5, QUIET, |_| 0.9)).landslide().is_none());
     assert!(matches!(compared(&before, &run(2, 5, QUIET, |_| 0.9)).gate(), Gate::CannotTell(_)));
     assert!(matches!(comparison.gate(), Gate::AllSlower(_)), "all of it is slower by three tenths");
@@ -288,7 +288,7 @@ fn criterions_interval_of_one_process_decides_nothing_and_several_processes_do()
     assert!((incr.before.as_ref().unwrap().surviving_per_s.unwrap() - 4e9 / 30_000.0).abs() < 1.0);
     let mixed = compared(&bench(1.0, same), &run(1, 5, QUIET, same));
     assert_eq!(mixed.compared(), 0);
-    // Five processes of each: what they differ by is in the interval.
+    // Five processes of each: the interval includes how they differ.
     let offsets = [1.0, 1.01, 0.99, 1.005, 0.995];
     let (before, after) = (offsets.map(|offset| bench(offset, same)), offsets.map(|offset| bench(offset, lua)));
     let sides = [&before, &after].map(|side| side.iter().collect::<Vec<&Run>>());
@@ -299,7 +299,7 @@ fn criterions_interval_of_one_process_decides_nothing_and_several_processes_do()
     assert!(matches!(several.gate(), Gate::Fails(_)));
 }
 
-/// So many runs, each as a whole faster or slower than the last by a normal deviate of `offset`.
+/// `count` runs, each as a whole faster or slower by a normal deviate of `offset`.
 fn runs(seed: u64, count: u64, offset: f64, factor: impl Fn(&str) -> f64 + Copy) -> Vec<Run> {
     let mut rng = fastrand::Rng::with_seed(seed);
     (0..count)
@@ -317,7 +317,7 @@ fn several(before: &[Run], after: &[Run], options: Options) -> Comparison {
 
 #[test]
 fn several_runs_a_side_tell_a_slower_build_from_a_busier_machine() {
-    // A machine whose runs differ by 3 %: one pair of runs often calls that a difference, five pairs do not.
+    // On a machine whose runs differ by 3 %, one pair of runs often calls that a difference; five pairs do not.
     let mut alarms = 0;
     for seed in 0..20 {
         let compared =
@@ -326,14 +326,16 @@ fn several_runs_a_side_tell_a_slower_build_from_a_busier_machine() {
         assert_eq!(compared.design, Design::Runs { before: 5, after: 5 });
     }
     assert!(alarms <= 4, "{alarms} of 20 pairs of one build with a false alarm");
-    // All strategies slower by 40 % is slower: runs of both sides show what the machine does by itself.
+    // If all strategies are slower by 40 %, the build is slower: the runs of both sides show how much the machine
+    // varies by itself.
     let slower = several(&runs(1, 5, 0.02, same), &runs(2, 5, 0.02, |_| 0.6), Options::default());
     assert!(slower.strategies.iter().all(|s| s.surviving.outcome == Outcome::Slower));
     assert!(slower.shift.unwrap().trusted && matches!(slower.gate(), Gate::Fails(_)));
-    // A single run against several takes their spread for its own.
+    // A single run compared with several is given their spread.
     let one = several(&runs(1, 1, 0.02, same), &runs(2, 5, 0.02, |_| 0.6), Options::default());
     assert!(one.strategies.iter().all(|s| s.surviving.outcome == Outcome::Slower), "{:?}", one.strategies);
-    // Runs that lack a strategy leave it to the others; one that is in a single run of each side has no spread.
+    // A strategy missing from some runs is judged by the others; one that is in a single run of each side has no
+    // spread.
     let (mut before, mut after) = (runs(1, 3, 0.01, same), runs(2, 3, 0.01, same));
     for side in [&mut before, &mut after] {
         side[0].records.retain(|r| r.condition.strategy != "cas");
@@ -347,7 +349,7 @@ fn several_runs_a_side_tell_a_slower_build_from_a_busier_machine() {
 
 #[test]
 fn what_a_pair_of_turns_has_in_common_is_in_neither() {
-    // The machine halves and doubles its speed between pairs: within one it is the same.
+    // The machine halves and doubles its speed between pairs, but not within a pair.
     let pairs = |factor: fn(&str) -> f64| -> [Vec<Run>; 2] {
         let side = |seed: u64, factor: fn(&str) -> f64| {
             let machine = |at: u64| if at.is_multiple_of(3) { 0.5 } else { 1.0 };
@@ -365,7 +367,7 @@ fn what_a_pair_of_turns_has_in_common_is_in_neither() {
     assert_eq!(lua.outcome, Outcome::Slower);
     assert!((lua.contrast.ratio - 0.85).abs() < 0.05 && lua.contrast.high - lua.contrast.low < 0.15, "{lua:?}");
     assert_eq!(compared.strategies.iter().filter(|s| is_different(s.surviving.outcome)).count(), 1);
-    // The same runs without their order: the machine's leaps hide it.
+    // The same runs without the pairing: the machine's jumps hide the difference.
     let [before, after] = pairs(|name| if name == "lua" { 0.85 } else { 1.0 });
     assert!(several(&before, &after, Options::default()).strategies.iter().all(|s| !is_different(s.surviving.outcome)));
     let run = Run::default();
@@ -436,7 +438,7 @@ fn the_gate_passes_noise_stops_what_is_slower_or_wrong_and_never_looks_open_by_m
     assert_eq!(code(&[&good, &lossy, "--fail-if-slower", "60%"]), Some(1));
     assert_eq!(code(&[&good, &alone, "--fail-if-slower", "5%"]), Some(2), "nothing was compared");
     assert_eq!(code(&[&good, &alone, "--fail-if-slower", "5%", "--allow-weak"]), Some(2), "nor is that weak");
-    // What it cannot tell does not pass, unless that is wanted.
+    // What it cannot decide does not pass, unless that is requested.
     let weak = report(&["compare", &good, &noisy, "--fail-if-slower", "5%"]);
     assert_eq!(weak.status.code(), Some(2));
     let said = text(&weak.stderr);
@@ -601,7 +603,7 @@ fn an_offered_rate_is_never_compared_with_what_a_closed_loop_does() {
 fn two_commands_are_measured_in_turns_and_a_slower_one_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("turns").display().to_string();
-    // Through a proxy that delays by a thousand times what an update takes: slower on whatever machine.
+    // Through a proxy that delays by a thousand times the duration of an update: slower on any machine.
     let near = format!("{} --strategies incr --threads 1 --updates 20", env!("CARGO_BIN_EXE_report"));
     let far = format!("{near} --rtt 30ms");
     let live = |commands: [&str; 2], more: &[&str]| {
@@ -615,17 +617,17 @@ fn two_commands_are_measured_in_turns_and_a_slower_one_is_found() {
     assert_eq!(turns.len(), 10, "{turns:?}");
     let second = Run::read(&Path::new(&out).join("002-after")).unwrap();
     assert_eq!((second.records.len(), second.records[0].round), (1, 1));
-    // Both in turns: the folders compare without --live, as runs.
+    // Both in turns. The folders can be compared without --live, as runs.
     let side = |name: &str| (1..=5).map(|at| format!("{out}/{at:03}-{name}")).collect::<Vec<_>>().join(",");
     let again = report(&["compare", &side("before"), &side("after"), "--json"]);
     let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(again["design"]["kind"], "runs");
-    // Another condition is not the same cell, but compared.
+    // Another condition is another cell, but it is compared.
     let slower = live([&near, &far], &["--fail-if-slower", "20%", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&slower.stdout).unwrap();
     let ratio = json["strategies"][0]["surviving"]["ratio"].as_f64().unwrap();
     assert!(ratio < 0.5, "{ratio}");
-    // Surely slower, or on a busy machine not sure of it: never the same.
+    // Surely slower, or uncertain on a busy machine, but never the same.
     assert!([Some(1), Some(2)].contains(&slower.status.code()), "{}", text(&slower.stderr));
 }
 

@@ -190,11 +190,11 @@ fn what_is_told_has_both_its_interval_and_its_power_within_the_bound() {
         (told(Outcome::Same, on, Some(0.125)), false),
         (told(Outcome::Same, inside, Some(0.125 + 1e-9)), false),
         (told(Outcome::Same, inside, None), false),
-        // Surely slower, and surely not by so much.
+        // Surely slower, and surely by less than the limit.
         (told(Outcome::Slower, inside, Some(0.01)), true),
-        // Surely slower, and perhaps by so much.
+        // Surely slower, and perhaps by the limit or more.
         (told(Outcome::Slower, on, Some(0.01)), false),
-        // What is faster is not slower, however little is known of by how much.
+        // A faster strategy is not slower, however uncertain the size of the change.
         (told(Outcome::Faster, 0.5, Some(0.9)), true),
     ] {
         let compared = gate(&[change]);
@@ -289,7 +289,7 @@ fn every_change_of_verdict_has_its_alarm() {
     assert_eq!(alarms("get-set", Some(&lost), Some(&lost)), []);
 }
 
-/// So many strategies, each of `before` nanoseconds an update in the one run and of `after` in the other, with hardly any
+/// This many strategies, each with `before` nanoseconds per update in one run and `after` in the other, with hardly any
 /// noise.
 fn near(count: usize, before: f64, after: f64) -> [Run; 2] {
     [before, after].map(|mean_ns| {

@@ -44,7 +44,7 @@ fn every_history_of_the_corpus_is_judged_as_labelled() {
     assert_eq!(files.iter().sum::<usize>(), judged);
 }
 
-/// Every row of the README's table is a fault that some history has, and the kinds in it are those that have it.
+/// Every row of the README's table is a fault that some history has, and lists the kinds of history that have it.
 #[test]
 fn the_readme_lists_every_fault_with_its_kinds() {
     let readme = std::fs::read_to_string("corpus/README.md").unwrap();

@@ -1,4 +1,4 @@
-//! A lost reply doubles with the redis crate's cluster client as it comes, and not with one told never to send again.
+//! A lost reply doubles an update with the redis crate's cluster client by default, but not with retries turned off.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use redis_lost_updates::workload::Workload;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// A cluster of one node, and a proxy whose port it gives as its own.
+/// A cluster of one node, and a proxy whose port the node announces as its own.
 fn cluster() -> (Private, Proxy, Target) {
     let bus = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string();
     let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
@@ -36,7 +36,7 @@ fn cluster() -> (Private, Proxy, Target) {
     (node, proxy, server)
 }
 
-/// A hundred updates by one client, one after the other, of which every tenth INCR that is executed loses its reply.
+/// A hundred updates by one client, one after the other. Every tenth INCR that is executed loses its reply.
 fn trial(proxy: &Proxy, server: &Target, name: &str) -> Trial {
     let mut crew = Crew::open(server, find(&[name]).unwrap()[0], Workload::one_key(1), 1, &NEVER).unwrap();
     let rule = Rule { names: ["INCR".to_owned()].into(), ..Rule::every(10, Lose::Reply, By::Fin) };
@@ -52,15 +52,15 @@ fn the_cluster_client_as_it_comes_doubles_what_lost_its_reply_and_nobody_sees_an
     let (_node, proxy, server) = cluster();
     let doubled = trial(&proxy, &server, "cluster-incr");
     let ledger = &doubled.judgement.ledger;
-    // Every tenth of 111 executions is sent again, and that is the next one.
+    // Every tenth of 111 executions is sent again as the next one.
     assert_eq!((ledger.acked, ledger.unknown, ledger.found, ledger.doubled), (100, 0, 111, 11), "{ledger:?}");
     assert_eq!(doubled.verdict, Verdict::Excess);
     let honest = trial(&proxy, &server, "cluster-incr-no-retry");
     let ledger = &honest.judgement.ledger;
-    // The tenth lost its reply; the client does not connect again, so that the next ones are never executed.
+    // The tenth lost its reply. The client does not reconnect, so later ones are never executed.
     assert_eq!((ledger.acked, ledger.found, ledger.doubled, ledger.lost), (9, 10, 0, 0), "{ledger:?}");
     assert!(ledger.unknown > 0 && !honest.verdict.breaks_exactness(), "{:?}", honest.verdict);
-    // The control of both: where no reply is lost, neither doubles.
+    // The control for both: if no reply is lost, neither doubles.
     for name in ["cluster-incr", "cluster-incr-no-retry"] {
         let mut crew = Crew::open(&server, find(&[name]).unwrap()[0], Workload::one_key(1), 1, &NEVER).unwrap();
         assert_eq!(crew.trial(100, Duration::from_secs(60)).unwrap().verdict, Verdict::Exact, "{name}");

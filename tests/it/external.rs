@@ -1,5 +1,5 @@
-//! `report --libraries`: worker processes as a dimension of an ordinary run. Honest ones are judged like our own clients,
-//! lies are found to the update, and whatever a worker does wrong is one row that says so.
+//! `report --libraries`: worker processes as a dimension of an ordinary run. Honest ones are judged like our own
+//! clients, every false claim is found, and whatever a worker does wrong becomes one row that says so.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,7 +10,7 @@ use redis_lost_updates::workload::DriverKind;
 
 const LIAR: &str = "tests/it/liar/library.toml";
 
-/// What a run with these arguments left, and how it ended.
+/// Runs `report` with these arguments: what it wrote, and how it ended.
 fn report(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_report"))
         .args(["--no-progress", "--rounds", "1", "--out"])
@@ -58,7 +58,7 @@ fn a_library_is_measured_and_judged_like_our_own_clients() {
         assert!(record.runtime.as_deref().unwrap().starts_with(runtime), "{record:?}");
         assert!(record.effective_settings.as_deref().unwrap().contains("retries=0"));
         assert!(record.clock_error_ns.is_some() && run.latency.iter().any(|bucket| bucket.trial == record.trial));
-        // Of a batch it is not known what the protocol costs.
+        // For batches the protocol's cost is unknown.
         let (rate, no_op) = (record.acked_per_s().unwrap(), record.no_op_per_s);
         assert_eq!(no_op.is_some(), condition.strategy != "pipelined-incr", "{record:?}");
         assert!(no_op.is_none_or(|no_op| no_op as f64 > rate), "{record:?}");
@@ -88,7 +88,7 @@ fn what_a_library_loses_is_shown_command_by_command_and_two_runs_compare() {
 
 #[test]
 fn lies_about_the_counter_are_found_to_the_update() {
-    // Ten updates warm the connection, so that the one that is lied about is in the trial.
+    // Ten updates warm up the connection, so that the false claim falls into the trial.
     let settings = "one-too-many,one-too-few,doubles";
     let args =
         ["--libraries", LIAR, "--settings", settings, "--strategies", "incr", "--threads", "3", "--updates", "100"];
@@ -124,13 +124,13 @@ fn whatever_a_worker_does_wrong_is_one_row_that_says_what() {
     };
     wrong.iter().for_each(|(settings, words)| says(&run, settings, words));
     assert_eq!(of(&run, "default").verdict, Some(Verdict::Exact), "the others are measured all the same: {said}");
-    // It is waited for as long as a race by time may take, and no longer.
+    // The wait is as long as a race by time may take, and no longer.
     let (run, code, _) = measured(&[&of_settings[..], &["hangs", "--duration", "2s"]].concat());
     assert_eq!((run.records.len(), code), (1, Some(2)));
     says(&run, "hangs", "the worker hangs: no end of the race within");
 }
 
-/// A library of one's own that cannot be had here.
+/// A user's library that is unavailable here.
 fn absent(dir: &Path) -> PathBuf {
     let path = dir.join("library.toml");
     let text = "name = 'mine'\nlanguage = 'X'\nversion = '1'\nabout = 'a'\ncommand = ['x']\nstrategies = ['incr']\n\

@@ -1,4 +1,5 @@
-//! `report faults`: each fault has a control that must lose or double and one that must not, on every server there is here.
+//! `report faults`: each fault has a control that must lose or double and one that must not, on every server available
+//! here.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -53,7 +54,7 @@ fn a_lost_reply_is_doubled_by_a_blind_retry_exactly_as_often_and_never_by_one_wi
             let by_id = of(rows, "idempotent-lua", fault);
             assert_eq!((by_id.acked, by_id.doubled, by_id.lost), (Some(1_600), Some(0), Some(0)), "{fault}");
             assert_eq!((by_id.verdict, by_id.commands_lost), (Some(Verdict::Exact), Some(41)), "{fault}");
-            // What is not sent again is reported as unknown, and is in the counter once.
+            // Without a retry the update is reported as unknown, and is in the counter once.
             let once = of(rows, "incr", fault);
             assert_eq!((once.unknown, once.commands_lost, once.doubled), (Some(40), Some(40), Some(0)), "{fault}");
             assert_eq!(once.found, Some(1_600), "{fault}");
@@ -78,15 +79,15 @@ fn a_primary_that_dies_ahead_of_its_replica_loses_what_nobody_waited_for() {
             for protection in ["incr", "incr-wait-ignored", "incr+min-replicas"] {
                 let row = of(rows, protection, fault);
                 assert!(row.lost > Some(0) && row.verdict == Some(Verdict::Lost), "{protection} {fault}: {row:?}");
-                // An update under way when the fault ends, one a client at most, is acknowledged after it.
+                // An update in progress when the fault ends, at most one per client, is acknowledged after it.
                 assert!(row.lost_after <= Some(row.clients.into()), "{protection} {fault}: {row:?}");
             }
             let waits = of(rows, "incr-wait", fault);
             assert!(waits.acked > Some(0) && waits.lost == Some(0), "{fault}: {waits:?}");
         }
-        // Everything that was lost was acknowledged in the time by which the replica was behind: before the kill, and during
-        // the cut. What is under way then, and what a server still answers between the order to kill it and its death, is
-        // acknowledged a little later.
+        // Everything that was lost was acknowledged while the replica lagged: before the kill, and during the cut.
+        // Updates in progress at that moment, and those that a server still answers between the signal and its death,
+        // are acknowledged a little later.
         let lagging = of(rows, "incr", "failover-lagging");
         assert!(lagging.lost_before.unwrap() * 10 >= lagging.lost.unwrap() * 9, "{lagging:?}");
         let cut = of(rows, "incr", "one-way-cut");
@@ -182,7 +183,7 @@ fn a_run_that_is_interrupted_or_killed_leaves_no_server() {
     }
 }
 
-/// Waits for what comes by itself; a machine may take long for it.
+/// Waits until the condition holds by itself, which may take long on a slow machine.
 fn wait_until(is_so: impl Fn() -> bool) {
     for _ in 0..12_000 {
         if is_so() {

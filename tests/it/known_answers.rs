@@ -1,9 +1,9 @@
 //! Every strategy by every driver against a server that does wrong by a script: the accounts must be the script's, to the
 //! update.
 //!
-//! One client at a time as a rule, so that nothing but the script goes wrong; and several, where what a strategy promises
-//! must hold among them. What a strategy cannot know by its nature (one that reads no reply, one that ignores errors) is
-//! stated by its `Info`.
+//! Usually one client at a time, so that nothing but the script goes wrong; several where a strategy's promise must
+//! hold among them. What a strategy cannot know by its nature (it reads no replies, or ignores errors) is stated in its
+//! `Info`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,7 +36,7 @@ struct Case {
     log: Log,
 }
 
-/// What every client of a trial does, against which script.
+/// What every client of a trial does, and the script it does it against.
 #[derive(Clone, Copy)]
 struct Plan {
     fault: Fault,
@@ -45,8 +45,7 @@ struct Plan {
     updates: u64,
 }
 
-/// One trial; `None` if the model cannot run the strategy: it has only what a single server has, and knows only the scripts
-/// that it lists.
+/// One trial; `None` if the model cannot run the strategy, because it is a single server and has only a few scripts.
 fn trial(strategy: &dyn Strategy, driver: DriverKind, plan: Plan) -> Option<Case> {
     let Plan { fault, every, clients, updates } = plan;
     let model = Model::start(fault, every);
@@ -145,8 +144,8 @@ impl Case {
         self.info.promise == Promise::Exact
     }
 
-    /// Whether each update is an addition on the server, which a second execution repeats. A SET that is executed twice has
-    /// the effect of one, and so has an update with an id.
+    /// Whether each update is an addition on the server, which a second execution repeats. A SET executed twice has the
+    /// effect of one, and so does an update with an id.
     fn adds(&self) -> bool {
         let Info { commands, counted_by, after_loss, .. } = self.info;
         let by_incr = commands.iter().any(|command| command.starts_with("incr")) && !commands.contains(&"set");
@@ -160,7 +159,7 @@ fn an_honest_server_makes_every_exact_strategy_exact() {
     everyone(Fault::Nothing, 1, UPDATES, |case| {
         case.is_the_scripts();
         assert!(!case.is_exact() || case.record.verdict == Some(Verdict::Exact), "{}", case.says());
-        // 800 updates are 50 sums, of which every eighth is dropped: six.
+        // 800 updates are 50 sums. Every eighth is dropped, so six.
         let dropped = if case.info.replies == Replies::Early { 6 * 16 } else { 0 };
         let is_apart = matches!(case.info.replies, Replies::Unread | Replies::ErrorsIgnored);
         assert!(is_apart || case.record.lost == Some(case.log.lost + dropped), "{}", case.says());
@@ -319,13 +318,15 @@ fn a_counter_that_is_set_to_the_largest_integer_is_more_than_was_asked_for() {
         assert!(is_full || !case.adds() || !case.is_exact(), "{says}");
         if is_full && case.is_exact() {
             assert_eq!((record.verdict, record.unknown), (Some(Verdict::Excess), Some(0)), "{says}");
-            // Some that came later found no room; but one that adds many at once and comes last.
+            // Some later updates found no room. A strategy that adds many at once may have none, if its last update was
+            // hit.
             assert!(record.refused > Some(0), "{says}");
         }
     });
 }
 
-/// Whether clients of this strategy may have to give up, because other clients win too often: those that may need tries.
+/// Whether clients of this strategy may have to give up because other clients win too often. That is so if updates may
+/// need several tries.
 fn may_give_up(info: &Info) -> bool {
     info.round_trips.ends_with('+')
 }
@@ -363,7 +364,7 @@ fn replica_of(server: &Target) -> redis::Connection {
     Client::open(there).unwrap().get_connection().unwrap()
 }
 
-/// A replica that follows its primary no more does what the test says, which is as good as a script.
+/// A replica detached from its primary does what the test says, which is as good as a script.
 #[test]
 fn what_a_replica_answers_decides_what_becomes_of_the_updates() {
     let (server, workload) = (private(), Workload::one_key(1));
@@ -383,19 +384,19 @@ fn what_a_replica_answers_decides_what_becomes_of_the_updates() {
             r.doubled.unwrap(),
         )
     };
-    // It has nothing, so each of them writes 1.
+    // It has no value, so every update writes 1.
     assert_eq!(trial(), (100, 0, 0, 1, 99, 0));
     let keys: Vec<String> =
         redis::cmd("KEYS").arg(format!("{}*", server.prefix())).query(&mut server.connect().unwrap()).unwrap();
     let key = keys.iter().find(|key| keyspace::number(server.prefix(), key).is_some()).unwrap();
-    // It has 41, so each of them writes 42: one of them survives, and 41 are there that nobody asked for.
+    // It has 41, so every update writes 42: one update survives, and 41 increments come from nobody.
     redis::cmd("SET").arg(&[key, "41"]).exec(&mut replica).unwrap();
     assert_eq!(trial(), (100, 0, 0, 42, 99, 41));
     // It refuses: nothing is written.
     redis::cmd("DEL").arg(key).exec(&mut replica).unwrap();
     redis::cmd("RPUSH").arg(&[key, "no number"]).exec(&mut replica).unwrap();
     assert_eq!(trial(), (0, 100, 0, 0, 0, 0));
-    // It hangs up: what was under way is unknown.
+    // It closes the connection: the update in progress is unknown.
     redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).exec(&mut replica).unwrap();
     let (acked, refused, unknown, found, lost, doubled) = trial();
     assert!((1..=100).contains(&unknown), "{unknown}");

@@ -1,5 +1,5 @@
-//! A run of the failure lab made by hand, with everything its page must be able to show. The same for the tests of the page
-//! here and those in a browser.
+//! A hand-made run of the failure lab, with everything its page must be able to show. The page's tests here and those
+//! in a browser share it.
 
 use redis_lost_updates::condition::Topology;
 use redis_lost_updates::record::lab::{Evidence, EvidenceKind, Expected, LabRow, LabRun, Moment};
@@ -87,7 +87,7 @@ pub(crate) fn run() -> LabRun {
     run
 }
 
-/// From when to when the fault lasts, and until when nothing is acknowledged.
+/// When the fault begins and ends, and until when nothing is acknowledged.
 const WINDOW: (u64, u64, u64) = (800 * MS, 1_450 * MS, 1_600 * MS);
 const BIN: u64 = 20 * MS;
 const SPAN: u64 = 3_000 * MS;
@@ -102,7 +102,7 @@ fn one(run: &mut LabRun, given: &Given, round: u32, lost: u64) {
         let is_down = stops && (WINDOW.0 + 200 * MS..WINDOW.2).contains(&at_ns);
         let count = if is_down { 0 } else { given.per_ms * 20 + at_ns / BIN % 7 };
         acked += count;
-        // What was acknowledged in the last moments before the promotion is what is lost.
+        // Updates acknowledged in the last moments before the promotion are lost.
         let in_danger = at_ns >= WINDOW.0 - 400 * MS && at_ns < WINDOW.0 + 200 * MS;
         let gone = if in_danger { left.min(count) } else { 0 };
         left -= gone;
@@ -227,7 +227,7 @@ pub(crate) fn hostile(mut run: LabRun, markup: &str) -> LabRun {
             &mut row.server_settings,
             &mut row.expected_why,
         ] {
-            // Names stay names of one cell: every trial is spoilt alike.
+            // The names in all trials are changed in the same way, so they still form one cell.
             *text += markup;
         }
         row.error = Some(markup.to_owned());

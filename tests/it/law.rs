@@ -59,7 +59,7 @@ fn shares_are_any_weights_and_who_has_nobody_to_race_loses_nothing() {
     let near = |found: f64, right: f64| assert!((found - right).abs() < 1e-9, "{found}, not {right}");
     near(predict_shares(8, &[3.0, 1.0]), predict_shares(8, &[0.75, 0.25]));
     near(predict_shares(8, &[5.0, 5.0, 5.0]), predict_keys(8, 3));
-    // A counter that nobody uses changes nothing, and is none that loses.
+    // A counter that nobody uses changes nothing, and does not count as losing.
     near(predict_shares(8, &[5.0, 0.0]), predict(8));
     for threads in [0, 1] {
         near(predict_shares(threads, &[3.0, 0.0, 1.0]), 0.0);

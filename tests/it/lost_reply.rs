@@ -129,7 +129,7 @@ fn a_client_in_a_language_not_listed_works_from_the_documentation_alone() {
     for row in &rows {
         assert_eq!((row.library.as_str(), counts(row)), ("perl-socket", (90, 10, 0)), "{row:?}");
     }
-    // A process for each client: what they were told is in an order that their clocks allow.
+    // One process per client: the values they were told are in an order that their clocks allow.
     let out = Command::new(env!("CARGO_BIN_EXE_report"))
         .args([
             "--strategies",

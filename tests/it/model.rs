@@ -42,7 +42,7 @@ pub(crate) enum Fault {
     Drip {
         done: bool,
     },
-    /// Done and answered well; then somebody else sets the counter to the largest integer there is.
+    /// Done and answered correctly; then somebody else sets the counter to the largest integer.
     Absurd,
     /// A reply of lists within lists, far deeper than any client reads, and nothing more on the connection.
     Nested {
@@ -50,14 +50,14 @@ pub(crate) enum Fault {
     },
 }
 
-/// Longer than any client waits for a reply, though no byte of it is long in coming.
+/// Longer than any client waits for a reply, although each byte comes soon after the last.
 const DRIP: Duration = Duration::from_secs(12);
 
 /// Lists within lists.
 const DEPTH: usize = 50_000;
 
 impl Fault {
-    /// Whether the update that it is done to is done, where no good reply says so.
+    /// Whether the affected update is executed, for faults without a correct reply.
     fn done(self) -> Option<bool> {
         match self {
             Self::Nothing | Self::Lose | Self::Double | Self::Refuse | Self::Absurd => None,
@@ -276,7 +276,7 @@ struct Session {
     watched: Vec<(String, u64)>,
     queued: Option<Vec<Vec<String>>>,
     is_silent: bool,
-    /// The reply at hand goes out byte by byte.
+    /// The current reply is sent byte by byte.
     drips: bool,
 }
 
@@ -448,7 +448,7 @@ impl State {
             (Fault::Lose | Fault::Refuse, _) | (_, Some(false)) => self.data = saved,
             // What was queued is gone, so an EXEC has nothing to do twice.
             (Fault::Double, _) => reply = if words == ["EXEC"] { reply } else { self.run(words, session) },
-            // Where the counter is a number: not a text's length or a few bits.
+            // Only where the counter is a number, not the length of a string or a few bits.
             (Fault::Absurd, _) if !["APPEND", "BITFIELD", "INCRBYFLOAT"].contains(&words[0]) => {
                 self.data.put(&key, i64::MAX.to_string(), None);
             }

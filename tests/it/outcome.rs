@@ -140,7 +140,7 @@ fn what_a_crash_loses_is_judged() {
     let run = Run::read(Path::new(&out)).unwrap();
     let [row] = &run.records[..] else { panic!("{:?}", run.records) };
     assert_eq!((row.verdict, row.found), (Some(Verdict::Lost), Some(0)), "{row:?}");
-    // One that was under way at the crash may have been applied, and was not acknowledged: it is not among the lost.
+    // An update in progress at the crash may have been applied but was not acknowledged, so it does not count as lost.
     let (acked, lost) = (row.acked.unwrap(), row.lost.unwrap());
     assert_eq!(lost, acked, "{row:?}");
     assert!(acked > 1_000 && row.read_back_ms.unwrap() > 0 && row.server_calls.is_none(), "{row:?}");

@@ -52,7 +52,7 @@ fn a_pool_has_as_many_connections_as_it_is_told_and_every_wait_for_one_is_counte
         let (trial, recorded, had) = raced(&server, name, None);
         assert_eq!((recorded, had, trial.waits()), (None, 8, vec![]), "{name}");
     }
-    // What has no pool has no size of one.
+    // Strategies without a pool have no pool size.
     let (trial, recorded, had) = raced(&server, "incr", Some(2));
     assert_eq!((recorded, had, trial.waits()), (None, 8, vec![]));
 }

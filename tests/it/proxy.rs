@@ -246,7 +246,8 @@ proptest! {
     }
 }
 
-/// What one client hears of sixty requests, a third of them no writes, over as many connections as it takes.
+/// The replies that one client gets to sixty requests, a third of them not writes, over as many connections as it
+/// takes.
 fn same_requests(proxy: &Proxy) -> Vec<Heard> {
     let mut caller = Caller::new(proxy);
     let requests = (0..60).map(|number| if number % 3 == 0 { ["GET", "k"] } else { ["INCR", "k"] });

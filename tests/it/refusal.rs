@@ -57,8 +57,7 @@ fn a_port_that_is_no_redis_and_a_server_that_is_silent_say_so() {
     assert!(error.contains("closed the connection"), "{error}");
 }
 
-/// Something that answers so many commands, and then begins a reply of which a byte a tenth of a second comes for
-/// 40 seconds.
+/// A server that answers this many commands, and then sends a reply at one byte per tenth of a second for 40 seconds.
 fn dripper(answers: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -98,7 +97,7 @@ fn set_to(extra: &[&str]) -> Target {
     Target::private(Private::start(&binary, extra, None).unwrap(), Transport::Tcp).unwrap()
 }
 
-/// What stands before servers and passes on what it knows: it knows PING and no INFO.
+/// A proxy in front of servers that passes on only the commands it knows: PING, but not INFO.
 fn proxy_without_info() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

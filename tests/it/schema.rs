@@ -1,4 +1,4 @@
-//! What `--json` prints is what its schema says: all of it is described, and a document that is not so is refused.
+//! What `--json` prints matches its schema: all of it is described, and a document that deviates is rejected.
 
 use std::path::Path;
 use std::process::Command;
@@ -40,7 +40,7 @@ fn complaint(document: &Value, schema: &str) -> Option<String> {
     refuted(document, &schema, schema["$defs"].as_object().unwrap(), "").err()
 }
 
-/// The keywords of JSON Schema that these schemas use; any other is an error, lest it be passed over in silence.
+/// The keywords of JSON Schema that these schemas use; any other is an error, so that none is silently ignored.
 fn refuted(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str) -> Result<(), String> {
     let wrong = |what: String| Err(format!("{path}: {what}, not {value}"));
     let list = |keyword: &Value| keyword.as_array().cloned().unwrap_or_default();
@@ -146,7 +146,7 @@ fn walk(value: &Value, schema: &Value, defs: &Map<String, Value>, path: &str, fo
     }
 }
 
-/// The document is what the schema says, and says nothing else.
+/// Asserts that the document matches the schema and contains nothing else.
 fn described(document: &Value, schema: &str) {
     assert_eq!(complaint(document, schema), None, "{schema}");
     assert_eq!(undescribed(document, schema), Vec::<String>::new(), "not in {schema}");

@@ -36,7 +36,7 @@ struct Script {
     refuse: u64,
     /// The connection is closed without a reply; every other time the update was applied.
     hang_up: u64,
-    /// Told the largest integer there is, and applied or not.
+    /// Told the largest integer, and applied or not.
     absurd: (u64, bool),
     /// The reply is held back for so long.
     hold: (u64, Duration),
@@ -264,8 +264,8 @@ fn what_is_scripted_is_what_is_reported() {
     }
 }
 
-/// Three of 2,000 updates are told `i64::MAX`. Where the server also lost them, they are lost; where it counted them, they
-/// were told values that are not there, and others are there that nobody was told.
+/// Three of 2,000 updates are told `i64::MAX`. If the server also lost them, they are lost. If it counted them, they
+/// were told values that do not exist, and nobody was told the values that do.
 #[test]
 fn the_largest_integer_told_three_times_is_judged_like_any_other() {
     for name in ["incr", "pooled-incr", "multiplexed-incr", "pipelined-incr"] {

@@ -21,7 +21,7 @@ use crate::target::private;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// The server at `upstream` as one of version 0.0.1 would look: whatever it says of its versions is replaced.
+/// Makes the server at `upstream` look like version 0.0.1, by replacing every version that it reports.
 fn as_another_version(upstream: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -92,7 +92,7 @@ fn two_servers_are_measured_in_turn_and_told_apart_everywhere() {
     assert!(names[1].ends_with(machine.get("server2_version").unwrap()));
     let mut kept = Kept(Folder::create(&dir.path().join("run"), &machine).unwrap(), Vec::new());
     trial::measure(&plan, &servers, &strategies, &NEVER, &mut kept).unwrap();
-    // Each round has each of 2 strategies at 2 loads on 2 servers, neither server before the other.
+    // Each round has 2 strategies at 2 loads on 2 servers, and neither server always comes first.
     assert_eq!(kept.1.len(), 16);
     let turns = kept.1.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(turns > 4, "{:?}", kept.1);
@@ -113,7 +113,7 @@ fn two_servers_are_measured_in_turn_and_told_apart_everywhere() {
         assert!(table.contains(&label) && page.contains(&label), "{table}");
     }
     assert!(page.contains(&format!("{} and {}", names[0], names[1])));
-    // What is compared with itself is compared server by server.
+    // A run compared with itself is compared server by server.
     let comparison = Comparison::of(("a", &run), ("b", &run), Options::default());
     assert_eq!(comparison.cells.len(), 8);
     assert!(comparison.cells.iter().all(|cell| cell.before == cell.after), "{comparison:?}");

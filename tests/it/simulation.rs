@@ -1,5 +1,5 @@
-//! How often a comparison's interval holds the truth, and how often it finds a slowdown, on made-up machines where the truth
-//! is known. METHODOLOGY.md has the table; `UPDATE_DOCS=1 cargo test --test it simulation` writes it anew.
+//! How often a comparison's interval contains the truth, and how often it finds a slowdown, on simulated machines where
+//! the truth is known. METHODOLOGY.md has the table; `UPDATE_DOCS=1 cargo test --test it simulation` rewrites it.
 
 use rayon::prelude::*;
 use redis_lost_updates::compare::{Comparison, Options, Outcome};
@@ -15,14 +15,14 @@ const SLOWER_PAIRS: u64 = 500;
 const ROUNDS: u32 = 5;
 /// The standard deviation of a round's logarithm.
 const SPREAD: f64 = 0.05;
-/// The slowdown that is planted.
+/// The planted slowdown.
 const SLOWDOWN: f64 = 0.10;
 
 fn normal(rng: &mut fastrand::Rng) -> f64 {
     (-2.0 * rng.f64().max(1e-300).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
-/// One run of one strategy: rounds that resemble each other by `rho`, around a level that is the run's own.
+/// One run of one strategy: rounds with autocorrelation `rho`, around the run's own level.
 fn run(rng: &mut fastrand::Rng, rounds: u32, rho: f64, level: f64) -> Run {
     let mut drift = normal(rng);
     let mut run = Run::default();
@@ -45,13 +45,13 @@ fn run(rng: &mut fastrand::Rng, rounds: u32, rho: f64, level: f64) -> Run {
 /// How two builds are compared.
 #[derive(Clone, Copy)]
 enum Plan {
-    /// So many runs of each.
+    /// This many runs of each.
     Runs(usize),
-    /// So many pairs of turns, of a round each; the machine's drift is one for both.
+    /// This many pairs of turns, of one round each; both turns of a pair share the machine's drift.
     Pairs(usize),
 }
 
-/// Compares a build with one that is slower by the part `slowdown`, on a machine whose runs differ by `offset`.
+/// Compares a build with one that is slower by the fraction `slowdown`, on a machine whose runs differ by `offset`.
 fn compared(rng: &mut fastrand::Rng, plan: Plan, rho: f64, offset: f64, slowdown: f64) -> Comparison {
     let slower = (1.0 - slowdown).ln();
     match plan {
@@ -83,15 +83,15 @@ fn compared(rng: &mut fastrand::Rng, plan: Plan, rho: f64, offset: f64, slowdown
     }
 }
 
-/// What one setting came to.
+/// The results of one setting.
 struct Seen {
-    /// The part of the intervals that hold the truth.
+    /// The fraction of intervals that contain the truth.
     coverage: f64,
-    /// The part of pairs of equal builds that are called different.
+    /// The fraction of pairs of equal builds that are called different.
     alarms: f64,
-    /// The part of pairs with the slowdown that are called slower.
+    /// The fraction of pairs with the slowdown that are called slower.
     power: f64,
-    /// The part of pairs with a slowdown of what the comparison says it finds with 80 % power that are called slower.
+    /// The same for pairs with the slowdown that the comparison claims to find with 80 % power.
     stated: f64,
 }
 
@@ -152,7 +152,7 @@ fn intervals_hold_the_truth_as_often_as_they_say_where_runs_differ() {
         if matches!(plan, Plan::Runs(5) | Plan::Pairs(_)) {
             assert!(seen.coverage >= 0.93 && seen.alarms <= 0.07 && seen.stated > 0.7, "{at}");
         }
-        // What is not measured is not known: one run a side, where runs differ.
+        // With one run a side, the difference between runs is not measured, so it is unknown.
         if matches!(plan, Plan::Runs(1)) && offset == 0.05 {
             assert!(seen.coverage < 0.9, "{at}");
         }

@@ -21,7 +21,7 @@ use redis_lost_updates::workload::Workload;
 static STOP: AtomicBool = AtomicBool::new(false);
 const LONG: Duration = Duration::from_secs(60);
 
-/// Every server's program there is here: from PATH, and the one fetched earlier.
+/// Every server binary available here: from PATH, and the one fetched earlier.
 pub(crate) fn binaries() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).collect::<Vec<_>>();
@@ -36,7 +36,7 @@ pub(crate) fn binaries() -> Vec<PathBuf> {
     binaries
 }
 
-/// A private server of every kind there is here.
+/// A private server of every kind available here.
 fn servers() -> Vec<Target> {
     let binaries = binaries();
     // None of them: whatever can be had.
@@ -86,7 +86,8 @@ fn every_exact_one_keeps_its_promise_and_every_lossy_one_is_seen_breaking_it() {
             let name = strategy.info().name;
             if let Some(why) = strategy.unavailable(&server).unwrap() {
                 assert!(!why.is_empty() && why.lines().count() == 1, "{name}: {why}");
-                // A private server allows everything, and a second one: only what it was not built with is missing.
+                // A private server allows everything, including a second server; only features it was built without are
+                // missing.
                 let is_allowed = |need: &Need| need.what.contains("settings") || need.what.contains("private");
                 assert!(!is_allowed(&strategy.info().needs[0]), "{name}: {why}");
                 continue;
@@ -254,7 +255,7 @@ fn counting_is_exact_to_the_end_of_i64() {
     for server in servers() {
         let mut db = server.connect().unwrap();
         let key = format!("{}large", server.prefix());
-        // Where the client adds, and one where the server does.
+        // One strategy where the client adds, and one where the server does.
         let adds_itself = |s: &&&dyn Strategy| {
             s.info().promise == Promise::Exact && s.info().batch == 1 && s.info().commands.contains(&"set")
         };

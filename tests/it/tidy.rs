@@ -164,7 +164,7 @@ fn the_library_neither_prints_nor_exits() {
 
 #[test]
 fn no_server_is_ever_flushed() {
-    // But for the fault that is just that, which strikes private servers alone: its targets are started by the lab itself.
+    // Except in the fault that consists of it, which hits only private servers that the lab itself started.
     for (path, text) in library().into_iter().filter(|(path, _)| !path.ends_with("src/fault/flush.rs")) {
         let upper = text.to_uppercase();
         let flushes = upper.lines().any(|line| line.contains("\"FLUSHALL") || line.contains("\"FLUSHDB"));

@@ -19,7 +19,7 @@ use crate::topologies::has_tls;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// An authority, and what it signed for a server and for a client; all as files in PEM.
+/// An authority, and the certificates that it signed for a server and for a client; all as PEM files.
 struct Authority {
     dir: TempDir,
 }
@@ -37,7 +37,7 @@ impl Authority {
         let issuer = Issuer::new(params, key);
         for name in ["server", "client"] {
             let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-            // Another name than the authority's, or it would be taken for a certificate that signed itself.
+            // A name other than the authority's; otherwise it would be taken for a self-signed certificate.
             params.distinguished_name.push(DnType::CommonName, name);
             let key = KeyPair::generate().unwrap();
             write(&format!("{name}.pem"), params.signed_by(&key, &issuer).unwrap().pem());
@@ -75,7 +75,7 @@ impl Authority {
     }
 }
 
-/// A port that is free, and so low that a cluster's bus has one 10,000 above it.
+/// A free port, low enough for a cluster node's bus port 10,000 above it.
 fn free_port() -> u16 {
     let mut held = Vec::new();
     loop {
@@ -156,7 +156,7 @@ fn the_event_loop_speaks_tls_itself() {
         assert_eq!(crew.trial(500, Duration::from_secs(60)).unwrap().verdict, Verdict::Lost);
         crew.close().unwrap();
     }
-    // A server that is gone is an unknown outcome, as over a plain socket.
+    // If the server is gone, the outcome is unknown, as over a plain socket.
     let server = Target::at_with(&url, &authority.files(None)).unwrap();
     let mut machines = find(&["incr"]).unwrap()[0].machines().unwrap().clients(&server, 2).unwrap();
     machines.truncate(2);

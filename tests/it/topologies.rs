@@ -328,7 +328,7 @@ fn tls_passes_through_the_proxy_which_delays_and_cuts_it() {
     for number in 1..=10 {
         assert_eq!(redis::cmd("INCR").arg("through:tls").query::<i64>(&mut session).unwrap(), number);
     }
-    // Ten round trips of 4 ms; a wake-up may be early by as much as the last ones were late.
+    // Ten round trips of 4 ms; a wake-up may be as early as the previous ones were late.
     assert!(start.elapsed() > Duration::from_millis(34), "{:?}", start.elapsed());
     proxy.cut(Direction::Both).unwrap();
     let healed = std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// The project's own file, which is handed to the tool.
+/// The project's own file, which is passed to the tool.
 pub(super) const FILE: &str = include_str!("../../../docker-compose.yml");
 
 /// A service of `docker-compose.yml` that can be measured.
@@ -26,7 +26,7 @@ impl Service {
     /// All.
     pub const ALL: [Self; 4] = [Self::Redis, Self::Valkey, Self::Sentinel, Self::Cluster];
 
-    /// Its name, which is also its profile's in the file.
+    /// Its name, which is also the name of its profile in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Redis => "redis",
@@ -59,8 +59,8 @@ impl Service {
         }
     }
 
-    /// The variables that name its ports: of one server the published one; of several each one's own, which is the same
-    /// inside and outside, as it tells others where it is.
+    /// The variables that name its ports. A single server has one, the published port. Each of several servers has its
+    /// own, the same inside and outside the container, because it announces that port to the others.
     pub(super) fn port_variables(self) -> &'static [&'static str] {
         match self {
             Self::Redis => &["REDIS_PORT"],

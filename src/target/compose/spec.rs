@@ -10,7 +10,7 @@ use crate::target::compose::service::Service;
 use crate::target::compose::tool::{QUESTION, finished, telling};
 use crate::target::private::free_port;
 
-/// Variables of the user's that could make the tool read another file or start more than we ask for.
+/// The user's variables that could make the tool read another file or start more than we want.
 const NOT_INHERITED: [&str; 4] = ["COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES"];
 
 /// What is to be brought up, and how.
@@ -25,7 +25,7 @@ pub struct ComposeSpec {
 }
 
 impl ComposeSpec {
-    /// The service, on a free loopback port, with ten minutes for fetching its image.
+    /// The service, on a free loopback port, with ten minutes to fetch its image.
     pub fn new(service: Service) -> Self {
         Self { service, port: None, ports: Vec::new(), path: None, patience: Duration::from_secs(600) }
     }
@@ -44,14 +44,14 @@ impl ComposeSpec {
         self
     }
 
-    /// How long `up` may take, the fetching of an image included.
+    /// How long `up` may take, including fetching the image.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The words that every command begins with.
+    /// The words that begin every command.
     pub(super) fn tool(&self) -> Result<&'static [&'static str]> {
         const PLUGIN: &[&str] = &["docker", "compose"];
         const STANDALONE: &[&str] = &["docker-compose"];
@@ -88,11 +88,11 @@ impl ComposeSpec {
             command.env(variable, port.to_string());
         }
         command.env("HEALTH_INTERVAL", "1h");
-        // A file named `.env` in the folder we happen to be in is none of ours.
+        // A `.env` file in the current folder is not ours.
         command.current_dir("/").process_group(0);
     }
 
-    /// One line for whatever the tool said when `up` failed.
+    /// One line that summarises what the tool printed when `up` failed.
     pub(super) fn refused(&self, said: &str) -> Error {
         let has = |needles: &[&str]| needles.iter().any(|needle| said.contains(needle));
         let line = telling(said);
@@ -125,7 +125,7 @@ impl ComposeSpec {
     }
 }
 
-/// So many free ports, all different.
+/// `count` free ports, all different.
 pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
     let mut ports = Vec::with_capacity(count);
     while ports.len() < count {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// How long the tool may take for a question, for which it does no work.
+/// How long the tool may take for a query, which does no work.
 pub(super) const QUESTION: Duration = Duration::from_secs(20);
 
 /// Runs a command to its end, or kills it after `patience`. Its output goes to files, so that no process it leaves behind can
@@ -39,7 +39,7 @@ pub(super) fn exited(child: &mut Child, patience: Duration) -> std::io::Result<O
 /// Ends a child that leads its own group, and all of the group.
 pub(super) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // One that is gone already needs no signal.
+        // A process that is already gone needs no signal.
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
     }
     let _ = child.wait();
@@ -53,7 +53,7 @@ pub(super) fn telling(said: &str) -> String {
     let line = lines().find(|line| MARKS.iter().any(|mark| line.contains(mark))).or_else(|| lines().next());
     let line = line.unwrap_or("it said nothing");
     let line = line.trim_start_matches("ERROR: ").trim_start_matches("Error response from daemon: ");
-    // A line is for reading: what follows a few hundred characters is noise.
+    // Keep the line readable: after a few hundred characters the rest is noise.
     let end = line.char_indices().nth(300).map_or(line.len(), |(end, _)| end);
     line[..end].to_owned()
 }

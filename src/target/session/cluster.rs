@@ -20,13 +20,13 @@ use super::route::{Route, SLOTS, route};
 use crate::target::Connection;
 use crate::target::address::elsewhere;
 
-/// A command is sent on at most so often before its last error stands.
+/// How often a command is redirected at most; after that its last error stands.
 pub(super) const MOST_HOPS: usize = 16;
 
-/// Before a command is sent again whose keys are on the move.
+/// The pause before a command is sent again because its slot is being moved.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How often nodes sent us on, over all sessions.
+/// How often nodes redirected us, over all sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Redirects {
     moved: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Redirects {
 }
 
 impl Redirects {
-    /// How often: MOVED, ASK.
+    /// The numbers of MOVED and of ASK.
     pub(crate) fn so_far(&self) -> (u64, u64) {
         (self.moved.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed))
     }
@@ -113,7 +113,7 @@ impl Cluster {
         owners.into()
     }
 
-    /// Replicas of the primary that has the fewest.
+    /// The number of replicas of the primary with the fewest.
     pub(crate) fn fewest_replicas(&self) -> usize {
         self.shards.iter().map(|shard| shard.replicas.len()).min().unwrap_or(0)
     }
@@ -160,9 +160,9 @@ pub(super) struct Routed {
     cluster: Arc<Cluster>,
     nodes: Vec<(Member, Connection)>,
     owners: Vec<u16>,
-    /// Where commands without a key go: to the node of the command before.
+    /// Where commands without a key go: the node of the previous command.
     here: usize,
-    /// Of commands that were sent, the replies that nobody has taken in yet.
+    /// Replies that nobody has read yet.
     pub(super) replies: VecDeque<Value>,
 }
 
@@ -171,7 +171,7 @@ impl Routed {
         Self::over(cluster, |shard| Some(&shard.primary))
     }
 
-    /// One replica of every shard, each told that we only read.
+    /// One replica of every shard, each set to READONLY.
     pub(super) fn open_replicas(cluster: Arc<Cluster>) -> RedisResult<Self> {
         let mut routed = Self::over(cluster, |shard| shard.replicas.first())?;
         routed.connections().try_for_each(|connection| redis::cmd("READONLY").exec(connection))?;
@@ -198,7 +198,7 @@ impl Routed {
         self.nodes.iter_mut().map(|(_, connection)| connection)
     }
 
-    /// The number of a node, which is connected to if it is new.
+    /// The number of a node; connects to it if it is new.
     fn node(&mut self, member: &Member) -> RedisResult<usize> {
         if let Some(known) = self.nodes.iter().position(|(known, _)| known == member) {
             return Ok(known);
@@ -215,7 +215,7 @@ impl Routed {
         self.here
     }
 
-    /// Where an error sends us, if it is one that does; notes it for the commands to come.
+    /// Where an error redirects us, if it does. Remembers it for later commands.
     fn redirected(&mut self, from: usize, error: &ServerError) -> RedisResult<Option<Hop>> {
         let is_ask = match error.kind() {
             Some(ServerErrorKind::Moved) => false,
@@ -236,7 +236,7 @@ impl Routed {
         Ok(Some(Hop { node, is_ask, waits: false }))
     }
 
-    /// Sends one command to `node`, and on from there for as long as nodes send us on.
+    /// Sends one command to `node`, and follows redirections from there.
     fn ask(&mut self, node: usize, command: &[u8]) -> RedisResult<Value> {
         let mut hop = Hop { node, is_ask: false, waits: false };
         for _ in 0..MOST_HOPS {
@@ -251,7 +251,7 @@ impl Routed {
         hop.ask(&mut self.nodes[hop.node].1, command)
     }
 
-    /// Sends commands that are no transaction: to several nodes at once, if they are for several.
+    /// Sends commands outside a transaction, to several nodes at once if need be.
     fn ask_all(&mut self, packed: &[u8], commands: &[(Range<usize>, usize)]) -> RedisResult<Vec<Value>> {
         let mut batches = vec![Vec::new(); self.nodes.len()];
         for (range, node) in commands {
@@ -261,7 +261,7 @@ impl Routed {
         for (batch, (_, connection)) in batches.iter().zip(&mut self.nodes).filter(|(batch, _)| !batch.is_empty()) {
             failed = connection.send_packed_command(batch).err().or(failed);
         }
-        // All replies are taken in even if a node is gone, or they would answer the next commands.
+        // All replies are read even if a node is gone; otherwise they would be taken for replies to the next commands.
         let mut replies = Vec::with_capacity(commands.len());
         for (_, node) in commands {
             match self.nodes[*node].1.recv_response() {
@@ -276,7 +276,7 @@ impl Routed {
             if let Value::ServerError(error) = reply
                 && let Some(hop) = self.redirected(*node, error)?
             {
-                // Asked again at the node that sent us on: it says once more where to go, and is followed there.
+                // After ASK, the command goes to the same node again, which answers ASK again, and `ask` follows that.
                 let node = if hop.is_ask { *node } else { hop.node };
                 *reply = self.ask(node, &packed[range.clone()])?;
             }
@@ -288,9 +288,9 @@ impl Routed {
 /// Where a command goes next.
 struct Hop {
     node: usize,
-    /// For this one command only, which has to be announced.
+    /// For this one command only, after ASKING.
     is_ask: bool,
-    /// The keys are on the move: not at once.
+    /// The slot is being moved: wait before sending.
     waits: bool,
 }
 
@@ -341,7 +341,7 @@ impl ConnectionLike for Routed {
             let replies = self.nodes[node].1.req_packed_commands(cmd, offset, count)?;
             for reply in &replies {
                 if let Value::ServerError(error) = reply {
-                    // Learnt for the next time; this transaction was not executed.
+                    // Remembered for later commands; this transaction was not executed.
                     self.redirected(node, error)?;
                 }
             }

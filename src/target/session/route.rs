@@ -8,13 +8,13 @@ pub(crate) const SLOTS: u16 = 16_384;
 pub(super) enum Route {
     /// To the node that has this slot.
     Slot(u16),
-    /// To the node of the command before it: it belongs to a transaction, or names no key.
+    /// To the node of the previous command: it belongs to a transaction, or names no key.
     Stay,
-    /// To every node: scripts and functions are to be known wherever they are called.
+    /// To every node: scripts and functions must be known wherever they are called.
     Everywhere,
 }
 
-/// The slot of a key: of what stands between its first `{` and the next `}`, unless that is nothing.
+/// The slot of a key. If there is text between its first `{` and the next `}`, only that is hashed.
 pub(crate) fn slot_of(key: &[u8]) -> u16 {
     let tagged = key.iter().position(|&byte| byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
@@ -23,7 +23,7 @@ pub(crate) fn slot_of(key: &[u8]) -> u16 {
     crc16::State::<crc16::XMODEM>::calculate(tagged.unwrap_or(key)) % SLOTS
 }
 
-/// The words of one packed command, as far as they are whole.
+/// The words of one packed command, as far as they are complete.
 struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
@@ -81,7 +81,7 @@ pub(super) fn route(packed: &[u8]) -> Option<(Route, usize)> {
     Some((route, packed.len() - words.0.len()))
 }
 
-/// Commands of ours that name no key.
+/// The commands we use that name no key.
 const KEYLESS: &[&str] = &[
     "MULTI", "EXEC", "DISCARD", "UNWATCH", "PING", "ECHO", "INFO", "CONFIG", "WAIT", "SCAN", "CLIENT", "CLUSTER",
     "ROLE", "ACL", "ASKING", "READONLY", "TIME", "MONITOR", "COMMAND",

@@ -25,11 +25,11 @@ const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 struct Node {
     member: Member,
     socket: Box<dyn Socket>,
-    /// Requests that the system would not take yet.
+    /// Requests that the socket has not accepted yet.
     unsent: Vec<u8>,
-    /// The beginning of a reply.
+    /// The beginning of an incomplete reply.
     heard: Vec<u8>,
-    /// Whose replies are to come; nobody's where one only announced another.
+    /// The requests whose replies are due, in order; `None` for an ASKING.
     expects: VecDeque<Option<u64>>,
 }
 
@@ -45,7 +45,7 @@ struct Request {
 pub(crate) struct RoutedSocket {
     cluster: Arc<Cluster>,
     nodes: Vec<Node>,
-    /// Which node has which slot, as known at the start; and what was learnt since.
+    /// Which node has which slot: as known at the start, and what was learnt since.
     owners: Arc<[u16]>,
     moved: HashMap<u16, u16>,
     here: usize,
@@ -53,12 +53,12 @@ pub(crate) struct RoutedSocket {
     requests: VecDeque<Request>,
     /// The number of the first of `requests`.
     first: u64,
-    /// Replies that are due and were not read yet.
+    /// Replies that are ready and not read yet.
     due: VecDeque<u8>,
 }
 
 impl RoutedSocket {
-    /// Over sockets to all primaries, in the order in which the cluster names them.
+    /// Combines sockets to all primaries, in the order in which the cluster lists them.
     pub(crate) fn new(cluster: Arc<Cluster>, owners: Arc<[u16]>, sockets: Vec<(Member, Box<dyn Socket>)>) -> Self {
         let node =
             |(member, socket)| Node { member, socket, unsent: Vec::new(), heard: Vec::new(), expects: VecDeque::new() };
@@ -91,7 +91,7 @@ impl RoutedSocket {
         node.expects.push_back(Some(number));
     }
 
-    /// Takes in what has come from one node; says whether it has hung up.
+    /// Reads what has arrived from one node; `true` if the node closed the connection.
     fn hear(&mut self, from: usize) -> Result<bool> {
         let mut buffer = [0; READ];
         let is_over = loop {
@@ -118,7 +118,7 @@ impl RoutedSocket {
         Ok(is_over)
     }
 
-    /// Notes a request's reply, or sends the request on.
+    /// Stores a request's reply, or follows a redirection.
     fn settle(&mut self, from: usize, number: u64, reply: &Reply<'_>, bytes: &[u8]) {
         let Some(at) = number.checked_sub(self.first).map(|at| at as usize).filter(|&at| at < self.requests.len())
         else {
@@ -145,7 +145,7 @@ impl RoutedSocket {
         }
     }
 
-    /// Where `MOVED 42 host:port` or `ASK 42 host:port` sends us, and whether for this once only.
+    /// Where `MOVED 42 host:port` or `ASK 42 host:port` redirects us, and whether only for this command.
     fn sent_on(&mut self, from: usize, text: &str) -> Option<(usize, bool)> {
         let mut words = text.split(' ');
         let is_ask = match words.next()? {
@@ -177,7 +177,7 @@ impl Write for RoutedSocket {
         Ok(bytes.len())
     }
 
-    /// Sends as much as the system takes now.
+    /// Sends as much as the sockets accept now.
     fn flush(&mut self) -> Result<()> {
         for node in &mut self.nodes {
             let mut sent = 0;
@@ -216,7 +216,8 @@ impl Read for RoutedSocket {
     }
 }
 
-/// All under one token, and always for both: what is sent on is sent when it is heard of.
+/// All sockets have one token, and are always watched for both reading and writing, because a read may redirect a
+/// request.
 impl Source for RoutedSocket {
     fn register(&mut self, registry: &Registry, token: Token, _interests: Interest) -> Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;

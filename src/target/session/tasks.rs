@@ -1,9 +1,9 @@
 //! The same for tasks of an async runtime: the redis crate's multiplexed connection, to one server or to every primary of a
 //! cluster.
 //!
-//! The crate has an async cluster client of its own, but that sends commands again whose reply was lost, and its
-//! connections are shared, so that a WATCH on one of them says nothing. Here each client has a connection to every primary,
-//! and what nodes send on (MOVED, ASK) is followed and counted, as by a [session](super).
+//! The crate has an async cluster client of its own, but that resends commands whose reply was lost, and its
+//! connections are shared, which makes WATCH useless. Here each client has a connection to every primary, and
+//! redirections (MOVED, ASK) are followed and counted, as by a [session](super).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::cluster::{Cluster, MOST_HOPS, Member};
 use super::route::{Route, SLOTS, route};
 use crate::resp::Requests;
 
-/// Between two tries of a command whose keys are on the move.
+/// The pause before a command is sent again because its slot is being moved.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// One client's connection, or its connections.
@@ -37,10 +37,10 @@ struct Routed {
     cluster: Arc<Cluster>,
     config: AsyncConnectionConfig,
     nodes: Vec<(Member, MultiplexedConnection)>,
-    /// Which node has which slot, as known at the start; and what was learnt since.
+    /// Which node has which slot: as known at the start, and what was learnt since.
     owners: Arc<[u16]>,
     moved: HashMap<u16, usize>,
-    /// Where commands without a key go: to the node of the command before.
+    /// Where commands without a key go: the node of the previous command.
     here: usize,
 }
 
@@ -100,7 +100,7 @@ async fn together(connection: &mut MultiplexedConnection, commands: Vec<Cmd>) ->
 }
 
 impl Routed {
-    /// The number of a node, which is connected to if it is new.
+    /// The number of a node; connects to it if it is new.
     async fn node(&mut self, member: &Member) -> RedisResult<usize> {
         if let Some(known) = self.nodes.iter().position(|(known, _)| known == member) {
             return Ok(known);
@@ -119,7 +119,7 @@ impl Routed {
             let replies = together(&mut self.nodes[node].1, commands).await?;
             for reply in &replies {
                 if let Value::ServerError(error) = reply {
-                    // Learnt for the next time; this transaction was not executed.
+                    // Remembered for later commands; this transaction was not executed.
                     self.redirected(node, error).await?;
                 }
             }
@@ -149,7 +149,7 @@ impl Routed {
         Ok((places, is_transaction))
     }
 
-    /// To several nodes at once, if they are for several.
+    /// Sends them, to several nodes at once if need be.
     async fn ask_all(&mut self, commands: &[Cmd], places: &[usize]) -> RedisResult<Vec<Value>> {
         let nodes = self.nodes.iter_mut().enumerate();
         let batches = nodes.filter_map(|(node, (_, connection))| {
@@ -167,7 +167,7 @@ impl Routed {
         Ok(all)
     }
 
-    /// The reply to a command, sent on from `node` for as long as nodes send it on.
+    /// The reply to a command, after following the redirections that begin with `reply` from `node`.
     async fn follow(&mut self, mut node: usize, command: &Cmd, mut reply: Value) -> RedisResult<Value> {
         for _ in 0..MOST_HOPS {
             let Value::ServerError(error) = &reply else { return Ok(reply) };
@@ -191,7 +191,7 @@ impl Routed {
         Ok(reply)
     }
 
-    /// Where an error sends us, if it is one that does; notes it for the commands to come.
+    /// Where an error redirects us, if it does. Remembers it for later commands.
     async fn redirected(&mut self, from: usize, error: &ServerError) -> RedisResult<Option<Hop>> {
         let is_ask = match error.kind() {
             Some(ServerErrorKind::Moved) => false,
@@ -215,8 +215,8 @@ impl Routed {
 
 /// Where a command goes next.
 enum Hop {
-    /// To the same node, a little later: its keys are on the move.
+    /// To the same node, a little later: its slot is being moved.
     Again,
-    /// To this node; for this once only, which has to be announced, or from now on.
+    /// To this node: after ASKING and for this command only if `true`, otherwise from now on.
     To(usize, bool),
 }
