@@ -442,7 +442,7 @@ def stuck(random, small):
         op.value = min(value + 1, 2**53)
         return op.value
     last = serve(ops, start, hook=hook)
-    return History("stuck-at-2-to-the-53", "32", ops, last, "Lua adds in doubles: the counter sticks, and says success.", start)
+    return History("stuck-at-2-to-the-53", "32", ops, last, "Lua adds in doubles: the counter sticks, but reports success.", start)
 
 
 def saturated(random, small):

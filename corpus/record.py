@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Records recorded/*.csv again: what a real server did, met by a real client. make.py gives the labels.
+"""Records recorded/*.csv again, with a real client against a real server. make.py adds the labels.
 
     python3 -m pip install redis==7.1.0
     python3 corpus/record.py [--server redis-server] [KIND...]
 
-Every history has a server of its own on a free port. Times differ from run to run; what goes wrong is forced: by signals,
-by the order of the commands, and by a proxy between client and server or between primary and replica.
+Every history has its own server on a free port. Times differ from run to run, but the faults are forced: by signals, by the
+order of the commands, or by a proxy between client and server or between primary and replica.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def free_port():
 
 
 class Server:
-    """A server of our own, gone when the history is recorded."""
+    """A private server, stopped when the history has been recorded."""
 
     def __init__(self, lab, *options):
         self.port, self.folder = free_port(), tempfile.mkdtemp(dir=lab.folder)
@@ -62,10 +62,10 @@ class Server:
         return redis.Redis(port=port or self.port, **options)
 
     def connection(self, **options):
-        """One connection, whose replies are handed over as they come."""
+        """A single connection that returns raw replies."""
         client = self.client(single_connection_client=True, **options)
         client.ping()
-        client.connection.owner = client  # or it would be closed with its client
+        client.connection.owner = client  # keeps the client alive, which would close the connection
         return client.connection
 
     def signal(self, number):
@@ -152,7 +152,7 @@ def call(connection, *words):
 
 
 class Log:
-    """The history: what was begun, when, and how it ended."""
+    """The history: every operation with its begin, end and outcome."""
 
     def __init__(self):
         self.rows, self.zero, self.initial, self.last = [], time.monotonic_ns(), 0, None
@@ -180,7 +180,7 @@ class Log:
             time.sleep(pause)
 
     def together(self, update, workers="abc", each=8):
-        """Every worker calls `update` over and over, all at the same time."""
+        """All workers call `update` repeatedly, at the same time."""
         start = threading.Barrier(len(workers))
 
         def work(worker):
@@ -216,7 +216,7 @@ def get_set(client, reader=None, pause=0.0005):
     return value
 
 
-# Nothing goes wrong.
+# Valid histories.
 
 
 @kind("recorded-incr", "", "INCR by three threads.")
@@ -279,7 +279,7 @@ def watch_leaked(lab, log):
 @kind("never-expires", "22", "INCR, then EXPIRE: the client died between the two, and the window never ends. The history is valid.")
 def never_expires(lab, log):
     client = Server(lab).client()
-    log.incrs("a", client, 1)  # and dies before EXPIRE
+    log.incrs("a", client, 1)  # the client dies before EXPIRE
     for _ in range(8):
         log.add("b", lambda: client.incr(KEY))
         if value_of(client) == 1:
@@ -293,7 +293,7 @@ def failover_with_wait(lab, log):
     return fail_over(lab, log, wait=True)
 
 
-# Something does.
+# Invalid histories.
 
 
 @kind("recorded-race", "1", "GET, then SET one more, by three threads.")
@@ -629,7 +629,7 @@ def crash(lab, log):
     return server.client()
 
 
-@kind("recorded-stuck-at-2-to-the-53", "32", "Lua adds in doubles: the counter sticks, and says success.")
+@kind("recorded-stuck-at-2-to-the-53", "32", "Lua adds in doubles: the counter sticks, but reports success.")
 def stuck(lab, log):
     client = Server(lab).client()
     log.initial = 2**53 - 5
@@ -641,7 +641,7 @@ def stuck(lab, log):
     return client
 
 
-@kind("float-too-coarse", "33", "INCRBYFLOAT 1 at 10^20 changes nothing, and says success. Values are written less 10^20.")
+@kind("float-too-coarse", "33", "INCRBYFLOAT 1 at 10^20 changes nothing, but reports success. Values are written less 10^20.")
 def float_too_coarse(lab, log):
     client = Server(lab).client()
     large = 10**20

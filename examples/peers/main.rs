@@ -1,10 +1,10 @@
-//! Side by side with the tools people use: `cargo run --example peers`
+//! Comparison with other load generators: `cargo run --example peers`
 //!
 //! Races `redis-benchmark`, `valkey-benchmark` and `memtier_benchmark` (those on PATH) and our own strategies against one
-//! private server, on one hot key, with equal connections, transport and pipeline depth (on a cluster of three: against all
-//! of its nodes, on many keys, with equal connections to each): every round runs every contender
-//! of a group in an order of its own, with the baseline before and after each, so that a slow second slows both sides. The
-//! server is kept on one CPU and every client on the others. `BENCHMARKS.md` carries the table and says how to read it.
+//! private server, on one hot key, with equal connections, transport and pipeline depth. On a cluster of three, they run
+//! against all nodes, on many keys, with equal connections to each. Every round runs every contender of a group in a new order,
+//! with the baseline before and after each, so a slow second affects both sides. The server is kept on one CPU and every
+//! client on the others. `BENCHMARKS.md` contains the table and explains it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

@@ -9,7 +9,7 @@ const fs = require("fs");
 const readline = require("readline");
 
 const HEADER = "worker,begin_ns,end_ns,outcome,value,key,tries\n";
-const NO_OP = "no-op"; // the strategy of clients that send nothing: how fast they are is what this loop and the pipes cost
+const NO_OP = "no-op"; // the strategy of clients that send nothing: their rate shows what this loop and the pipes cost
 const BLOCK = 64 * 1024; // rows are written in blocks of this size, so that writing is rare within the race
 
 // Whole numbers up to 2^53 are exact: 104 days of nanoseconds since this process began.

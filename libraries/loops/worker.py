@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 HEADER = "worker,begin_ns,end_ns,outcome,value,key,tries\n"
 BLOCK = 64 * 1024  # rows are written in blocks of this size, so that writing is rare within the race
-NO_OP = "no-op"  # the strategy of clients that send nothing: how fast they are is what this loop and the pipes cost
+NO_OP = "no-op"  # the strategy of clients that send nothing: their rate shows what this loop and the pipes cost
 
 
 class Tried(NamedTuple):

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 const HEADER: &str = "worker,begin_ns,end_ns,outcome,value,key,tries\n";
-/// The strategy of clients that send nothing: how fast they are is what this loop and the pipes cost.
+/// The strategy of clients that send nothing: their rate shows what this loop and the pipes cost.
 const NO_OP: &str = "no-op";
 /// Rows are written in blocks of this size, so that writing is rare within the race.
 const BLOCK: usize = 64 * 1024;

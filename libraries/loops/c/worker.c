@@ -245,7 +245,7 @@ static void race_all(struct client *all, int count, char *line) {
     say(done);
 }
 
-/* A client that sends nothing: how fast it is is what this loop and the pipes cost. */
+/* A client that sends nothing: its rate shows what this loop and the pipes cost. */
 static void *open_nothing(const struct job *job, char why[200]) {
     (void)why;
     return (void *)job;

@@ -15,9 +15,9 @@ import (
 
 const (
 	header = "worker,begin_ns,end_ns,outcome,value,key,tries\n"
-	// The strategy of clients that send nothing: how fast they are is what this loop and the pipes cost.
+	// The strategy of clients that send nothing: their rate shows what this loop and the pipes cost.
 	noOp  = "no-op"
-	block = 64 << 10 // rows are written in blocks of this size, so that writing is rare within the race
+	block = 64 << 10 // rows are written in blocks of this size, so that few writes happen during the race
 )
 
 // Job is what this worker is to do.

@@ -17,7 +17,7 @@ public final class Worker {
     /** Rows are written in blocks of this size, so that writing is rare within the race. */
     private static final int BLOCK = 64 << 10;
 
-    /** The strategy of clients that send nothing: how fast they are is what this loop and the pipes cost. */
+    /** The strategy of clients that send nothing: their rate shows what this loop and the pipes cost. */
     private static final String NO_OP = "no-op";
 
     private static final FileOutputStream OUT = new FileOutputStream(FileDescriptor.out);
