@@ -1,4 +1,4 @@
-//! The command line: argv, paths, progress on stderr, exit codes. All else is done by the other modules.
+//! The command line: argv, paths, progress on stderr, exit codes. Other modules do everything else.
 //!
 //! Part of the library, not of the program, so that a crate with its own strategies gets all of it with one call.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
@@ -37,9 +37,9 @@ const BROKEN: u8 = 1;
 /// Bad usage, no server, or the run could not finish.
 const FAILED: u8 = 2;
 
-/// Does everything that the program `report` does, for `own` strategies in addition to those of this crate: measures them,
-/// writes the folder with its page, compares runs, explains a loss. `args` begins with the program's name, like
-/// [`std::env::args_os`]. Without `--strategies`, `own` strategies and those of the default plan race.
+/// Does everything that the program `report` does, for `own` strategies in addition to those of this crate: measures
+/// them, writes the folder with its page, compares runs, explains a loss. `args` begins with the program's name, like
+/// [`std::env::args_os`]. Without `--strategies`, it races the `own` strategies and those of the default plan.
 ///
 /// ```no_run
 /// # use redis_lost_updates::strategy::{Strategy, find};
@@ -50,8 +50,8 @@ const FAILED: u8 = 2;
 /// }
 /// ```
 ///
-/// It handles Ctrl-C and SIGTERM, which end a run in an orderly way and everything else at once; call it only once per
-/// process. Pass the program's own arguments: only then can `mutex-two-processes` start this program as its second process.
+/// It handles Ctrl-C and SIGTERM: a run ends in an orderly way, everything else at once. Call it only once per process.
+/// Pass the program's own arguments: only then can `mutex-two-processes` start this program as its second process.
 ///
 /// The exit code is 0 if every exact strategy kept its promise, 1 if one broke it, 2 if the run could not finish.
 pub fn run(own: &[&dyn Strategy], args: impl IntoIterator<Item = OsString>) -> ExitCode {

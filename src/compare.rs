@@ -1,21 +1,21 @@
 //! Two builds against each other, cell by cell: what became faster or slower beyond the noise, and, before all else, what
 //! became wrong. Pure: [`Run`]s in, a [`Comparison`] out.
 //!
-//! How it decides. A cell's figure is the logarithm of its surviving throughput (its p99 likewise, from the latencies); the
-//! difference of the two sides' means is a ratio, and [`crate::stats`] gives it an interval. What the interval is made of
-//! depends on the [`Design`]. Two runs of one build differ by more than the trials within a run do, and only several runs
-//! tell by how much (Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013), so that with several runs a
-//! side a run is one value, and with pairs a pair is. One run a side leaves only the scatter of its rounds, widened by
-//! their autocorrelation; the difference between runs is not in it.
+//! How it decides. A cell's figure is the logarithm of its surviving throughput (its p99 likewise, from the latencies).
+//! The difference of the two sides' means is a ratio, and [`crate::stats`] gives it an interval. The [`Design`] decides
+//! what the interval is computed from. Two runs of one build differ by more than the trials within a run do, and only
+//! several runs show by how much (Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013). So with
+//! several runs a side each run is one value, and with pairs each pair is one. With one run a side there is only the
+//! scatter of its rounds, widened by their autocorrelation; the difference between runs is not included.
 //!
-//! Sixty cells at 95 % would make three false alarms out of nothing, so that a cell is called different only if Holm's
-//! correction for their number agrees. Each strategy is compared as a whole, too, by the mean over its cells: few
-//! comparisons of many rows each, which find a small difference more surely than any one cell can. A figure is called the
-//! same only where its whole interval lies within [`Options::bound`].
+//! Sixty cells at 95 % would give three false alarms by chance, so a cell is called different only if it still is after
+//! Holm's correction for their number. Each strategy is also compared as a whole, by the mean over its cells: these are
+//! few comparisons of many rows each, and find a small difference more reliably than any single cell can. A figure is
+//! called the same only if its whole interval lies within [`Options::bound`].
 //!
-//! One thing one run a side cannot tell: whether what *all* strategies have in common (a [`Shift`]) is the machine's doing
-//! or real. Its intervals cover both answers, so that a machine that was busier on the second day makes nothing slower;
-//! [`Options::trust_shift`] takes it for real.
+//! One run a side cannot tell whether a change that *all* strategies have in common (a [`Shift`]) is real or the
+//! machine's doing. Its intervals cover both answers, so nothing is called slower because the machine was busier on the
+//! second day. [`Options::trust_shift`] takes the shift for real.
 
 mod design;
 mod facts;
@@ -43,10 +43,10 @@ pub const FLOOR: f64 = 0.02;
 /// How to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// Take what all strategies have in common for real, and not for the machine's doing. Several runs a side, and pairs,
-    /// show what the machine does by itself: there it is always taken for real.
+    /// Take a change that all strategies have in common for real, not for the machine's doing. Several runs a side and
+    /// pairs show what the machine does by itself, so there it is always taken for real.
     pub trust_shift: bool,
-    /// The difference that matters, as a part (0.05 is 5 %): a figure is the same if its interval lies within it.
+    /// The difference that matters, as a fraction (0.05 is 5 %): a figure is the same if its interval lies within it.
     pub bound: f64,
 }
 
@@ -93,7 +93,7 @@ pub enum Outcome {
     Slower,
     /// The whole interval lies within the bound: no difference that matters.
     Same,
-    /// A difference that matters may be there or not: the interval reaches beyond the bound, or is not one of runs.
+    /// There may or may not be a difference that matters: the interval reaches beyond the bound, or is of one process.
     CannotTell,
     /// There is nothing to compare; the cell says why.
     NotComparable,
@@ -120,8 +120,8 @@ pub struct Change {
     pub contrast: Contrast,
     /// What it amounts to among all the others.
     pub outcome: Outcome,
-    /// The smallest slowdown, as a part (0.05 is 5 %), that would be found among so many with a power of 80 %. Nothing where
-    /// the difference between runs is not known at all.
+    /// The smallest slowdown, as a fraction (0.05 is 5 %), that would be found with 80 % power among this many
+    /// comparisons. `None` if the difference between runs is not known at all.
     pub finds: Option<f64>,
 }
 
@@ -221,13 +221,13 @@ pub struct Shift {
 /// Two builds, compared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What the first side is called.
+    /// The first side's name.
     pub before: String,
-    /// What the second side is called.
+    /// The second side's name.
     pub after: String,
-    /// What the intervals are made of.
+    /// What the intervals are computed from.
     pub design: Design,
-    /// The difference that matters, as a part: see [`Options::bound`].
+    /// The difference that matters, as a fraction: see [`Options::bound`].
     pub bound: f64,
     /// Changes of correctness, the worst first.
     pub alarms: Vec<Alarm>,
@@ -235,7 +235,7 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// What all strategies have in common; nothing for fewer than four.
     pub shift: Option<Shift>,
-    /// Whether all runs of one side were made before all of the other: what changed on the machine in between then looks
+    /// Whether all runs of one side were made before all of the other. A change of the machine in between then looks
     /// like a change of the code.
     pub in_sequence: bool,
     /// The autocorrelation between rounds, or between pairs, that intervals are widened by, 0 to 0.9.
@@ -262,8 +262,8 @@ impl Comparison {
         judge::compared(design, before, after, options)
     }
 
-    /// Compares runs that were made in turns, the first of one side with the first of the other and so on: what a pair has
-    /// in common is in neither.
+    /// Compares runs that were made in turns, the first of one side with the first of the other and so on, so that what
+    /// a pair has in common cancels out.
     ///
     /// # Errors
     /// The sides do not have the same number of runs.
@@ -279,7 +279,7 @@ impl Comparison {
         self.cells.iter().filter(|cell| cell.outcome != Outcome::NotComparable).count()
     }
 
-    /// Cells whose own interval leaves out 1 and that are still not called different, there being so many cells.
+    /// Cells whose own interval excludes 1 but which are not called different, because there are so many cells.
     pub fn by_chance(&self) -> usize {
         let outside = |c: &Contrast| c.low > 1.0 + FLOOR || c.high < 1.0 - FLOOR;
         let calm = |cell: &&CellComparison| matches!(cell.outcome, Outcome::Same | Outcome::CannotTell);

@@ -1,20 +1,20 @@
 //! The failure lab: what an acknowledged update is worth when something breaks.
 //!
-//! A trial races the clients of one [`Protection`] on private servers of its own while one [`Fault`] is done to them, on one
-//! clock. Afterwards everything is healed, the servers are waited for until they are stable, the counter is read over a new
-//! connection, and the same exact checker as everywhere judges what the clients were told.
+//! A trial races the clients of one [`Protection`] on its own private servers while one [`Fault`] is applied to them,
+//! all on one clock. Then everything is healed, the trial waits until the servers are stable and reads the counter over
+//! a new connection, and the same exact checker as everywhere else judges what the clients were told.
 //!
 //! A fault is one file below this one and a line in [`ALL`]; a protection is a line in [`PROTECTIONS`]. What each fault
-//! does to each protection is written down beforehand, in [`expected()`].
+//! is expected to do to each protection is written down in advance, in [`expected()`].
 //!
 //! # Clients
-//! A client whose update ends in an error connects anew before its next one, to whatever is the primary then, as client
-//! libraries do; an update that was under way is *unknown*, never dropped. While there is nothing to connect to, an update is
-//! *refused*: nothing was sent. Replies are waited for [`REPLY_TIMEOUT`].
+//! A client whose update ends in an error reconnects before its next one, to whatever is the primary then, as client
+//! libraries do. An update that was in flight is *unknown*, never dropped. While there is nothing to connect to, an
+//! update is *refused*: nothing was sent. Clients wait for a reply for up to [`REPLY_TIMEOUT`].
 //!
 //! # What it is not
-//! One machine: a kill loses what the process had not handed to the system, and nothing that it had. Power loss, which
-//! loses what the disk had not got yet, cannot be shown so.
+//! Everything runs on one machine. A kill loses only what the process had not yet handed to the operating system. Power
+//! loss also loses what had not reached the disk; the lab cannot show that.
 
 mod catalogue;
 mod clients;
@@ -62,7 +62,7 @@ pub use trial::{Kept, Lab};
 /// How long a client waits for a reply, or for a connection.
 pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What is known of a fault without doing it.
+/// The description of a fault.
 #[derive(Debug)]
 pub struct Info {
     /// Its name: kebab-case.
@@ -71,9 +71,9 @@ pub struct Info {
     pub about: &'static str,
     /// What it is not, or does not show.
     pub is_not: &'static str,
-    /// What it may be named with, after a colon; the first is what it is without. Empty if it has no such forms.
+    /// The forms that may follow its name after a colon; the first is the default. Empty if it has no forms.
     pub forms: &'static [&'static str],
-    /// How long something lasts in it, where that may be said after a colon.
+    /// How long it lasts by default, if a time may follow its name after a colon.
     pub time: Option<Duration>,
     /// The servers that it needs.
     pub topology: Topology,
@@ -88,14 +88,14 @@ pub struct Info {
 /// How much the clients of a trial do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
-    /// So many updates by each client, acknowledged or not.
+    /// This many updates by each client, acknowledged or not.
     Updates(u64),
     /// As many as they can, until the fault is over and for a while after.
     UntilOver,
 }
 
 impl Info {
-    /// A fault of one server that is there for a while.
+    /// A fault with the defaults: one server, no proxies, and clients that race until the fault is over.
     pub(crate) const fn of(name: &'static str, about: &'static str, is_not: &'static str) -> Self {
         Self {
             name,
@@ -113,10 +113,10 @@ impl Info {
 
 /// Something that breaks.
 pub trait Fault: Sync {
-    /// What is known of it.
+    /// Its description.
     fn info(&self) -> &'static Info;
 
-    /// What has to be done before the clients start.
+    /// Prepares what it needs before the clients start.
     ///
     /// # Errors
     /// It cannot be done.
@@ -124,27 +124,27 @@ pub trait Fault: Sync {
         Ok(())
     }
 
-    /// Does it, beside the racing clients.
+    /// Applies the fault while the clients race.
     ///
     /// # Errors
     /// It cannot be done: the cell is then not measured.
     fn strike(&self, scene: &Scene<'_>) -> Result<()>;
 
-    /// Puts back, once the clients have ended, what would keep the servers from becoming stable.
+    /// After the clients have ended, undoes whatever would keep the servers from becoming stable.
     ///
     /// # Errors
-    /// It cannot be put back.
+    /// It cannot be undone.
     fn heal(&self, _scene: &Scene<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// How many acknowledged updates a model says are lost, given when each was acknowledged, where there is a model.
+    /// How many acknowledged updates a model predicts to be lost, by when each was acknowledged. `None`: no model.
     fn predicts(&self, _chosen: &Chosen, _window: (u64, u64), _acked_ns: &[u64]) -> Option<u64> {
         None
     }
 }
 
-/// Every fault. `none` is the trial that the others are held against.
+/// Every fault. `none` is the control that the others are compared with.
 pub static ALL: &[&dyn Fault] = &[
     &nothing::Nothing,
     &reply_lost::ReplyLost,

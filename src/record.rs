@@ -117,7 +117,8 @@ pub struct Record {
     pub note: Option<String>,
     /// The first error or refusal in the trial.
     pub error: Option<String>,
-    /// Milliseconds from the end of the race until the counters could be read; a server that crashed or failed over is awaited.
+    /// Milliseconds from the end of the race until the counters could be read, including a wait for a crashed server or
+    /// a failover.
     #[serde(default)]
     pub read_back_ms: Option<u64>,
     /// How often a node of a cluster said that a slot has moved (MOVED); empty where there is no cluster.
@@ -138,7 +139,7 @@ pub struct Record {
     /// The retry and timeout settings in effect, as the worker read them from the library.
     #[serde(default)]
     pub effective_settings: Option<String>,
-    /// By how much the times of a worker's rows may be wrong against our clock.
+    /// How far the times of a worker's rows may be off from our clock.
     #[serde(default)]
     pub clock_error_ns: Option<u64>,
     /// Updates per second that as many clients of the same worker acknowledge when they send nothing: what the worker and

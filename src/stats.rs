@@ -156,7 +156,7 @@ mod tests {
         // The smallest, the largest, and the border between two.
         let two = [(1, 0), (10, 1), (20, 1)];
         assert_eq!([0.0, 0.5, 0.500_1, 1.0].map(|q| quantile(&two, q)), [Some(10), Some(10), Some(20), Some(20)]);
-        // More than can be counted is as many as can.
+        // Counts that overflow are capped at the largest number.
         let many = [(10, u64::MAX), (20, u64::MAX)];
         assert_eq!([0.1, 1.0].map(|q| quantile(&many, q)), [Some(10), Some(10)]);
     }

@@ -74,7 +74,7 @@ pub struct CellSummary {
     /// The same from the send, in an open loop: what the server and the strategy took, without the waiting for a turn.
     #[serde(serialize_with = "named::percentiles_if_any")]
     pub service_ns: Option<[Option<u64>; 5]>,
-    /// The part of it that was waiting for a connection of the pool, where `--pool-size` named one.
+    /// The part of it spent waiting for a connection from the pool, if `--pool-size` was given.
     #[serde(serialize_with = "named::percentiles_if_any")]
     pub pool_wait_ns: Option<[Option<u64>; 5]>,
     /// The percentiles of `latency_ns`, trial by trial.
@@ -100,7 +100,7 @@ pub struct CellSummary {
     pub server_cpus: f64,
     /// Who had no CPU time left; `None` if nobody, or if that is not known.
     pub limit: Option<Limit>,
-    /// What each node of a cluster had to do of it, in the order of the slots; empty where there is one server.
+    /// Each cluster node's share of the work, in the order of the slots; empty if there is one server.
     pub nodes: Vec<Node>,
     /// Server CPU microseconds per surviving update.
     pub server_cpu_us_per_surviving: Option<f64>,

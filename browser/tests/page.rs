@@ -336,7 +336,7 @@ fn everything_works_by_keyboard_in_a_sensible_order() {
     is_quiet(&page);
 }
 
-/// What is wider than the window, if anything.
+/// The elements that are wider than the window, if any.
 fn spills(page: &Page) -> String {
     let spills = "(() => { const wide = document.documentElement.scrollWidth; return wide <= innerWidth ? '' : \
         [...document.body.querySelectorAll('*')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('.scroll, .wide, pre')).slice(0, 5).map((n) => n.outerHTML.slice(0, 120)).join('\\n') || String(wide); })()";
@@ -367,7 +367,7 @@ fn pages_without_a_script_are_whole_at_every_width_and_ask_for_nothing() {
 fn the_lab_shows_a_verdict_beside_each_protection_wherever_the_matrix_is_scrolled() {
     let Some(stage) = Stage::of(&lab::page(&lab_sample::run())) else { return };
     let page = stage.open(PHONE);
-    // A sentence stays inside the window while the figures beside it are moved.
+    // A sentence stays inside the window while the figures beside it scroll.
     let inside = "[...document.querySelectorAll('.matrix .said p')].every((n) => { const b = n.getBoundingClientRect(); \
         return b.width > 200 && b.left >= 0 && b.right <= innerWidth; })";
     assert!(is(&page, inside));
@@ -410,7 +410,7 @@ fn nothing_spills_over_a_telephone() {
     }
 }
 
-/// axe-core, if it is there.
+/// The source of axe-core, if it is installed.
 fn axe() -> Option<String> {
     let path = std::env::var_os("AXE").map_or_else(|| root().join("target/axe/axe.min.js"), PathBuf::from);
     let axe = std::fs::read_to_string(&path).ok();

@@ -51,7 +51,7 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Re-render the page of a result folder from its CSV files, or print its figures for a service that follows them
+    /// Re-render the page of a result folder from its CSV files, or print its figures for a service that tracks them
     Render {
         /// The folder that holds trials.csv; several only with --format otava
         #[arg(required = true)]
@@ -62,14 +62,14 @@ pub(super) enum Command {
     },
     /// Compare two builds: what became wrong, and what is faster or slower beyond the noise
     ///
-    /// A side is a run, or several with commas between them: A1,A2,A3 B1,B2,B3. Runs of one build differ by more than the
-    /// rounds within a run, and only several show by how much. A run is a result folder, a bench folder, or
-    /// FOLDER@BASELINE for a baseline that criterion has saved. With --live a side is a command, and both are measured in
-    /// turns.
+    /// A side is one run, or several separated by commas: A1,A2,A3 B1,B2,B3. Runs of one build differ by more than the
+    /// rounds within a run, and only several runs show by how much. A run is a result folder, a bench folder, or
+    /// FOLDER@BASELINE for a baseline that criterion has saved. With --live a side is a command, and the two are
+    /// measured in turns.
     ///
-    /// Exit code 0, and 2 if a run cannot be read or measured. With --fail-if-slower: 0 nothing is slower by more, and a
-    /// slowdown of as much would have been found with 80 % power; 1 something is, or an exact strategy lost an update; 2
-    /// cannot tell.
+    /// Exit code 0, or 2 if a run cannot be read or measured. With --fail-if-slower: 0 if nothing is slower by more
+    /// than that, and a slowdown of that size would have been found with 80 % power; 1 if something is, or if an exact
+    /// strategy lost an update; 2 if the comparison cannot tell.
     Compare(CompareArgs),
     /// Judge any program's history of a counter: exit code 0 valid, 1 invalid, 2 undecided, 3 not a history
     Check(CheckArgs),
@@ -107,9 +107,9 @@ pub(super) enum Command {
     LostReply(LostReplyArgs),
     /// What acknowledged updates are worth when something breaks: protections under faults, on private servers
     ///
-    /// Each cell is judged by the exact checker: what was lost, what was counted twice, how long nothing was acknowledged.
-    /// Exit code 0 if every cell was measured, whatever was lost; 2 if one was not; with --expect 1 if one is not as
-    /// METHODOLOGY.md says.
+    /// Each cell is judged by the exact checker: what was lost, what was counted twice, how long nothing was
+    /// acknowledged. Exit code 0 if every cell was measured, whatever was lost; 2 if one was not; with --expect, 1 if a
+    /// cell differs from what METHODOLOGY.md expects.
     Faults(FaultsArgs),
     /// Print a completion script: report completions bash > /etc/bash_completion.d/report
     Completions {
@@ -140,7 +140,7 @@ pub(super) struct LostReplyArgs {
     /// Client libraries: names, or paths to a library.toml [default: all of libraries/]
     #[arg(long, value_delimiter = ',', value_name = "NAME|PATH,...")]
     pub(super) libraries: Vec<String>,
-    /// Their settings [default: all that each library has: default and safe]
+    /// Settings of the libraries [default: all that each library has: default and safe]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(super) settings: Vec<String>,
     /// How replies are lost: fin, rst, silence, or dropped (the request is lost) [default: all]
@@ -152,7 +152,7 @@ pub(super) struct LostReplyArgs {
     /// Lose one reply in every N commands
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     every: u64,
-    /// The longest time for a cell; a client that still waits for a reply then is reported as waiting
+    /// Time limit of a cell; a client that is still waiting for a reply then is reported as waiting
     #[arg(long, default_value = "65s", value_name = "TIME", value_parser = duration)]
     cap: Duration,
     /// Print the rows as JSON
@@ -178,10 +178,10 @@ impl LostReplyArgs {
 #[derive(Args)]
 pub(super) struct FaultsArgs {
     /// Faults: names, each with a form or a time after a colon (reply-lost:silence, failover-lagging:200ms), or all
-    /// [default: with the protections that tell a story]
+    /// [default: a selection; with --protections, every fault in its first form]
     #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...")]
     pub(super) faults: Vec<String>,
-    /// Protections: names, or all [default: with the faults that tell a story]
+    /// Protections: names, or all [default: a selection; with --faults, all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(super) protections: Vec<String>,
     /// How often each cell is measured [default: 2; 1 with --quick and --full]
@@ -190,7 +190,7 @@ pub(super) struct FaultsArgs {
     /// Seed of the order and of every trial [default: random, and recorded]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Clients of each trial
+    /// Clients in each trial
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) clients: u16,
     /// The cells that matter most, in less than a minute
@@ -214,7 +214,7 @@ pub(super) struct FaultsArgs {
     /// Print the cells as a markdown table
     #[arg(long)]
     pub(super) markdown: bool,
-    /// Do not say each trial on stderr
+    /// Do not report each trial on stderr
     #[arg(long, short)]
     pub(super) quiet: bool,
     /// Write the rows into this folder
@@ -237,19 +237,19 @@ pub(super) struct DemoArgs {
 
 #[derive(Args)]
 pub(super) struct CompareArgs {
-    /// The first side: a run or several, A1,A2,A3; with --live a command
+    /// The first side: one run, or several as A1,A2,A3; with --live, a command
     pub(super) before: String,
     /// The second side
     pub(super) after: String,
-    /// Measure two commands in short turns: 'report --strategies incr', or any program that calls this crate's run. Each
-    /// turn gets --out, --quiet and --seed, and --rounds 1 and --duration 50ms if the command does not say otherwise. A
-    /// running server is named by REDIS_URL
+    /// Measure two commands in short turns: 'report --strategies incr', or any program that calls this crate's run.
+    /// Each turn gets --out, --quiet and --seed, and --rounds 1 and --duration 50ms if the command does not say
+    /// otherwise. Name a running server with REDIS_URL
     #[arg(long)]
     pub(super) live: bool,
-    /// How long to measure in turns; at least five pairs are [default: 60s]
+    /// How long to measure in turns; always at least five pairs [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "live")]
     time: Option<Duration>,
-    /// So many pairs of turns, however long they take
+    /// Number of pairs of turns, however long they take
     #[arg(long, value_name = "N", requires = "live", conflicts_with = "time",
           value_parser = clap::value_parser!(u16).range(5..=200))]
     pairs: Option<u16>,
@@ -265,15 +265,15 @@ pub(super) struct CompareArgs {
     /// Also write a self-contained HTML page
     #[arg(long, value_name = "FILE")]
     pub(super) page: Option<PathBuf>,
-    /// A gate: exit with 1 if anything is slower by more than this with its whole interval, or if an exact strategy lost an
-    /// update; with 2 if a slowdown of this would be found with less than 80 % power
+    /// A gate: exit with 1 if anything is slower by more than this with its whole interval, or if an exact strategy
+    /// lost an update; exit with 2 if a slowdown of this size would be found with less than 80 % power
     #[arg(long, value_name = "PERCENT", value_parser = precision)]
     pub(super) fail_if_slower: Option<f64>,
     /// Exit with 0 where the gate cannot tell
     #[arg(long, requires = "fail_if_slower")]
     pub(super) allow_weak: bool,
-    /// Count a change common to all strategies as a real effect, not as the machine's; several runs a side and turns
-    /// always do
+    /// Count a change common to all strategies as real, not as the machine's doing; always so with several runs a side
+    /// and in turns
     #[arg(long)]
     pub(super) trust_shift: bool,
 }
@@ -313,8 +313,8 @@ pub(super) struct PlanArgs {
     /// Numbers of counters to spread the updates over
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1")]
     keys: Vec<usize>,
-    /// Connections in the pool of pooled-incr and pooled-incr-ping; how long clients wait for one is then shown apart
-    /// [default: as many as threads, and nobody waits]
+    /// Connections in the pool of pooled-incr and pooled-incr-ping; how long clients wait for one is then shown
+    /// separately [default: as many as threads, and nobody waits]
     #[arg(long, value_name = "N")]
     pool_size: Option<usize>,
     /// How updates choose among keys: even, or zipf:S
@@ -353,7 +353,7 @@ pub(super) struct PlanArgs {
     pub(super) yes: bool,
 }
 
-/// Formats of services that follow figures over time.
+/// Formats of services that track figures over time.
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum TrackingFormat {
     /// Bencher Metric Format, JSON
@@ -392,7 +392,7 @@ pub(super) struct OutputArgs {
     /// Print only the summary on stdout, as CSV with one row per cell
     #[arg(long, conflicts_with = "json")]
     pub(super) csv: bool,
-    /// Print only the figures, for a service that follows them over time: docs/tracking.md
+    /// Print only the figures, for a service that tracks them over time: docs/tracking.md
     #[arg(long, value_enum, conflicts_with_all = ["json", "csv"])]
     pub(super) format: Option<TrackingFormat>,
     /// Print the table of every load, not only that of the headline
@@ -521,7 +521,7 @@ impl ServerArgs {
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
     }
 
-    /// The program of private servers, for what breaks them: a running server is refused.
+    /// The program to start private servers from, for commands that break servers; a running server is refused.
     pub(super) fn binary(&self, say: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         let wanted = self.spec();
         if wanted.url.is_some() || wanted.docker.is_some() {
@@ -563,7 +563,8 @@ impl PlanArgs {
         if self.libraries.is_empty() { self.driver } else { DriverKind::External }
     }
 
-    /// The names asked for, or those of the default plan after `own` ones; of client libraries, those that they have.
+    /// The strategies asked for; by default `own` ones and then the default plan's, or with client libraries those of
+    /// the default plan that one of them has.
     pub(super) fn strategies(&self, own: &[&dyn Strategy], libraries: &[Manifest]) -> Vec<String> {
         match (self.full, self.strategies.is_empty()) {
             (_, true) if !libraries.is_empty() => default_strategies(libraries),
@@ -579,7 +580,7 @@ impl PlanArgs {
         }
     }
 
-    /// The plan for so many entrants on so many servers; `strategies` are theirs, of the `known` ones.
+    /// The plan for this many entrants and servers; `strategies` are the entrants' own, out of the `known` ones.
     pub(super) fn plan(
         &self,
         strategies: &[&dyn Strategy],
@@ -642,7 +643,7 @@ const UNTIL_ROUNDS: u32 = 100;
 pub(super) const UNTIL_TIME: Duration = Duration::from_secs(600);
 
 impl PlanArgs {
-    /// A pool's size that nothing would have is not ignored in silence.
+    /// Refuses a pool size that no strategy would use, rather than ignoring it silently.
     fn has_a_pool(&self, strategies: &[&dyn Strategy]) -> Result<()> {
         if self.pool_size.is_none() {
             return Ok(());

@@ -13,7 +13,7 @@ use super::args::CompareArgs;
 use super::output::{coloured, json, print, say};
 use super::turns::Turns;
 
-/// The most runs that one side is made of.
+/// The most runs on one side.
 const MOST_RUNS: usize = 100;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
@@ -40,7 +40,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode> {
     if args.fail_if_slower.is_some() { gate(&compared, args.allow_weak) } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// Opens or shuts, and says why. What it cannot tell does not look open.
+/// The exit code for the gate's verdict, with its reasons on stderr. "Cannot tell" does not count as a pass.
 fn gate(compared: &Comparison, allow_weak: bool) -> Result<ExitCode> {
     match compared.gate() {
         Gate::Fails(failures) => {
@@ -61,7 +61,7 @@ fn gate(compared: &Comparison, allow_weak: bool) -> Result<ExitCode> {
     }
 }
 
-/// The runs of a side: folders with commas between them, each with a baseline or without.
+/// The runs of a side: folders separated by commas, each with or without a baseline.
 fn side(operand: &str) -> Result<Vec<Run>> {
     // A folder may have a comma in its name.
     if Path::new(operand).exists() {
@@ -72,7 +72,7 @@ fn side(operand: &str) -> Result<Vec<Run>> {
         return Err(Error::usage(format!("{} runs on one side: at most {MOST_RUNS}", names.len())));
     }
     for (at, name) in names.iter().enumerate() {
-        // The same run twice would pass for two that happen to agree.
+        // The same run given twice would look like two runs that happen to agree.
         if names[..at].contains(name) {
             return Err(Error::usage(format!("{name} is given twice on one side: each run counts once")));
         }

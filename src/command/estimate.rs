@@ -8,7 +8,7 @@ use crate::workload::{DriverKind, Plan, Size};
 /// Opening, removing and judging take so long beside a trial, by and large.
 const BESIDE: Duration = Duration::from_millis(15);
 
-/// And starting the processes of a client library: between a tenth of a second and two, by its language's runtime.
+/// Starting the processes of a client library adds 0.1 to 2 seconds, depending on its language's runtime.
 const START: Duration = Duration::from_millis(700);
 
 /// How long a plan takes for so many strategies; `None` where only a trial can tell, as its size is a number of updates.
@@ -96,7 +96,7 @@ mod tests {
         let offered = time(&plan(Size::Updates(100), Pace::Rate(100)), 1).unwrap();
         assert!((105..110).contains(&offered.as_secs()), "{offered:?}");
         assert_eq!(time(&plan(Size::Duration(Duration::MAX), Pace::Closed), usize::MAX), None);
-        // 15 trials, each of processes that start first.
+        // 15 trials, each of which first starts its processes.
         let external =
             Plan { driver: DriverKind::External, ..plan(Size::Duration(Duration::from_secs(4)), Pace::Closed) };
         assert_eq!(time(&external, 1).unwrap() - time(&long, 1).unwrap(), Duration::from_millis(15 * 700));

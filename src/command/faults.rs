@@ -19,7 +19,7 @@ use super::output::{json, print, say, width};
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
 
-/// Rounds where none are asked for.
+/// Rounds if the command line does not say.
 const ROUNDS: u32 = 2;
 
 pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
@@ -57,7 +57,7 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     Ok(code(args, &rows))
 }
 
-/// What there is.
+/// Prints every fault and every protection.
 fn list() -> Result<()> {
     let entry = |head: &str, words: &str| {
         let options = textwrap::Options::new(width()).initial_indent("      ").subsequent_indent("      ");
@@ -107,7 +107,7 @@ fn story_faults() -> Vec<String> {
     fault::ALL.iter().map(|fault| fault.info().name.to_owned()).collect()
 }
 
-/// What kind of server the program is: one is started to say so.
+/// The product and version of the server program, found by starting one.
 fn product(binary: &std::path::Path) -> Result<String> {
     let server = crate::target::Target::node(&Private::start(binary, &[], None)?, None)?;
     Ok(server.product().to_owned())

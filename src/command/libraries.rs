@@ -9,13 +9,13 @@ use crate::worker::{Installed, Manifest, Unavailable, install};
 use super::output::say;
 use super::signals::STOP;
 
-/// A library, and whether it can be had here.
+/// A library, and whether it is available here.
 pub(super) type Found = (Manifest, std::result::Result<Installed, Unavailable>);
 
 /// The manifests of the libraries named; `all` stands for every one of ours.
 ///
 /// # Errors
-/// There is none of that name, or one is named twice.
+/// No library has that name, or one is named twice.
 pub(super) fn manifests(names: &[String]) -> Result<Vec<Manifest>> {
     let mut found: Vec<Manifest> = Vec::new();
     let all = if names.iter().any(|name| name == "all") { Manifest::names()? } else { Vec::new() };
@@ -29,7 +29,7 @@ pub(super) fn manifests(names: &[String]) -> Result<Vec<Manifest>> {
     Ok(found)
 }
 
-/// Installs libraries where they can be; says what is fetched, and why one cannot be had.
+/// Installs the libraries that can be installed; reports what is fetched, and why one is not available.
 ///
 /// # Errors
 /// We were asked to stop.
@@ -50,7 +50,7 @@ pub(super) fn installed(manifests: Vec<Manifest>, offline: bool) -> Result<Vec<F
     Ok(found)
 }
 
-/// The default plan's strategies that one of these libraries has, and after them the others that one has.
+/// The strategies of the default plan that at least one of these libraries has.
 pub(super) fn default_strategies(manifests: &[Manifest]) -> Vec<String> {
     let has = |name: &str| manifests.iter().any(|manifest| manifest.strategies.iter().any(|known| known == name));
     strategy::DEFAULT.iter().filter(|name| has(name)).map(|&name| name.to_owned()).collect()
@@ -66,7 +66,7 @@ pub(super) fn drivers(found: Vec<Found>, settings: &[String]) -> Vec<External> {
     found.into_iter().flat_map(each).collect()
 }
 
-/// What the libraries of a run are, as its facts.
+/// Adds a fact for each library of the run.
 pub(super) fn add_facts(machine: &mut Machine, drivers: &[External]) {
     for driver in drivers {
         let Manifest { name, language, version, about, .. } = driver.manifest();

@@ -135,7 +135,7 @@ fn entrants<'a>(plan: &Plan, strategies: &[&'a dyn Strategy], drivers: &'a [Exte
     Ok(strategies.iter().flat_map(each).collect())
 }
 
-/// What the lines of a run in progress are called: by entrant, and by server where there are several.
+/// The labels of a run in progress: the entrants, with the server if there are several.
 fn labels(entrants: &[String], servers: &[Target]) -> Vec<String> {
     let of = |server| entrants.iter().map(move |name| progress::label(name, server));
     servers.iter().flat_map(|server| of((servers.len() > 1).then(|| server.product()))).collect()

@@ -38,10 +38,10 @@ pub(super) struct Progress {
     several: bool,
 }
 
-/// Between a strategy and the server that it is measured on.
+/// Separates a strategy from the server that it is measured on.
 const ON: &str = " on ";
 
-/// What a trial is called while it runs: its strategy, and its server where there are several.
+/// The label of a running trial: its strategy, and its server if there are several.
 pub(super) fn label(strategy: &str, server: Option<&str>) -> String {
     server.map_or_else(|| strategy.to_owned(), |server| format!("{strategy}{ON}{server}"))
 }

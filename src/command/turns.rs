@@ -1,7 +1,8 @@
-//! `report compare --live`: two commands measured in short turns, so that whatever the machine does it does to both.
+//! `report compare --live`: two commands measured in short turns, so that whatever the machine does affects both.
 //!
-//! A turn is a whole run of a command, server and all, into a folder of its own: what processes of one build differ by is
-//! in every turn. The order changes from pair to pair (A B, B A, A B, ...), so that a steady drift favours nobody.
+//! A turn is a whole run of a command, with its own server and its own folder, so the difference between processes of
+//! one build is included in every turn. The order changes from pair to pair (A B, B A, A B, ...), so that a steady
+//! drift favours neither.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,13 +17,13 @@ use super::args::CompareArgs;
 use super::output::say;
 use super::signals::{InOrder, STOP};
 
-/// So many pairs are measured however long they take: fewer leave an interval that tells nothing.
+/// The fewest pairs to measure, however long they take: with fewer the interval says nothing.
 const FEWEST: usize = 5;
 
-/// The most pairs, whose rows all stay in memory.
+/// The most pairs: the rows of all of them stay in memory.
 const MOST: usize = 200;
 
-/// How long a trial takes, where the command does not say.
+/// How long a trial takes if the command does not say.
 const TRIAL: &str = "50ms";
 
 /// Two commands and how long to measure them.
@@ -103,14 +104,14 @@ impl<'a> Turns<'a> {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned();
         match output.status.code() {
-            // A broken promise ends it with 1: the comparison says so too.
+            // A broken promise makes it exit with 1; the comparison reports that too.
             Some(code) if code != i32::from(FAILED) && folder.exists() => Run::read(folder),
             Some(code) => Err(wrong(format!("exit code {code}: {last}"))),
             None => Err(wrong(format!("it was killed: {last}"))),
         }
     }
 
-    /// What the command is given beside its own words, unless it has them.
+    /// The options added to the command, except those that it already has.
     fn options(&self, command: &str, folder: &Path, pair: usize) -> Vec<String> {
         let mut options = vec!["--out".to_owned(), folder.display().to_string()];
         options.extend(["--quiet", "--no-progress"].iter().filter(|o| !has_option(command, o)).map(|&o| o.to_owned()));
@@ -126,7 +127,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// Whether a command has an option, with its value behind it or after `=`.
+/// Whether a command has an option, with its value as the next word or after `=`.
 fn has_option(command: &str, option: &str) -> bool {
     command
         .split_whitespace()

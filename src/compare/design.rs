@@ -1,4 +1,4 @@
-//! What an interval is made of: the rounds of one run, several runs, or pairs of turns.
+//! What an interval is computed from: the rounds of one run, several runs, or pairs of turns.
 
 use serde::Serialize;
 
@@ -6,37 +6,38 @@ use crate::compare::Pair;
 use crate::compare::series::{Cell, Figure, all_rounds};
 use crate::stats::{MeanLog, autocorrelation, between_runs, paired};
 
-/// How the runs of the two sides stand to each other.
+/// How the runs of the two sides relate to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Design {
-    /// One run a side: the interval is of the rounds within a run. By how much two runs of one build differ is not in it.
+    /// One run a side: the interval is computed from the rounds within a run. It does not include how much two runs of
+    /// one build differ.
     OneRun,
-    /// Several runs, of at least one side: the interval is of runs.
+    /// Several runs on at least one side: the interval is computed from runs.
     Runs {
         /// Runs of the first side.
         before: usize,
         /// Runs of the second side.
         after: usize,
     },
-    /// Turns of both builds, one right after the other: the interval is of the differences within pairs.
+    /// Turns of both builds, one right after the other: the interval is computed from the differences within pairs.
     Pairs {
-        /// How many.
+        /// Number of pairs.
         pairs: usize,
     },
 }
 
 impl Design {
-    /// Whether the interval knows how much runs of one build differ.
+    /// Whether the interval includes how much runs of one build differ.
     pub fn knows_runs(self) -> bool {
         self != Self::OneRun
     }
 
-    /// How much neighbours resemble each other in what the interval is made of.
+    /// The autocorrelation of the values that the interval is computed from.
     pub(super) fn autocorrelation(self, pairs: &[Pair]) -> f64 {
         match self {
             Self::OneRun => autocorrelation(&all_rounds(pairs)),
-            // Runs are apart, and their order is not known.
+            // Runs are made separately, and their order is not known.
             Self::Runs { .. } => 0.0,
             Self::Pairs { .. } => {
                 let both = pairs.iter().filter_map(|(before, after)| Some((before.as_ref()?, after.as_ref()?)));
@@ -49,7 +50,7 @@ impl Design {
         }
     }
 
-    /// Both sides' means of one figure with their errors; `None` where there is too little to tell one.
+    /// Both sides' means of one figure with their errors; `None` if there are too few values.
     pub(super) fn means(self, before: &[Figure], after: &[Figure], rho: f64) -> Option<(MeanLog, MeanLog)> {
         let logs = |runs: &[Figure]| runs.iter().filter_map(Figure::log).collect::<Vec<_>>();
         match self {

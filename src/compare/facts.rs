@@ -1,10 +1,10 @@
-//! What the runs of two sides were made on and with, where it is not the same, and in which order.
+//! How the two sides' runs differ in what they were made on and with, and in which order they were made.
 
 use serde::Serialize;
 
 use crate::record::Run;
 
-/// A fact with another value in the second run, or side.
+/// A fact that has another value in the second run, or on the second side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What.
@@ -92,9 +92,9 @@ pub(super) fn differences(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
         .filter(|fact| !OWN.contains(fact) && !is_told_elsewhere(fact))
         // Cargo's name for a build says nothing where both were optimised alike: here its debug build is optimised too.
         .filter(|fact| *fact != "profile" || is_optimised_otherwise)
-        // A warning of both sides is no difference, whatever figure is in it.
+        // A warning that both sides have is not a difference, whatever figure it contains.
         .filter(|fact| !fact.starts_with("warning") || first(before, fact).is_none() || first(after, fact).is_none())
-        // A strategy that only one side raced has its parameters there alone.
+        // If only one side raced a strategy, only that side has its parameters.
         .filter(|fact| {
             !fact.starts_with("parameters.") || (first(before, fact).is_some() && first(after, fact).is_some())
         })
@@ -103,7 +103,7 @@ pub(super) fn differences(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
         .collect()
 }
 
-/// Whether all runs of one side were started before all of the other, where there are several and it is known.
+/// Whether all runs of one side were started before all of the other; false for one run a side or unknown times.
 pub(super) fn in_sequence(before: &[&Run], after: &[&Run]) -> bool {
     let started = |side: &[&Run]| {
         let mut times: Vec<String> =

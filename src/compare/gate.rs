@@ -1,30 +1,30 @@
-//! Whether the second side may pass: no if something is surely slower or wrong, yes only if the comparison would have
-//! found a slowdown that matters, and otherwise "cannot tell".
+//! Whether the second side may pass: no if something is certainly slower or wrong, yes only if the comparison would
+//! have found a slowdown that matters, and otherwise "cannot tell".
 
 use crate::compare::{Alarm, Change, Comparison, Outcome, StrategyComparison, place};
 use crate::stats::Contrast;
 
-/// What a gate says.
+/// A gate's verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Gate {
-    /// Nothing is slower by more than the bound, and a slowdown of the bound would have been found with a power of 80 %.
+    /// Nothing is slower by more than the bound, and a slowdown of that size would have been found with 80 % power.
     Passes,
-    /// Why it may not pass, a line each.
+    /// It may not pass; the reasons, one line each.
     Fails(Vec<String>),
-    /// It may be slower by more than the bound without this comparison finding it: why.
+    /// It could be slower by more than the bound without this comparison finding it; the reason.
     CannotTell(String),
-    /// Nothing was compared: why.
+    /// Nothing was compared; the reason.
     Nothing(String),
-    /// All strategies together became so much slower that no gate should pass it, whosever fault it is: why.
+    /// All strategies together became so much slower that no gate should pass it, whatever the cause; the reason.
     AllSlower(String),
 }
 
-/// From here on what all strategies have in common is too much for a gate to look away: machines differ by less, as a rule.
+/// At this ratio or below, a slowdown common to all strategies does not pass: machines usually differ by less.
 const LANDSLIDE: f64 = 0.75;
 
 impl Comparison {
-    /// What a gate of [`Comparison::bound`] says. Strategies as a whole have to be told from the bound; of single cells, which
-    /// are many and scatter more, only those that are surely slower count.
+    /// The gate's verdict for [`Comparison::bound`]. Every strategy as a whole must be shown to stay within the bound.
+    /// Single cells are many and scatter more, so only those that are certainly slower count.
     pub fn gate(&self) -> Gate {
         let failures = self.failures(self.bound);
         if !failures.is_empty() {
@@ -46,8 +46,8 @@ impl Comparison {
         Gate::CannotTell(self.why_untold(&untold))
     }
 
-    /// Why the second side must not pass: a strategy or cell that is slower with its whole interval beyond `bound` (0.05
-    /// for 5 %), or an exact strategy that broke its promise in it. Empty if nothing is surely so.
+    /// Why the second side must not pass: a strategy or cell that is slower by more than `bound` (0.05 for 5 %) with
+    /// its whole interval, or an exact strategy that broke its promise there. Empty if neither is certain.
     pub fn failures(&self, bound: f64) -> Vec<String> {
         let broken = self.alarms.iter().filter(|alarm| alarm.is_failure()).map(Alarm::sentence);
         let beyond = |change: &Change| change.outcome == Outcome::Slower && change.contrast.high < 1.0 - bound;
@@ -63,15 +63,15 @@ impl Comparison {
         broken.chain(whole).chain(cells).collect()
     }
 
-    /// By how much all strategies together became slower, where that is so much (three quarters of what they were, or less)
-    /// and not taken for real that a gate cannot answer for the code: machines differ by less, as a rule, and a change of
-    /// what all strategies stand on, the client library say, looks the same.
+    /// What ratio all strategies together fell to, if it is too low for a gate to pass (three quarters or less) and is
+    /// not taken for real. Machines usually differ by less, and a change in something that all strategies use, such as
+    /// the client library, looks the same.
     pub fn landslide(&self) -> Option<f64> {
         self.shift.filter(|shift| !shift.trusted && shift.ratio <= LANDSLIDE).map(|shift| shift.ratio)
     }
 
-    /// Strategies that may be slower by more than the bound: their interval reaches beyond it, or a slowdown of the bound
-    /// would be missed more often than one time in five. The least sure first.
+    /// Strategies that may be slower by more than the bound: their interval reaches beyond it, or a slowdown of that
+    /// size would be missed more than one time in five. The least certain come first.
     pub fn untold(&self) -> Vec<&StrategyComparison> {
         let is_told = |change: &Change| match change.outcome {
             Outcome::Faster => true,
@@ -83,8 +83,8 @@ impl Comparison {
         untold
     }
 
-    /// The smallest slowdown of one strategy that would be found with a power of 80 %: of the strategy of which the smallest
-    /// is found, and of that of which only the largest is. `None` where nothing is known of that.
+    /// The smallest slowdown that would be found with 80 % power: for the strategy where it is smallest, and for the
+    /// one where it is largest. `None` if it is not known for any strategy.
     pub fn power(&self) -> Option<[(f64, &str); 2]> {
         let known = |strategy: &'_ StrategyComparison| strategy.surviving.finds;
         let mut all: Vec<(f64, &str)> =
@@ -93,7 +93,7 @@ impl Comparison {
         Some([*all.first()?, *all.last()?])
     }
 
-    /// What that amounts to, in words.
+    /// The same, in words.
     pub fn power_in_words(&self) -> Option<String> {
         let [(least, finest), (most, coarsest)] = self.power()?;
         let finds = "with 80 % power this comparison finds a slowdown of";
@@ -138,7 +138,7 @@ fn percent(part: f64) -> String {
     format!("{} %", (part * 1e5).round() / 1e3)
 }
 
-/// Rounded up to a tenth of a percent: no more is claimed than is so.
+/// Rounded up to a tenth of a percent, so as not to claim too much.
 fn percent_up(part: f64) -> String {
     format!("{:.1} %", (part * 1e3 - 1e-9).ceil() / 10.0)
 }

@@ -1,4 +1,4 @@
-//! From the rows of two sides to what became of each cell and each strategy.
+//! Judges each cell and each strategy from the rows of the two sides.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::record::Run;
 use crate::stats::{MeanLog, contrast, holm, median, smallest_found};
 use crate::verdict::{Promise, Verdict};
 
-/// So many strategies it takes to tell what all have in common from what one of them did.
+/// The fewest strategies that can tell a change common to all from a change of one.
 const ENOUGH: usize = 4;
 
 /// What every judgement of a comparison needs.
@@ -52,7 +52,7 @@ pub(super) fn compared(
         .collect();
     let mut alarms: Vec<Alarm> = cells.iter().filter_map(alarm).collect();
     alarms.sort_by_key(|alarm| alarm.kind);
-    // What both sides have and cannot be compared is one cell with one reason, not two that miss each other.
+    // A cell that both sides have but that cannot be compared is one cell with one reason, not two without a partner.
     let mut moved = Vec::new();
     for (one, other, why) in series::estranged(&pairs) {
         (cells[one].why, cells[one].after) = (Some(why), cells[other].after.clone());
@@ -109,7 +109,7 @@ impl Rules {
         (rows.collect(), shift)
     }
 
-    /// What all strategies' p99 have in common, as a logarithm: the middle of the strategies' own middles.
+    /// The change of p99 common to all strategies, as a logarithm: the median of the strategies' own medians.
     fn common_p99(self, pairs: &[Pair]) -> f64 {
         let mut by_strategy: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (before, after) in pairs {
@@ -123,7 +123,7 @@ impl Rules {
         median(&middles).filter(|_| middles.len() >= ENOUGH).unwrap_or(0.0)
     }
 
-    /// How one figure changed in every pair, judged among all of them.
+    /// How one figure changed in every pair, corrected for the number of pairs.
     fn changes(
         self,
         pairs: &[Pair],
@@ -147,7 +147,7 @@ impl Rules {
         cell.is_estimate && !self.design.knows_runs()
     }
 
-    /// What each of several differences amounts to, given that there are so many.
+    /// The verdict on each of several differences, corrected for their number.
     fn judged(self, all: &[&Sides], reach: f64, more_is_slower: bool) -> Vec<Change> {
         let contrasts: Vec<_> = all.iter().map(|sides| contrast(&sides.before, &sides.after, reach)).collect();
         let adjusted = holm(&contrasts.iter().map(|contrast| contrast.p).collect::<Vec<_>>());
@@ -162,7 +162,7 @@ impl Rules {
                 (false, true, _) => Outcome::Faster,
             };
             let finds = || {
-                // What all did faster hides as much of one that became slower.
+                // A speed-up common to all strategies hides a slowdown of the same size in one of them.
                 let found = smallest_found(&sides.before, &sides.after, all.len(), FLOOR);
                 1.0 - (1.0 - found) * (-reach.max(0.0)).exp()
             };
@@ -209,7 +209,7 @@ fn cell(
     }
 }
 
-/// What is to be said of a cell's verdicts, if anything.
+/// The alarm that a cell's verdicts raise, if any.
 fn alarm(cell: &CellComparison) -> Option<Alarm> {
     let verdict = |side: &Option<Side>| side.as_ref().and_then(|side| side.verdict);
     let (before, after) = (verdict(&cell.before), verdict(&cell.after));
@@ -218,7 +218,7 @@ fn alarm(cell: &CellComparison) -> Option<Alarm> {
         (true, true) => AlarmKind::StillBroken,
         (false, true) => AlarmKind::Broken,
         (true, false) if after.is_some() => AlarmKind::Mended,
-        // A cell that one run was not asked for is no change of anything.
+        // A cell that one run was not asked to measure is not a change.
         _ if cell.before.is_none() || cell.after.is_none() => return None,
         _ if before.is_some() && after.is_none() => AlarmKind::Vanished,
         _ if before.is_some() && before != after => AlarmKind::Changed,

@@ -1,5 +1,5 @@
-//! The rows of a side's runs as cells with their figures, run by run and round by round, and which cell of one side is
-//! which of the other.
+//! The rows of a side's runs as cells with their figures, run by run and round by round, and which cells of the two
+//! sides correspond.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat_n;
@@ -28,7 +28,7 @@ pub(super) struct Cell {
     pub(super) promise: Promise,
     /// Whether the figures are Criterion's estimates.
     pub(super) is_estimate: bool,
-    /// In each run of its side; without a round where the run does not have it.
+    /// In each run of its side; without any round for a run that does not have the cell.
     pub(super) surviving: Vec<Figure>,
     pub(super) p99: Vec<Figure>,
     verdict: Option<Verdict>,
@@ -60,7 +60,7 @@ impl Figure {
     }
 }
 
-/// The geometric mean over runs of each run's own.
+/// The geometric mean of the runs' own geometric means.
 fn typical(runs: &[Figure]) -> Option<f64> {
     let logs: Vec<f64> = runs.iter().filter_map(Figure::log).collect();
     (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
@@ -121,7 +121,7 @@ impl Cell {
         }
     }
 
-    /// Another run's part of the same cell.
+    /// Adds another run's figures for the same cell.
     fn join(&mut self, other: Self) {
         self.surviving.extend(other.surviving);
         self.p99.extend(other.p99);
@@ -132,7 +132,7 @@ impl Cell {
         self.note = self.note.take().or(other.note);
     }
 
-    /// Leaves room for runs that do not have it: `before` its own figures, and after them up to `runs` in all.
+    /// Pads with runs that do not have the cell: `before` of them first, then its own figures, up to `runs` in all.
     fn pad(&mut self, before: usize, runs: usize) {
         for figures in [&mut self.surviving, &mut self.p99] {
             figures.splice(0..0, repeat_n(Figure::nothing(), before));
@@ -191,10 +191,10 @@ impl Cell {
     }
 }
 
-/// Every cell of both sides: those that are the same cell together, the others alone, in the first side's order.
+/// All cells of both sides: matching cells in pairs, the others alone, in the first side's order.
 ///
-/// A cell that the other side measured in one other setting alone (another transport, say) is paired with it, and says so:
-/// such a comparison is asked for on purpose as often as by mistake.
+/// A cell that the other side measured in exactly one other setting (another transport, say) is paired with that one,
+/// and says so: people ask for such a comparison on purpose as often as by mistake.
 pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
     let (mut before, mut rest) = (merged(before), merged(after));
     name(&mut before);
@@ -231,7 +231,7 @@ pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
 fn name(cells: &mut [Cell]) {
     let servers: BTreeSet<&str> = cells.iter().map(|cell| cell.condition.server.as_str()).collect();
     let products: BTreeSet<&str> = cells.iter().map(Cell::product).collect();
-    // Several servers in one run are told apart, by their products if that will do.
+    // Several servers in one run are told apart, by their products if that is enough.
     let server = |cell: &Cell| match (servers.len(), products.len()) {
         (..2, _) => String::new(),
         (servers, products) if products == servers => cell.product().to_owned(),
@@ -277,7 +277,7 @@ fn merged(runs: &[&Run]) -> Vec<Cell> {
     let mut all: Vec<Cell> = Vec::new();
     let mut places: BTreeMap<(bool, Condition, usize), usize> = BTreeMap::new();
     for (at, run) in runs.iter().enumerate() {
-        // Of two versions of a library in one run, the first is the first in every run.
+        // If a run has several versions of a library, the nth one is matched with the nth one of every other run.
         let mut seen: BTreeMap<(bool, Condition), usize> = BTreeMap::new();
         for mut cell in cells(run) {
             let (is_estimate, condition) = (cell.is_estimate, cell.condition.without_versions());

@@ -14,14 +14,14 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub struct Chosen {
     /// The fault.
     pub fault: &'static dyn Fault,
-    /// Its form, where it has several.
+    /// Its form, if it has several.
     pub form: Option<&'static str>,
-    /// How long it lasts, where that can be said.
+    /// How long it lasts, if that can be chosen.
     pub time: Option<Duration>,
 }
 
 impl Chosen {
-    /// How long it lasts; zero where it has no such time.
+    /// How long it lasts; zero if that cannot be chosen.
     pub fn lasts(&self) -> Duration {
         self.time.unwrap_or_default()
     }
@@ -42,10 +42,10 @@ impl fmt::Debug for Chosen {
     }
 }
 
-/// The faults of these names. A name with forms and no parameter stands for its first form; `NAME:all` for all.
+/// The faults with these names. A name without its parameter stands for the first form; `NAME:all` for all forms.
 ///
 /// # Errors
-/// A name or parameter that is none: the message lists those there are.
+/// An unknown name or parameter: the message lists the known ones.
 pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<Chosen>> {
     let mut found: Vec<Chosen> = Vec::new();
     for name in names {

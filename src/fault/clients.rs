@@ -1,4 +1,4 @@
-//! The clients of a trial: a thread each, that makes updates and connects anew after an error.
+//! The clients of a trial: one thread each, which makes updates and reconnects after an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,35 +11,35 @@ use crate::race::{ClientLog, said};
 use crate::strategy::Strategy;
 use crate::update::{Event, Outcome, Update, Updater};
 
-/// Between two tries of a client that is refused.
+/// The pause between two attempts of a client that is refused.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// The longest that clients race, whatever happens.
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
-/// The most updates of one client: enough for the longest race at the fastest rate that a blocking client has.
+/// The most updates of one client: enough for the longest race at the fastest rate that a blocking client reaches.
 const MOST: usize = 4_000_000;
 
-/// What a client is told, that says that another server, another connection or a script is needed.
+/// Errors after which a client reconnects: it needs another server, another connection, or its script loaded again.
 const GO_ELSEWHERE: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "UNBLOCKED", "CLUSTERDOWN"];
 
-/// What the clients do.
+/// What all clients of a trial share.
 pub(super) struct Work<'a> {
     pub(super) strategy: &'a dyn Strategy,
     pub(super) servers: &'a Servers,
     pub(super) key: &'a str,
     pub(super) load: Load,
-    /// When time begins.
+    /// The instant that all times are counted from.
     pub(super) zero: Instant,
-    /// Raised when the fault is over and its aftermath seen.
+    /// Set when the fault and its aftermath are over.
     pub(super) is_over: &'a AtomicBool,
-    /// Raised when the run is to end now.
+    /// Set when the run must end now.
     pub(super) stop: &'a AtomicBool,
-    /// Updates acknowledged, by all.
+    /// Updates acknowledged so far, by all clients.
     pub(super) acked: &'a AtomicU64,
 }
 
-/// What a client did, and how often it connected anew.
+/// What a client did, and how often it reconnected.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) log: ClientLog,
@@ -51,7 +51,7 @@ impl Work<'_> {
     pub(super) fn run(&self, updater: Box<dyn Updater>) -> Result<Done> {
         let mut client = Client { work: self, updater: Some(updater), done: Done::default() };
         client.done.log.start_ns = self.now();
-        // Caught here, so that one panicking client cannot leave the others without an end.
+        // Caught here, so that one panicking client does not keep the others racing forever.
         catch_unwind(AssertUnwindSafe(|| client.race())).map_err(|panic| {
             let name = self.strategy.info().name;
             Error::broken(format!("strategy {name}: a client panicked: {}", said(&*panic)))
@@ -116,7 +116,7 @@ impl Client<'_> {
             self.work.acked.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        // What may still come over a connection with a command under way is not to be taken for the next one's reply.
+        // A late reply on a connection with a command in flight must not be taken for the reply to the next command.
         if outcome == Outcome::Unknown || GO_ELSEWHERE.iter().any(|word| trouble.contains(word)) {
             self.updater = None;
         }

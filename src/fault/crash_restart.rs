@@ -14,7 +14,7 @@ const INFO: Info = Info {
     )
 };
 
-/// Until then a server that makes a snapshot every second has made one.
+/// By then a server that takes a snapshot every second has taken one.
 const FIRST_SNAPSHOT: Duration = Duration::from_millis(1_300);
 
 pub(super) struct CrashRestart;

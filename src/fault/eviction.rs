@@ -1,4 +1,4 @@
-//! The server is out of room and evicts keys at random, until the counter is among them.
+//! The server is out of memory and evicts keys at random, until the counter is among them.
 
 use redis::{Pipeline, RedisResult};
 
@@ -11,7 +11,7 @@ const INFO: Info = Info::of(
     "Not how likely that is: keys are written until it has happened.",
 );
 
-/// Room beside what the server already uses.
+/// Memory beyond what the server already uses.
 const ROOM: u64 = 2 << 20;
 
 /// Keys written at once, and how many times at most: far more than there is room for.
@@ -43,7 +43,7 @@ impl Fault for Eviction {
     }
 }
 
-/// Fills the server until the counter is gone, or has begun anew.
+/// Fills the server until the counter is gone, or has started over.
 fn evicted(db: &mut redis::Connection, key: &str) -> RedisResult<bool> {
     let (filler, mut before) = ("x".repeat(1_024), 0_i64);
     for time in 0..TIMES {

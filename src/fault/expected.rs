@@ -1,6 +1,6 @@
 //! What each fault is expected to do to each protection, and why: written down before it is measured.
 //!
-//! METHODOLOGY.md shows the same table, made from this one. `report faults --expect` holds what was measured against it.
+//! METHODOLOGY.md shows the same table, generated from this one. `report faults --expect` compares results with it.
 
 use crate::fault::{Chosen, Protection};
 use crate::record::lab::Expected;
@@ -134,7 +134,7 @@ static TABLE: &[Line] = &[
     },
 ];
 
-/// What is expected of a protection under a fault; nothing if nobody has written it down.
+/// What is expected of a protection under a fault; `None` if nothing is written down.
 pub fn expected(fault: &Chosen, protection: &Protection) -> Option<Expectation> {
     of(fault.fault.info().name, protection.name)
 }

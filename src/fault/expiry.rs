@@ -1,4 +1,4 @@
-//! The counter expires, because somebody set a time on its key.
+//! The counter expires, because somebody set an expiry on its key.
 
 use crate::error::Result;
 use crate::fault::{Fault, Info, Scene};

@@ -1,7 +1,7 @@
 //! The primary dies while its replica is behind: the control that must lose.
 //!
-//! Over loopback a replica is some microseconds behind, and a kill loses something in half of the trials only. Here a proxy
-//! between them holds everything back for a time, and drops what it holds at the moment of the kill.
+//! Over loopback a replica is only microseconds behind, and a kill loses something in only half of the trials. Here a
+//! proxy between the two delays everything by a fixed time, and drops what it holds when the primary is killed.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Fault for FailoverLagging {
 
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {
         scene.await_clients()?;
-        // Until the way to the replica is full.
+        // Until the delayed link to the replica is full.
         scene.wait(scene.lasts())?;
         scene.did("primary-killed");
         scene.drop_link()?;
@@ -60,7 +60,7 @@ impl Fault for FailoverLagging {
     }
 }
 
-/// Acknowledged updates per second in the second half of the time before the fault began: the first is a start.
+/// Acknowledged updates per second in the second half of the time before the fault began: the first half is warm-up.
 pub(super) fn rate_before(begin_ns: u64, acked_ns: &[u64]) -> u64 {
     let half = begin_ns / 2;
     let before = acked_ns.iter().filter(|&&end| (half..=begin_ns).contains(&end)).count() as u128;

@@ -3,13 +3,13 @@
 use crate::record::lab::Moment;
 use crate::update::{Event, Outcome};
 
-/// The length of a stretch of the timeline.
+/// The length of a bucket of the timeline.
 const STRETCH_NS: u64 = 25_000_000;
 
-/// The most stretches of one trial.
+/// The most buckets of one trial.
 const MOST: u64 = 4_000;
 
-/// An update that was acknowledged and is not in the counter: which client's, which of them, when, and what it was told.
+/// An update that was acknowledged and is not in the counter: whose, when, and the value that it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LostUpdate {
     pub(super) client: usize,
@@ -17,12 +17,12 @@ pub(super) struct LostUpdate {
     pub(super) value: i64,
 }
 
-/// The acknowledged updates that are not in the counter, in the order of their acknowledgement; `None` where one was told no
-/// value.
+/// The acknowledged updates that are not in the counter, in the order of their acknowledgement; `None` if one of them
+/// was told no value.
 ///
-/// What was told a value beyond the counter's last, or one that no increment makes, is lost. Of several that were told one
-/// value, all but one are lost: the last to be acknowledged is taken for the one that counts, as a counter that went back
-/// hands out its values a second time.
+/// An update is lost if it was told a value beyond the counter's last, or one that no increment makes. Of several that
+/// were told the same value, all but one are lost. The last to be acknowledged counts as the one that is not, because a
+/// counter that went back hands out its values a second time.
 pub(super) fn lost_updates(clients: &[&[Event]], found: i64) -> Option<Vec<LostUpdate>> {
     let mut told: Vec<LostUpdate> = Vec::new();
     for (client, events) in clients.iter().enumerate() {
@@ -45,7 +45,7 @@ pub(super) fn lost_updates(clients: &[&[Event]], found: i64) -> Option<Vec<LostU
     Some(lost)
 }
 
-/// How many of these instants lie before, within and after the window; all are before where there is none.
+/// How many of these updates lie before, within and after the window; without a window, all count as before.
 pub(super) fn attributed(lost: &[LostUpdate], window: Option<(u64, u64)>) -> (u64, u64, u64) {
     let Some((begin, end)) = window else { return (lost.len() as u64, 0, 0) };
     lost.iter().fold((0, 0, 0), |(before, during, after), update| match update.at_ns {
@@ -65,7 +65,7 @@ pub(super) fn acked_ns(clients: &[&[Event]]) -> Vec<u64> {
 }
 
 /// The longest time without an acknowledgement: when it began and when it ended. The trial's beginning and end count as
-/// such; `overlapping` keeps only those that touch a window.
+/// acknowledgements; with `overlapping`, only gaps that touch that window count.
 pub(super) fn longest_gap(acked: &[u64], span: (u64, u64), overlapping: Option<(u64, u64)>) -> (u64, u64) {
     let instants = std::iter::once(span.0).chain(acked.iter().copied()).chain([span.1]);
     let gaps = instants.clone().zip(instants.skip(1)).filter(|(begin, end)| begin <= end);
@@ -80,7 +80,7 @@ pub(super) fn recovery(acked: &[u64], span: (u64, u64), window: (u64, u64)) -> O
     is_back.then(|| end.saturating_sub(window.0))
 }
 
-/// The trial in stretches of 25 ms, or longer ones where it is long.
+/// The trial in buckets of 25 ms, or longer ones if the trial is long.
 pub(super) fn timeline(trial: u32, clients: &[&[Event]], lost: &[LostUpdate], end_ns: u64) -> Vec<Moment> {
     let for_ns = STRETCH_NS.max(end_ns.div_ceil(MOST));
     let stretches = end_ns / for_ns + 1;

@@ -1,4 +1,4 @@
-//! Nothing at all: the trial that prices and controls are taken from.
+//! No fault at all: the trials that prices and controls come from.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::fault::{Fault, Info, Scene};
 
 const INFO: Info = Info {
-    // The servers are those of the faults that need the most, so that prices are of the same ground.
+    // With a replica, as the faults that need the most servers have, so that prices are measured on the same setup.
     topology: Topology::Replicated,
     ..Info::of("none", "Nothing is done.", "Not a proof that nothing can happen.")
 };

@@ -1,6 +1,6 @@
-//! Only the way from the primary to its replica stalls, and then the replica is promoted.
+//! Only the direction from the primary to its replica stalls, and then the replica is promoted.
 //!
-//! The replica goes on reporting to the primary, whose `min-replicas-to-write` therefore sees nothing wrong.
+//! The replica still reports to the primary, so `min-replicas-to-write` there sees nothing wrong.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Fault for OneWayCut {
         scene.cut(Direction::ToClient)?;
         scene.did("cut-to-replica");
         scene.wait(scene.lasts())?;
-        // What was held back does not arrive after all.
+        // What was held back never arrives.
         scene.drop_link()?;
         scene.servers().promote(1)?;
         scene.servers().follow(0, 1)?;

@@ -1,4 +1,4 @@
-//! The server is out of room and refuses writes.
+//! The server is out of memory and refuses writes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The server stands still for a while, as on a machine that swaps or a virtual one that is moved.
+//! The server freezes for a while, as on a machine that swaps or a virtual machine that is migrated.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ impl Cell {
         }
     }
 
-    /// Whether its rate depends on no replica, and it loses nothing by itself: what rate x delay supposes.
+    /// Whether its rate depends on no replica, and it loses nothing without a fault: rate x delay assumes both.
     pub(super) fn is_modelled(&self) -> bool {
         let info = self.protection.strategy().map(|strategy| strategy.info());
         info.is_ok_and(|info| info.promise == Promise::Exact && !info.commands.contains(&"wait"))
@@ -49,13 +49,13 @@ impl Cell {
 pub struct Plan {
     /// The cells, protection by protection.
     pub cells: Vec<Cell>,
-    /// How often each.
+    /// How often each cell is measured.
     pub rounds: u32,
-    /// What every trial's seed is drawn from.
+    /// What every trial's seed is derived from.
     pub seed: u64,
 }
 
-/// The cells that tell the story, by fault: who stands under it.
+/// The cells of the default plan: the protections under each fault.
 const STORY: &[(&str, &[&str])] = &[
     ("reply-lost:fin", &["incr", "incr-retry", "idempotent-lua"]),
     ("reply-lost:rst", &["incr-retry"]),
@@ -93,10 +93,10 @@ const QUICK: &[(&str, &[&str])] = &[
 ];
 
 impl Plan {
-    /// The default plan, or the short one, each protection of it also without a fault.
+    /// The default plan, or the short one, with each of its protections also without a fault.
     ///
     /// # Errors
-    /// None that is known: the names are ours.
+    /// None in practice: the names are our own.
     pub fn story(is_quick: bool, rounds: u32, seed: u64) -> Result<Self> {
         let story = if is_quick { QUICK } else { STORY };
         let mut cells = Vec::new();
@@ -118,7 +118,7 @@ impl Plan {
         Ok(Self { cells: cells.collect(), rounds, seed }.with_prices()?.in_order())
     }
 
-    /// With the trials without a fault that prices are taken from: of each protection, and of plain INCR.
+    /// Adds the trials without a fault that prices come from: of each protection, and of plain INCR.
     fn with_prices(mut self) -> Result<Self> {
         let none = find(&["none"])?[0];
         let mut all: Vec<&'static Protection> = self.cells.iter().map(|cell| cell.protection).collect();
@@ -148,7 +148,7 @@ impl Plan {
         self.cells.iter().map(Cell::takes).sum::<Duration>() * self.rounds
     }
 
-    /// The cells of a round, in an order of its own: a machine that gets busy disturbs all alike.
+    /// The cells of a round, shuffled anew in each, so that a machine that gets busy disturbs all alike.
     pub fn round(&self, round: u32) -> Vec<Cell> {
         let mut cells = self.cells.clone();
         fastrand::Rng::with_seed(self.seed ^ u64::from(round).rotate_left(32)).shuffle(&mut cells);

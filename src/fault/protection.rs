@@ -6,7 +6,7 @@ use crate::strategy::{self, Strategy};
 /// A strategy and settings of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Protection {
-    /// Its name: the strategy's, and what is added to it.
+    /// Its name: the strategy's, plus what is added to it.
     pub name: &'static str,
     /// What kind it is.
     pub family: &'static str,
@@ -24,7 +24,7 @@ const fn plain(name: &'static str, family: &'static str, about: &'static str) ->
     Protection { name, family, strategy: name, settings: &[], needs_replica: false, about }
 }
 
-/// `save` in words of the configuration: a snapshot once a second, if anything has changed.
+/// The value of `save`: a snapshot once a second, if anything has changed.
 const EVERY_SECOND: &str = "1 1";
 
 /// Every protection, in the order of the table.
@@ -75,7 +75,7 @@ impl Protection {
     /// The strategy itself.
     ///
     /// # Errors
-    /// There is none of this name: a test holds that there is.
+    /// No strategy has this name; a test checks that this cannot happen.
     pub fn strategy(&self) -> Result<&'static dyn Strategy> {
         Ok(strategy::find(&[self.strategy])?[0])
     }
@@ -86,10 +86,10 @@ impl Protection {
         words.join(" ")
     }
 
-    /// Those of these names; `all` stands for all.
+    /// The protections with these names; `all` stands for all.
     ///
     /// # Errors
-    /// A name that is none: the message lists those there are.
+    /// An unknown name: the message lists the known ones.
     pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static Self>> {
         let mut found: Vec<&'static Self> = Vec::new();
         for name in names {

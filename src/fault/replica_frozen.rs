@@ -1,4 +1,4 @@
-//! The replica stands still, and nobody promotes it.
+//! The replica freezes, and nobody promotes it.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! Replies are lost after the server has executed the command: every 40th, by an end of the connection, a reset, or silence.
+//! Replies are lost after the server has executed the command: every 40th, by a closed connection, a reset, or silence.
 
 use crate::error::Result;
 use crate::fault::{Fault, Info, Load, Scene};
 use crate::proxy::{By, Lose, Rule};
 
-/// Every so many writes one is taken.
+/// One reply is lost in this many writes.
 pub(super) const EVERY: u64 = 40;
 
 /// Updates of each client.

@@ -1,4 +1,4 @@
-//! What a fault is done with: the servers, the clock that it shares with the clients, and the record of what it did when.
+//! What a fault works with: the servers, the clock that it shares with the clients, and the record of what it did when.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::proxy::{By, Direction, Proxy, Rule};
 /// Updates that are acknowledged before most faults begin.
 const BEFORE: u64 = 5_000;
 
-/// How long they are waited for: slow protections make fewer.
+/// The longest wait for them: slow protections make fewer.
 const NOT_LONGER: Duration = Duration::from_millis(500);
 
 /// What was done at one instant.
@@ -34,7 +34,7 @@ pub struct Scene<'a> {
     pub(super) zero: Instant,
     /// Updates acknowledged so far, by all clients.
     pub(super) acked: &'a AtomicU64,
-    /// The run is to end now.
+    /// Set when the run must end now.
     pub(super) stop: &'a AtomicBool,
     pub(super) marks: Mutex<Vec<Mark>>,
 }
@@ -55,17 +55,17 @@ impl Scene<'_> {
         self.chosen.lasts()
     }
 
-    /// Whether it is done in this form.
+    /// Whether the fault is applied in this form.
     pub(super) fn is_form(&self, form: &str) -> bool {
         self.chosen.form == Some(form)
     }
 
-    /// Says that the fault has just done this: the first and the last such mark bound its window.
+    /// Records that the fault has just done this: the first and the last such mark bound its window.
     pub(super) fn did(&self, what: &str) {
         self.mark(what, true);
     }
 
-    /// Says that this was done before or after the fault itself.
+    /// Records that this was done before or after the fault itself.
     pub(super) fn note(&self, what: &str) {
         self.mark(what, false);
     }
@@ -76,7 +76,7 @@ impl Scene<'_> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
     }
 
-    /// Waits until the clients are at it: for the 5,000th acknowledged update, or half a second where they are slow.
+    /// Waits until the clients are under way: for the 5,000th acknowledged update, or half a second if they are slow.
     pub(super) fn await_clients(&self) -> Result<()> {
         let since = Instant::now();
         while self.acked.load(Ordering::Relaxed) < BEFORE && since.elapsed() < NOT_LONGER {
@@ -85,10 +85,10 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Waits, unless the run is to end.
+    /// Waits, unless the run must end.
     ///
     /// # Errors
-    /// The run is to end.
+    /// The run must end.
     pub(super) fn wait(&self, time: Duration) -> Result<()> {
         const STEP: Duration = Duration::from_millis(20);
         let until = Instant::now() + time;
@@ -104,17 +104,17 @@ impl Scene<'_> {
         }
     }
 
-    /// Asks a node, past all proxies.
+    /// Sends a command to a node, bypassing all proxies.
     pub(super) fn ask<T: FromRedisValue>(&self, node: usize, words: &[&str]) -> Result<T> {
         self.servers.ask(node, words)
     }
 
-    /// Has the proxy before the clients lose what these rules say.
+    /// Makes the proxy in front of the clients lose what these rules say.
     pub(super) fn lose(&self, rules: Vec<Rule>) -> Result<()> {
         self.servers.front()?.set_rules(rules)
     }
 
-    /// Stops what passes between primary and replica.
+    /// Stalls the link between primary and replica, in this direction.
     pub(super) fn cut(&self, direction: Direction) -> Result<()> {
         self.link()?.cut(direction)
     }
@@ -124,7 +124,7 @@ impl Scene<'_> {
         self.servers.link()
     }
 
-    /// Ends the link between primary and replica with all that is on its way: a primary that dies takes it along.
+    /// Closes the link between primary and replica and discards all that is in flight, as when a primary dies.
     pub(super) fn drop_link(&self) -> Result<()> {
         self.link()?.kill(By::Rst).map(drop)
     }

@@ -1,4 +1,4 @@
-//! The private servers of one trial, and the proxies between them and before them. They end with this, however we end.
+//! The private servers of one trial, and the proxies in front of them. They end with this value, however we end.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::target::{Private, Target};
 /// How long servers may take to be ready, or to be stable again.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Between two looks at them.
+/// The pause between two checks of them.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a trial needs.
@@ -26,7 +26,7 @@ pub(super) struct Needs {
     pub(super) proxies_replica: bool,
     /// Settings of every server, as its command line has them.
     pub(super) settings: Vec<String>,
-    /// What the proxies draw from.
+    /// The seed of the proxies.
     pub(super) seed: u64,
 }
 
@@ -35,16 +35,16 @@ pub(super) struct Servers {
     nodes: Vec<Private>,
     /// The nodes as clients reach them.
     seen: Vec<Target>,
-    /// Before the first node, for clients.
+    /// The proxy in front of the first node, for clients.
     front: Option<Proxy>,
-    /// Before the first node, for its replica.
+    /// The proxy in front of the first node, for its replica.
     link: Option<Proxy>,
-    /// Which node clients are sent to: what a service's name stands for.
+    /// Which node clients are sent to, as a service's name would.
     primary: AtomicUsize,
 }
 
 impl Servers {
-    /// Starts them, and waits until a write reaches the replica: one that only says that it is online may have no key yet.
+    /// Starts them, and waits until a write reaches the replica: one that says it is online may have no key yet.
     pub(super) fn start(binary: &Path, needs: &Needs) -> Result<Self> {
         let settings: Vec<&str> = needs.settings.iter().map(String::as_str).collect();
         let first = Private::start(binary, &settings, None)?;
@@ -73,7 +73,7 @@ impl Servers {
         Ok(servers)
     }
 
-    /// What clients connect to now.
+    /// The server that clients connect to now.
     pub(super) fn current(&self) -> &Target {
         &self.seen[self.primary.load(Ordering::Relaxed)]
     }
@@ -88,7 +88,7 @@ impl Servers {
         &self.nodes[node]
     }
 
-    /// Asks a node, past all proxies.
+    /// Sends a command to a node, bypassing all proxies.
     pub(super) fn ask<T: FromRedisValue>(&self, node: usize, words: &[&str]) -> Result<T> {
         self.nodes[node].ask(words)
     }
@@ -106,7 +106,7 @@ impl Servers {
         Ok(())
     }
 
-    /// The proxy before the clients.
+    /// The proxy in front of the clients.
     pub(super) fn front(&self) -> Result<&Proxy> {
         self.front.as_ref().ok_or_else(|| Error::broken("the clients of this fault have no proxy"))
     }
@@ -116,12 +116,12 @@ impl Servers {
         self.link.as_ref().ok_or_else(|| Error::broken("the replica of this fault has no proxy"))
     }
 
-    /// What proxies did.
+    /// The proxies that there are.
     pub(super) fn proxies(&self) -> impl Iterator<Item = &Proxy> {
         self.front.iter().chain(&self.link)
     }
 
-    /// Waits until the primary takes writes and they reach its replica, if it is to have one.
+    /// Waits until the primary takes writes and they reach its replica, if it should have one.
     pub(super) fn settle(&self, stop: &AtomicBool) -> Result<Duration> {
         let since = Instant::now();
         loop {
@@ -151,7 +151,7 @@ impl Servers {
         if self.nodes.len() == 1 {
             return Ok(true);
         }
-        // WAIT speaks of the connection's own writes: both have to go over one.
+        // WAIT covers only the connection's own writes: both commands must go over the same one.
         let reached = self.nodes[primary].ask_with(|db| {
             redis::cmd("SET").arg(READY).arg(1).exec(db)?;
             redis::cmd("WAIT").arg(1).arg(200).query::<u32>(db)
@@ -161,7 +161,7 @@ impl Servers {
     }
 }
 
-/// The key that is written to see whether a replica follows.
+/// The key that is written to see whether a replica gets it.
 const READY: &str = "lost-updates:ready";
 
 fn port_of(address: &Address) -> Result<u16> {

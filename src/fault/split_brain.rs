@@ -1,4 +1,4 @@
-//! Two primaries at once: the old one, with some of the clients, is cut off from its replica, which is promoted; then they meet.
+//! Two primaries at once: the replica is cut off and promoted, and some clients stay with the old primary for a while.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn half_of_the_clients_go(scene: &Scene<'_>) -> Result<()> {
         rest.split(' ').next()
     });
     for id in ids.step_by(2) {
-        // It may be gone by itself.
+        // The client may have disconnected already.
         let _ = scene.ask::<u64>(0, &["CLIENT", "KILL", "ID", id])?;
     }
     Ok(())

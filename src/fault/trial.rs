@@ -24,13 +24,13 @@ use crate::target::keyspace;
 use crate::update::Event;
 use crate::verdict;
 
-/// How long clients go on after the fault is over: long enough for one that waits in vain to try elsewhere.
+/// How long clients go on after the fault is over: long enough for one to time out and reconnect elsewhere.
 const AFTERMATH: Duration = Duration::from_millis(800);
 
-/// Rows of `faults.csv` of one trial, at most.
+/// The most rows of `faults.csv` for one trial.
 const MOST_ROWS: usize = 1_000;
 
-/// Where trials are made.
+/// What every trial runs with.
 pub struct Lab<'a> {
     /// The server's program.
     pub binary: PathBuf,
@@ -38,7 +38,7 @@ pub struct Lab<'a> {
     pub product: String,
     /// Clients of each trial.
     pub clients: u32,
-    /// Raised when the run is to end now.
+    /// Set when the run must end now.
     pub stop: &'a AtomicBool,
 }
 
@@ -69,10 +69,10 @@ struct Raced {
 }
 
 impl Lab<'_> {
-    /// Makes trial number `trial`, in round `round`. What keeps it from being measured is its row's note.
+    /// Runs trial number `trial`, in round `round`. If it cannot be measured, the note of its row says why.
     ///
     /// # Errors
-    /// The run is to end.
+    /// The run must end.
     pub fn trial(&self, cell: &Cell, trial: u32, round: u32, seed: u64) -> Result<Kept> {
         let blank = LabRow { trial, round, seed, ..self.blank(cell) };
         match self.race(cell, trial, seed) {
@@ -156,7 +156,7 @@ impl Lab<'_> {
 fn needs(cell: &Cell, seed: u64) -> Needs {
     let info = cell.fault.fault.info();
     let words = cell.protection.settings.iter().flat_map(|(name, value)| {
-        // Each word of a value is one of the command line.
+        // Each word of a value is an argument of its own.
         std::iter::once(format!("--{name}")).chain(value.split(' ').map(str::to_owned))
     });
     Needs {
@@ -175,8 +175,8 @@ fn read_back(strategy: &dyn Strategy, servers: &Servers, key: &str) -> Result<i6
     strategy.found(&mut db, key).map_err(|e| server.refuses(&e))
 }
 
-/// The rows of `faults.csv`, by fault and proxies, in the order of time. Commands that were lost are the fault's own doing: if
-/// it says nothing else, they are its window.
+/// The rows of `faults.csv` from the fault and the proxies, in the order of time. Commands that a proxy lost are the
+/// fault's own doing: if it records nothing else, they bound its window.
 fn done_by_proxies(
     servers: &Servers,
     zero: Instant,
@@ -234,7 +234,7 @@ fn judged(cell: &Cell, blank: LabRow, raced: Raced) -> Kept {
     let end_ns = raced.clients.iter().map(|client| client.log.end_ns).max().unwrap_or(0);
     let (acked, span) = (acked_ns(&lanes), (begin_ns, end_ns));
     let lost = lost_updates(&lanes, raced.found);
-    // Where the accounts differ, some update was told no value, or one that none can have: nothing is attributed then.
+    // If the two counts differ, some update was told no value or an impossible one, and no loss is attributed.
     let placed = lost.as_ref().filter(|lost| lost.len() as u64 == ledger.lost);
     let parts = placed.map(|lost| attributed(lost, window));
     let gap = longest_gap(&acked, span, None);

@@ -5,7 +5,7 @@ use crate::fault::scene::Mark;
 use crate::record::lab::{Evidence, EvidenceKind};
 use crate::update::{Event, Outcome};
 
-/// An acknowledged update: when, whose, what it was told, and at which try.
+/// An acknowledged update: when, whose, the value that it was told, and after how many tries.
 #[derive(Clone, Copy)]
 struct Told {
     at_ns: u64,
@@ -14,7 +14,7 @@ struct Told {
     tries: u32,
 }
 
-/// What a trial came to.
+/// The outcome of a trial.
 pub(super) struct Found<'a> {
     pub(super) trial: u32,
     pub(super) clients: &'a [&'a [Event]],
@@ -26,7 +26,7 @@ pub(super) struct Found<'a> {
     pub(super) read_ns: u64,
 }
 
-/// A few rows in the order of time, or none where nothing was lost or doubled.
+/// A few rows in the order of time; none if nothing was lost or doubled.
 pub(super) fn witness(found: &Found<'_>) -> Vec<Evidence> {
     let mut rows = Vec::new();
     if let (Some(first), Some(last)) = (found.lost.first(), found.lost.last()) {
@@ -92,7 +92,7 @@ fn of_doubling(found: &Found<'_>) -> Vec<Evidence> {
     let mut values: Vec<i64> = told(found).map(|told| told.value).collect();
     values.sort_unstable();
     let nobody = |value: i64| value >= 1 && values.binary_search(&value).is_err();
-    // Best one that was sent several times: it is the one that was executed so often.
+    // Prefer one that was sent several times: it is the one that was executed more than once.
     let skipping = told(found).filter(|told| nobody(told.value - 1));
     let Some(update) = skipping.max_by_key(|told| (told.tries, std::cmp::Reverse(told.at_ns))) else {
         return Vec::new();

@@ -1,13 +1,13 @@
 //! The rows of `report faults`: what became of a counter under one protection and one fault.
 //!
-//! The folder holds `lab.csv` (one [`LabRow`] for each cell and round), `timeline.csv` (one [`Moment`] for each stretch of
-//! a trial), `lab-witness.csv` (a few [`Evidence`] rows for each trial that lost or doubled something), `faults.csv` (what
-//! was done when, [`Fault`]), and `machine.csv`. All refer to a trial by its number. All times are nanoseconds; an instant is
-//! counted from the trial's *zero*, which is when its clients were let go, on one clock for clients and fault. Empty is not zero.
-//! The files of a trial are appended before its row in `lab.csv`, so that whatever ends a run leaves valid files.
+//! The folder holds `lab.csv` (one [`LabRow`] for each cell and round), `timeline.csv` (one [`Moment`] for each bucket
+//! of a trial), `lab-witness.csv` (a few [`Evidence`] rows for each trial that lost or doubled something), `faults.csv`
+//! (what was done when, [`Fault`]), and `machine.csv`. All refer to a trial by its number. All times are nanoseconds.
+//! An instant is counted from the trial's *zero*, when its clients start, on one clock for clients and fault. Empty is
+//! not zero. The files of a trial are appended before its row in `lab.csv`, so an interrupted run leaves valid files.
 //!
-//! A *window* is the time from the first thing that a fault did to the last one: from the kill to the promotion, from the
-//! cut to its healing. Losses are told apart by when they were acknowledged: before, during or after it.
+//! A *window* is the time from the first thing that a fault did to the last one: from the kill to the promotion, from
+//! the cut to its healing. Losses are counted by when they were acknowledged: before, during or after it.
 
 mod evidence;
 mod moment;
@@ -38,7 +38,7 @@ pub const LAB_WITNESS: &str = "lab-witness.csv";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expected {
-    /// In every trial: a control that would otherwise be broken.
+    /// In every trial: the cell is a control, and is broken if nothing is damaged.
     Must,
     /// In some trials, by chance.
     May,
@@ -47,7 +47,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether so many damaged updates agree with it.
+    /// Whether this many damaged updates agree with it.
     pub fn allows(self, damaged: u64) -> bool {
         match self {
             Self::Must => damaged > 0,
@@ -77,7 +77,7 @@ pub struct LabRow {
     pub protection: String,
     /// What kind of protection it is: `none`, `retry`, `fencing`, `durability`.
     pub family: String,
-    /// The fault's name with its parameter: `reply-lost:fin`; `none` for the trials that price and control are taken from.
+    /// The fault's name with its parameter: `reply-lost:fin`; `none` for the trials that prices and controls come from.
     pub fault: String,
     /// How the servers are arranged.
     pub topology: Topology,
@@ -92,9 +92,9 @@ pub struct LabRow {
     pub server_settings: String,
     /// Clients at once.
     pub clients: u32,
-    /// What the trial drew its random numbers from.
+    /// The seed of the trial's random numbers.
     pub seed: u64,
-    /// Whether acknowledged updates are expected to be lost; empty if nothing was written down beforehand.
+    /// Whether acknowledged updates are expected to be lost; empty if nothing was written down in advance.
     pub expected_lost: Option<Expected>,
     /// Whether updates are expected to be counted twice.
     pub expected_doubled: Option<Expected>,
@@ -107,7 +107,7 @@ pub struct LabRow {
     pub acked: Option<u64>,
     /// Updates that certainly did not happen.
     pub refused: Option<u64>,
-    /// Updates that ended in an error after which they may have happened: among them all that a fault found in flight.
+    /// Updates that ended in an error after which they may have happened, including those in flight at the fault.
     pub unknown: Option<u64>,
     /// What the counter gained, read over a new connection once the servers were stable.
     pub found: Option<i64>,
@@ -129,7 +129,7 @@ pub struct LabRow {
     pub predicted_lost: Option<u64>,
     /// Commands whose reply or request the proxy lost; empty where there was none before the clients.
     pub commands_lost: Option<u64>,
-    /// Connections that clients made anew.
+    /// How often clients reconnected.
     pub reconnects: Option<u64>,
     /// Last end minus first start of the clients.
     pub span_ns: Option<u64>,
@@ -151,7 +151,7 @@ pub struct LabRow {
 }
 
 impl LabRow {
-    /// Whether there is something to read in it.
+    /// Whether it was measured.
     pub fn is_measured(&self) -> bool {
         self.verdict.is_some()
     }
@@ -162,7 +162,7 @@ impl LabRow {
         Some(surviving as f64 * 1e9 / self.span_ns.filter(|&span| span > 0)? as f64)
     }
 
-    /// What is not as it was expected to be, if anything: `lost 3, expected never`.
+    /// What differs from what was expected, if anything: `lost 3, expected never`.
     pub fn surprise(&self) -> Option<String> {
         let pairs = [("lost", self.lost, self.expected_lost), ("doubled", self.doubled, self.expected_doubled)];
         let said: Vec<String> = pairs
@@ -206,10 +206,10 @@ pub struct LabRun {
 }
 
 impl LabRun {
-    /// Reads a folder; `None` if it is none of the lab's.
+    /// Reads a folder; `None` if it is not one of the lab's.
     ///
     /// # Errors
-    /// A file has a row that is not of its columns, or a figure that no run can have: names file and line.
+    /// A row does not fit the columns, or holds a figure that no run can have; names file and line.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         if !folder.join(LAB).is_file() {
             return Ok(None);
@@ -248,7 +248,7 @@ impl LabFolder {
     /// Makes the folder and its files, the facts first.
     ///
     /// # Errors
-    /// It cannot be written, or holds a run already: nothing is ever written over.
+    /// It cannot be written, or holds a run already: nothing is ever overwritten.
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot create the results folder: {e}")))?;
@@ -286,7 +286,7 @@ impl LabFolder {
 }
 
 impl LabRow {
-    /// A row that says nothing yet.
+    /// A row without any figures.
     pub fn blank() -> Self {
         Self {
             trial: 1,

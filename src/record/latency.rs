@@ -11,7 +11,7 @@ pub enum Clock {
     Service,
     /// Since the instant it was intended for, in an open loop: what somebody who asked then would have waited.
     Response,
-    /// Until it had a connection of the pool, since it was handed over: a part of the other times.
+    /// From when it was handed over until it had a connection from the pool: a part of the other times.
     Pool,
 }
 

@@ -158,7 +158,7 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
     said
 }
 
-/// What the intervals do not know.
+/// What the intervals do not include.
 fn design(comparison: &Comparison) -> Option<String> {
     match comparison.design {
         _ if comparison.compared() == 0 => None,

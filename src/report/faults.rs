@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use crate::report::words::{count, time};
 use crate::summary::lab::{LabCell, LabLine, Matrix, NO_FAULT};
 
-/// What one cell came to, in words: what was lost and doubled, in how many trials, and what that proves.
+/// The result of one cell in words: what was lost and doubled, in how many trials, and what that proves.
 pub fn outcome(cell: &LabCell) -> String {
     if cell.trials == 0 {
         return cell.unmeasured.first().map_or_else(|| "not measured".to_owned(), |why| format!("not measured: {why}"));
@@ -24,7 +24,7 @@ pub fn outcome(cell: &LabCell) -> String {
     format!("{} (in {most} of {} trials)", said.join(" and "), cell.trials)
 }
 
-/// So many trials without a loss, and what they prove: `20 trials, so in fewer than 1 of 7 at 95 %`.
+/// The number of trials without a loss, and what it proves: `20 trials, so in fewer than 1 of 7 at 95 %`.
 pub fn bound(trials: u64) -> String {
     let (_, most) = crate::stats::proportion_interval(0, trials);
     let trials_said = if trials == 1 { "1 trial".to_owned() } else { format!("{} trials", count(trials)) };
@@ -116,7 +116,7 @@ fn trimmed(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Losses beside what a model says.
+/// Losses beside what a model predicts.
 fn predictions(matrix: &Matrix) -> String {
     let said = matrix.cells().filter_map(|(line, cell)| {
         let predicted = cell.predicted_lost.filter(|&predicted| predicted > 0 && cell.lost.total > 0)?;

@@ -57,8 +57,8 @@ fn broken(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
-/// The answer where nobody offered a rate: as many ratios as fit into its lines, and what is faster in batches if that
-/// leaves room for some.
+/// The answer for a closed loop: as many ratios as fit into its lines, and what is faster in batches if there is room
+/// for it.
 fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
     let text = |(named, batches): (usize, bool)| {
         let batchers = if batches { batchers(answer) } else { String::new() };
@@ -71,7 +71,7 @@ fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
     text(with.chain(without).find(fits).unwrap_or_default())
 }
 
-/// So many ratios come before what is faster in batches.
+/// At least this many ratios are given beside what is faster in batches.
 const ENOUGH: usize = 4;
 
 fn winner(summary: &Summary, answer: &Answer) -> String {
@@ -104,7 +104,7 @@ fn lost(cell: &CellSummary) -> String {
     }
 }
 
-/// How many times as fast the best one is as so many of the others.
+/// How many times as fast the best one is as each of the others, `most` of them at most.
 fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     let Some(best) = answer.best.map(|best| best.surviving_per_s.median) else { return String::new() };
     let is_known = |cell: &&&CellSummary| known.contains(&cell.condition.strategy.as_str());
@@ -116,7 +116,7 @@ fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     if ratios.is_empty() { String::new() } else { format!("It is {}.", ratios.join(", ")) }
 }
 
-/// What is faster with many updates at hand.
+/// The strategies that are faster in batches.
 fn batchers(answer: &Answer) -> String {
     let names: Vec<&str> = answer.batchers.iter().take(2).map(|cell| cell.label.as_str()).collect();
     if names.is_empty() { String::new() } else { format!("Faster in batches: {}.", names.join(", ")) }

@@ -113,8 +113,8 @@ fn shortened<'a>(ranked: &[&'a CellSummary], rows: usize) -> Vec<&'a CellSummary
 fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    // In an open loop the median says the least: the latency from the send takes its place. Of worker processes, what they
-    // can do at all.
+    // In an open loop the median says the least, so the latency from the send takes its place. For worker processes,
+    // their no-op rate does.
     let external = has_no_op(summary);
     table.set_header(match (words::offered(summary), external) {
         (None, false) => ["strategy", "acked/s", "surviving/s", "lost", "p50", "p99", "verdict"],
@@ -149,7 +149,7 @@ fn tables(summary: &Summary, groups: &[(Option<String>, Vec<&CellSummary>)], col
     text
 }
 
-/// Whether cells say what their workers do without a client.
+/// Whether any cell has the no-op rate of its worker.
 fn has_no_op(summary: &Summary) -> bool {
     summary.cells.iter().any(|cell| cell.no_op_per_s.is_some())
 }
@@ -166,7 +166,7 @@ fn drivers(summary: &Summary) -> String {
     }
 }
 
-/// What client libraries were, and what their workers cost.
+/// The client libraries, and the cost of their workers.
 fn external(summary: &Summary) -> String {
     let libraries: BTreeSet<String> = summary
         .cells
@@ -194,7 +194,7 @@ fn distance(summary: &Summary) -> String {
     }
 }
 
-/// How long clients waited for a connection of the pool, where it had another number of them than there were clients.
+/// How long clients waited for a connection from the pool, if it did not have one for each client.
 fn waits(cells: &[&CellSummary]) -> String {
     let said = cells.iter().filter_map(|cell| {
         let (size, [p50, _, p99, ..]) = (cell.condition.pool_size?, cell.pool_wait_ns?);

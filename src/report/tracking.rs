@@ -1,4 +1,4 @@
-//! A run in the formats of services that follow a project's figures over weeks and months: Bencher, the GitHub action
+//! A run in the formats of services that track a project's figures over weeks and months: Bencher, the GitHub action
 //! github-action-benchmark, Apache Otava. `docs/tracking.md` shows each in use.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ fn measured(summary: &Summary) -> Vec<Metric> {
     all
 }
 
-/// A bench run's own estimates: of other baselines the run that saved them has told.
+/// A bench run's own estimates: those of other baselines were reported by the runs that saved them.
 fn benched(run: &Run) -> Vec<Metric> {
     let own = run.estimates.iter().filter(|estimate| estimate.baseline == "this run");
     own.map(|estimate| Metric {

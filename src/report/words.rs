@@ -186,7 +186,7 @@ pub fn times(ratio: f64) -> String {
     }
 }
 
-/// `median 40 µs, 99 % within 95 µs`, or what of it there are updates enough to tell.
+/// `median 40 µs, 99 % within 95 µs`, or as much of it as there are enough updates for.
 pub(crate) fn within(p50: Option<u64>, p99: Option<u64>) -> String {
     match (p50, p99) {
         (Some(p50), Some(p99)) => format!("median {}, 99 % within {}", time(p50), time(p99)),

@@ -94,11 +94,11 @@ impl MeanLog {
     }
 }
 
-/// The two sides of a comparison of several runs: the mean over runs, and the variance *between* runs, which is what two
-/// runs of one build differ by. What the trials within a run scatter by, and how they resemble each other, is in it.
+/// The two sides of a comparison of several runs: the mean over runs, and the variance *between* runs of one build.
+/// That variance includes the scatter of the trials within a run and their autocorrelation.
 ///
-/// `before` and `after` have one logarithm a run. A side of a single run is taken to vary as the runs of the other do.
-/// `None` where neither side has two runs, or one has none.
+/// `before` and `after` have one logarithm for each run. A side with a single run is assumed to vary as the other
+/// side's runs do. `None` if neither side has two runs, or one side has none.
 ///
 /// ```
 /// # use redis_lost_updates::stats::{between_runs, contrast};
@@ -110,7 +110,7 @@ pub fn between_runs(before: &[f64], after: &[f64]) -> Option<(MeanLog, MeanLog)>
     match (before, after) {
         ([one], several) | (several, [one]) => {
             let known = MeanLog::of(several, 0.0)?;
-            // The difference varies as S² (1 + 1/k), known by k - 1 degrees of freedom: all of it stands on one side.
+            // The difference has the variance S² (1 + 1/k), with k - 1 degrees of freedom; one side gets all of it.
             let total = known.variance * (several.len() as f64 + 1.0);
             let alone = MeanLog { mean: *one, variance: 0.0, freedom: MANY };
             let known = MeanLog { variance: total, ..known };
@@ -120,8 +120,8 @@ pub fn between_runs(before: &[f64], after: &[f64]) -> Option<(MeanLog, MeanLog)>
     }
 }
 
-/// The two sides of a comparison of pairs, each (before, after) measured one right after the other: what a pair has in
-/// common is in neither. `rho` is the autocorrelation between the pairs' differences. `None` for fewer than two pairs.
+/// The two sides of a comparison of pairs, each (before, after) measured one right after the other, so what a pair has
+/// in common cancels out. `rho` is the autocorrelation between the pairs' differences. `None` for fewer than two pairs.
 pub fn paired(pairs: &[(f64, f64)], rho: f64) -> Option<(MeanLog, MeanLog)> {
     let differences: Vec<f64> = pairs.iter().map(|(before, after)| after - before).collect();
     let difference = MeanLog::of(&differences, rho)?;
@@ -140,7 +140,7 @@ fn student_975(freedom: f64) -> f64 {
     student_quantile(freedom, 0.975)
 }
 
-/// Student's t below which the part `part` (over a half) lies; infinite where there is no such distribution.
+/// The quantile of Student's t at `part` (over a half); infinite if there is no such distribution.
 ///
 /// By bisection, each step a bit: the crate's own inverse iterates without bound for many degrees of freedom.
 fn student_quantile(freedom: f64, part: f64) -> f64 {
@@ -163,13 +163,13 @@ fn welch(before: &MeanLog, after: &MeanLog) -> (f64, f64) {
     (variance.sqrt(), if spent > 0.0 { variance.powi(2) / spent } else { before.freedom + after.freedom })
 }
 
-/// The smallest slowdown, as a part (0.05 is 5 %), that a comparison with errors as these two means have finds with a power
-/// of 80 %: that ends in a `p` below 0.05 if it is one among `tests`, and beyond `floor`, a ratio's distance from 1 that
-/// counts for nothing however sure.
+/// The smallest slowdown, as a fraction (0.05 is 5 %), that a comparison finds with 80 % power if its errors are those
+/// of these two means. It is found if its `p` is below 0.05 as one of `tests` comparisons, and if its ratio is further
+/// from 1 than `floor`: a smaller difference never counts, however certain.
 ///
-/// The errors are estimates too. Where they come out too small by chance a slowdown stated by them alone would be found less
-/// often, and with few runs that is not made up for where they come out too large; so it is stated as large as makes the
-/// power 80 % on average over both.
+/// The errors are estimates too. If chance makes them too small, a slowdown computed from them alone would be found
+/// less often, and with few runs the cases where they are too large do not make up for it. So the result is large
+/// enough for a power of 80 % on average over both.
 ///
 /// ```
 /// # use redis_lost_updates::stats::{MeanLog, smallest_found};
@@ -183,14 +183,15 @@ pub fn smallest_found(before: &MeanLog, after: &MeanLog, tests: usize, floor: f6
     if error == 0.0 {
         return 1.0 - (-floor.ln_1p()).exp();
     }
-    // Holm asks this much of the first of so many.
+    // Holm's correction asks this much of the first of `tests` comparisons.
     let sure = student_quantile(freedom, 1.0 - 0.025 / tests.max(1) as f64);
     let errors = errors_found(sure.max(floor.ln_1p() / error), freedom);
     1.0 - (-errors * error).exp()
 }
 
-/// How many estimated standard errors a difference must have to exceed `sure` of another estimate of them in 80 % of all
-/// comparisons: the normal approximation to a noncentral t whose noncentrality is estimated as well, solved by iteration.
+/// How many estimated standard errors a difference must have to exceed `sure` times another estimate of that error in
+/// 80 % of comparisons. This is the normal approximation to a noncentral t whose noncentrality is also estimated,
+/// solved by iteration.
 fn errors_found(sure: f64, freedom: f64) -> f64 {
     // An estimated standard error over the true one has a mean of about `mean` and a variance of about 1 / (2 freedom).
     let mean = 1.0 - 1.0 / (4.0 * freedom.max(1.0));
@@ -368,7 +369,7 @@ mod tests {
         near(of(0.8).variance, 0.608_874_560_377_744_7);
         near(of(0.5).variance, 2.198_109_338_317_732_4);
         near(of(0.9999).variance, 0.066_064_575_152_136_58);
-        // No interval is of less than half, nor of all.
+        // A level below a half counts as a half, and one of 1 as 0.9999.
         assert_eq!((of(0.1), of(1.0)), (of(0.5), of(0.9999)));
         // Twice as wide is four times the variance.
         near(MeanLog::of_interval(5.0, (-1.0, 3.0), 0.95).variance, 4.0 * 0.260_317_771_627_005_67);
@@ -397,8 +398,8 @@ mod tests {
         (0..apart).fold(1.0, |product, _| product * rho)
     }
 
-    /// The expectation of the sum of neighbours' deviations multiplied, over that of squared deviations: by summing every
-    /// covariance, where the formula has done so on paper.
+    /// The expected sum of products of neighbouring deviations, divided by that of squared deviations: computed by
+    /// summing every covariance, which the formula does in closed form.
     fn neighbours_by_sums(n: usize, rho: f64) -> f64 {
         let of = |i: usize, j: usize| covariance(rho, i.abs_diff(j));
         let with_mean = |i: usize| (0..n).map(|j| of(i, j)).sum::<f64>() / n as f64;
@@ -433,7 +434,7 @@ mod tests {
         near(autocorrelation(&[trend]), MOST);
         assert_eq!(autocorrelation(&[vec![5.0, 1.0, 5.0, 1.0, 5.0]]), 0.0, "negative is none");
         assert_eq!(autocorrelation(&[vec![7.0; 9], vec![1.0, 2.0]]), 0.0, "none that tells");
-        // What is seen, a longer series counting for more; 0.25 and -0.1 or so.
+        // The observed value, about 0.25 and -0.1, with more weight on the longer series.
         let series = [vec![1.0, 2.0, 3.0, 4.0], vec![1.0, 3.0, 2.0, 4.0, 3.0, 5.0, 4.0, 6.0]];
         let told = [neighbours(&series[0]).unwrap(), neighbours(&series[1]).unwrap()];
         let seen = (4.0 * told[0] + 8.0 * told[1]) / 12.0;
@@ -443,7 +444,7 @@ mod tests {
         near(explained, seen);
     }
 
-    /// Variances of 0.04 and 0.09 of four and six degrees of freedom, and a difference.
+    /// Variances of 0.04 and 0.09 with four and six degrees of freedom, and a difference.
     fn differing(difference: f64, shift: f64) -> Contrast {
         let before = MeanLog { mean: 7.0, variance: 0.04, freedom: 4.0 };
         let after = MeanLog { mean: 7.0 + difference, variance: 0.09, freedom: 6.0 };
@@ -484,7 +485,7 @@ mod tests {
             near(ratio, 0.5);
         }
         assert_eq!(differs(1.0 + half, half).p, 1.0, "all else fell as much");
-        // One of them is known, the other not: the freedom is the other's.
+        // One variance is zero: the degrees of freedom are the other's.
         let unsure = MeanLog { mean: 1.0, variance: 0.04, freedom: 10.0 };
         near(contrast(&known(1.0), &unsure, 0.0).high, (0.2 * 2.228_138_851_986_274_f64).exp());
     }

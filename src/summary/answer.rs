@@ -1,5 +1,5 @@
-//! The answer of a run at one load: which strategy to choose, which are as good, how the others compare, and what a race
-//! loses. Decided once, as data, which page, terminal and JSON put into words.
+//! The answer of a run at one load: which strategy to choose, which are as good, how the others compare, and what a
+//! race loses. Decided once, as data; page, terminal and JSON put it into words.
 
 use super::{CellSummary, Summary};
 use crate::record::Machine;

@@ -8,7 +8,7 @@ use crate::condition::Topology;
 use crate::record::lab::{Expected, LabRow};
 use crate::stats::proportion_interval;
 
-/// What the fault column says where nothing is done.
+/// What the fault column says if no fault is applied.
 pub const NO_FAULT: &str = "none";
 
 /// The protection that prices are relative to.
@@ -29,7 +29,7 @@ pub struct LabCell {
     pub trials_lost: u64,
     /// Trials that doubled something.
     pub trials_doubled: u64,
-    /// The part of trials that lose, at 95 %: where none did, the bound below which it lies.
+    /// The fraction of trials that lose something, as an interval at 95 %.
     pub lost_trials_interval: (f64, f64),
     /// Acknowledged updates of all trials.
     pub acked: u64,
@@ -37,7 +37,7 @@ pub struct LabCell {
     pub lost: Sum,
     /// Of these, acknowledged before, during and after the fault's window, where that is known.
     pub lost_when: Option<(u64, u64, u64)>,
-    /// What a model predicts, all trials together, where there is a model.
+    /// What a model predicts for all trials together, if there is a model.
     pub predicted_lost: Option<u64>,
     /// Doubled updates.
     pub doubled: Sum,
@@ -49,7 +49,7 @@ pub struct LabCell {
     pub commands_lost: Option<u64>,
     /// The longest time without an acknowledgement, the median over the trials.
     pub downtime_ns: Option<u64>,
-    /// From the fault's beginning until acknowledgements came again, the median; empty where they did not in some trial.
+    /// From the fault's beginning until acknowledgements came again, the median; empty if they never did in some trial.
     pub recover_ns: Option<u64>,
     /// What was expected.
     pub expected_lost: Option<Expected>,
@@ -94,7 +94,7 @@ pub struct LabLine {
     pub clients: u32,
     /// Surviving updates per second without a fault: the median.
     pub surviving_per_s: Option<f64>,
-    /// The same as a part of unprotected INCR's on the same server.
+    /// The same as a fraction of unprotected INCR's on the same server.
     pub price: Option<f64>,
     /// Its cells by fault, in the order of [`Matrix::faults`].
     pub cells: Vec<LabCell>,
@@ -103,7 +103,7 @@ pub struct LabLine {
 /// The whole table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Matrix {
-    /// The columns: every fault that occurs, in the order of the rows it was read from.
+    /// The columns: every fault that occurs, in the order given to [`Matrix::of`].
     pub faults: Vec<String>,
     /// The lines.
     pub lines: Vec<LabLine>,
@@ -117,8 +117,8 @@ impl LabLine {
 }
 
 impl Matrix {
-    /// Groups the rows. Protections and faults stand in the order in which `protections` and `faults` name them, and those
-    /// that are not named behind them.
+    /// Groups the rows. Protections and faults stand in the order in which `protections` and `faults` name them; any
+    /// others follow by name.
     pub fn of(rows: &[LabRow], protections: &[String], faults: &[String]) -> Self {
         let rank = |known: &[String], name: &str| known.iter().position(|known| known == name).unwrap_or(known.len());
         let mut columns: Vec<String> = Vec::new();

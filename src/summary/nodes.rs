@@ -1,32 +1,32 @@
-//! What each node of a cluster had to do of a cell's work, and which of them was the limit.
+//! Each cluster node's share of a cell's work, and which of them was the limit.
 
 use serde::Serialize;
 
 use super::limit::SATURATED;
 use crate::record::Record;
 
-/// More nodes than this are no nodes, but a file that says anything.
+/// A file that names more nodes than this is not of a real cluster.
 const MOST: usize = 1_000;
 
-/// One node's part, in the order of the slots.
+/// One node's share, in the order of the slots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Node {
     /// Commands that it executed per second.
     pub calls_per_s: f64,
-    /// Its part of the commands of all nodes, 0 to 1.
+    /// Its share of the commands of all nodes, 0 to 1.
     pub part: f64,
     /// CPUs' worth of its process busy over the span.
     pub cpus: f64,
 }
 
 impl Node {
-    /// Whether its CPU, of which a node's commands use one, had no time left.
+    /// Whether its CPU had no time left: a node executes commands on one.
     pub fn is_limit(&self) -> bool {
         self.cpus > SATURATED
     }
 }
 
-/// Every node's part of these trials; nothing where there is one server, or where the trials had not the same nodes.
+/// Every node's share of these trials; empty if there is one server, or if the trials had different nodes.
 pub(super) fn of(records: &[&Record]) -> Vec<Node> {
     let mut sums: Vec<(f64, f64)> = Vec::new();
     let mut span_ns = 0.0;

@@ -31,7 +31,7 @@ pub struct Evidence {
     pub step: u32,
     /// When, since the trial's zero.
     pub at_ns: u64,
-    /// Which client, from 1; empty where it is none.
+    /// Which client, from 1; empty if none is involved.
     pub client: Option<u32>,
     /// What it is about.
     pub what: EvidenceKind,

@@ -1,10 +1,10 @@
-//! A stretch of a trial: what was acknowledged in it, and what of that was lost.
+//! A bucket of a trial's timeline: what was acknowledged in it, and what of that was lost.
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::check::Row;
 
-/// What became of the updates that ended in one stretch of a trial. A trial's stretches follow each other without a gap.
+/// What became of the updates that ended in one bucket of a trial. A trial's buckets follow each other without a gap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// The trial's number.
@@ -23,7 +23,7 @@ pub struct Moment {
     pub refused: u64,
 }
 
-/// A day: no trial is so long.
+/// A day: no trial lasts that long.
 const LONGEST_NS: u64 = 86_400_000_000_000;
 
 /// Which of these times is longer than any trial.

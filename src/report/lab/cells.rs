@@ -18,7 +18,7 @@ pub(super) type Column<'a> = (&'a str, Topology, u32, u32);
 pub(super) struct Matrix<'a> {
     /// Protections, by their kind.
     pub(super) rows: Vec<Protected<'a>>,
-    /// Faults, those that most protections met first; those without a fault are not among them.
+    /// Faults, with those that most protections met first; `none` is not among them.
     pub(super) columns: Vec<Column<'a>>,
     /// Whether several servers were measured, so that a protection's name alone does not tell which row it is.
     pub(super) has_servers: bool,
@@ -33,7 +33,7 @@ pub(super) struct Protected<'a> {
     pub(super) cells: Vec<Cell<'a>>,
 }
 
-/// All trials of a protection under a fault. There is one at least.
+/// All trials of a protection under a fault. There is at least one.
 pub(super) struct Cell<'a> {
     pub(super) trials: Vec<&'a LabRow>,
 }
@@ -46,7 +46,7 @@ fn column(row: &LabRow) -> Column<'_> {
     (&row.fault, row.topology, row.shards, row.replicas)
 }
 
-/// The order of the kinds of protection, from none on.
+/// The order of the kinds of protection, starting with none.
 const FAMILIES: [&str; 5] = ["none", "retry", "fencing", "durability", "library"];
 
 fn family_rank(family: &str) -> usize {
@@ -67,14 +67,14 @@ impl<'a> Matrix<'a> {
                 rows.len() - 1
             });
             let cells = &mut rows[at].cells;
-            // Another number of clients or another setting of the server is another condition, and never pooled.
+            // Trials with another number of clients or another server setting are another condition, and never pooled.
             match cells.iter_mut().find(|cell| cell.is_of(trial)) {
                 Some(cell) => cell.trials.push(trial),
                 None => cells.push(Cell { trials: vec![trial] }),
             }
         }
-        // Trials are measured in a shuffled order; what belongs together stands together.
-        // Faults that more protections met come first: of a wide matrix the left is what is seen.
+        // Trials are measured in shuffled order; here those that belong together are put together.
+        // Faults that more protections met come first: of a wide matrix only the left part is visible.
         let met = |wanted| rows.iter().filter(|row| row.at(wanted).next().is_some()).count();
         columns.sort_by_cached_key(|&wanted| (Reverse(met(wanted)), names::rank(wanted.0), wanted));
         rows.sort_by_key(|row| (family_rank(row.family), row.name != BASE, row.name, row.server));
@@ -96,8 +96,8 @@ impl<'a> Matrix<'a> {
         if self.has_servers { format!("{} on {}", row.name, row.server) } else { row.name.to_owned() }
     }
 
-    /// The surviving updates per second of a protection without a fault, as a part of those of the unprotected `incr` on the
-    /// same servers: what it costs. `None` if one of the two was not measured.
+    /// The surviving updates per second of a protection without a fault, as a fraction of those of the unprotected
+    /// `incr` on the same servers: what it costs. `None` if one of the two was not measured.
     pub(super) fn price(&self, row: &Protected<'_>) -> Option<f64> {
         let healthy = row.cells.iter().filter(|cell| cell.fault() == NO_FAULT);
         healthy.into_iter().find_map(|cell| {
@@ -147,7 +147,7 @@ impl<'a> Cell<'a> {
         self.trials.iter().copied().filter(|trial| trial.is_measured())
     }
 
-    /// How many these are.
+    /// The number of trials that have a verdict.
     pub(super) fn count(&self) -> u64 {
         self.measured().count() as u64
     }
@@ -167,12 +167,12 @@ impl<'a> Cell<'a> {
         self.losing() == 0 && self.doubling() == 0
     }
 
-    /// The middle and the ends of a figure over the measured trials that have it.
+    /// The median and the range of a figure over the measured trials that have it.
     pub(super) fn spread(&self, of: impl Fn(&LabRow) -> Option<u64>) -> Option<Spread> {
         let mut values: Vec<u64> = self.measured().filter_map(of).collect();
         values.sort_unstable();
         let (low, high) = (*values.first()?, *values.last()?);
-        // The lower middle, so that it is a figure that was measured.
+        // The lower median, so that it is a figure that was measured.
         Some(Spread { low, middle: values[(values.len() - 1) / 2], high })
     }
 
@@ -195,16 +195,16 @@ impl<'a> Cell<'a> {
         Some(self.trials.iter().find_map(|trial| trial.note.as_deref()).unwrap_or("no trial of it has a verdict"))
     }
 
-    /// The trial that stands for all: the middle one by what it lost and doubled.
+    /// The trial that is shown for all: the median one by what it lost and doubled.
     pub(super) fn typical(&self, has: impl Fn(&LabRow) -> bool) -> Option<&'a LabRow> {
         let mut trials: Vec<&LabRow> = self.measured().filter(|trial| has(trial)).collect();
         trials.sort_by_key(|trial| (trial.lost.unwrap_or(0).saturating_add(trial.doubled.unwrap_or(0)), trial.trial));
-        // The upper middle: where half of the trials lost nothing, one that lost shows more.
+        // The upper median: if half of the trials lost nothing, one that lost something shows more.
         trials.get(trials.len() / 2).copied()
     }
 }
 
-/// The middle of a figure, and its ends.
+/// The median of a figure, and its range.
 #[derive(Clone, Copy)]
 pub(super) struct Spread {
     pub(super) low: u64,
@@ -213,7 +213,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// `48`, `6 (2 to 15)`, or `up to 15` where the middle is nothing.
+    /// `48`, `6 (2 to 15)`, or `up to 15` if the median is zero.
     pub(super) fn text(&self, word: impl Fn(u64) -> String) -> String {
         match (self.low == self.high, self.middle) {
             (true, _) => word(self.middle),

@@ -20,7 +20,7 @@ pub(super) fn bars(matrix: &Matrix<'_>) -> Vec<Bar> {
         .faulted()
         .filter_map(|(row, cell)| {
             let (lost, predicted) = (cell.spread(|trial| trial.lost)?, cell.spread(|trial| trial.predicted_lost)?);
-            // Of a protection that held, the model says what it averted: nothing to compare.
+            // For a protection that held, the model predicts what it averted: there is nothing to compare.
             (lost.high > 0).then_some((row, cell, lost, predicted))
         })
         .collect();
@@ -49,7 +49,7 @@ pub(super) fn bars(matrix: &Matrix<'_>) -> Vec<Bar> {
         .collect()
 }
 
-/// `48 lost, 50 predicted: 0.96`, of the middle trial, so that the two belong to each other.
+/// `48 lost, 50 predicted, 0.96 of it`, both from the same trial, the median one.
 fn said(cell: &Cell<'_>) -> String {
     let Some(trial) = cell.typical(|trial| trial.predicted_lost.is_some()) else { return String::new() };
     let (lost, predicted) = (trial.lost.unwrap_or(0), trial.predicted_lost.unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use crate::condition::Topology;
 
-/// Of a fault: its name, the head of its column, and trials of it in a sentence (one, several).
+/// A fault's name, its column heading, and the words for one and for several trials of it in a sentence.
 struct Words(&'static str, &'static str, [&'static str; 2]);
 
 const WORDS: [Words; 20] = [
@@ -51,7 +51,7 @@ pub(super) fn base(fault: &str) -> &str {
     fault.split(':').next().unwrap_or(fault)
 }
 
-/// The head of its column: `Reply lost (fin)`.
+/// Its column heading: `Reply lost (fin)`.
 pub(super) fn title(fault: &str) -> String {
     match words(fault) {
         (Some(words), Some(parameter)) => format!("{} ({parameter})", words.1),
@@ -60,7 +60,7 @@ pub(super) fn title(fault: &str) -> String {
     }
 }
 
-/// So many trials of it: `20 planned failovers`, `1 trial with lost replies (fin)`.
+/// This many trials of it: `20 planned failovers`, `1 trial with lost replies (fin)`.
 pub(super) fn trials(fault: &str, count: u64) -> String {
     let (words, parameter) = words(fault);
     let parameter = parameter.map_or_else(String::new, |parameter| format!(" ({parameter})"));
@@ -71,7 +71,7 @@ pub(super) fn trials(fault: &str, count: u64) -> String {
     }
 }
 
-/// How the servers are arranged, where that is not one server: `sentinel`, `3 shards`.
+/// How the servers are arranged: `one server`, `cluster of 3`.
 pub(super) fn servers(topology: Topology, shards: u32, replicas: u32) -> String {
     let replicas = match replicas {
         0 => String::new(),

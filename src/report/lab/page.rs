@@ -39,7 +39,7 @@ struct Page<'a> {
     environment: Vec<(&'a str, &'a str)>,
 }
 
-/// The head of a column.
+/// A column heading.
 struct Head {
     title: String,
     servers: String,
@@ -77,7 +77,7 @@ struct Figures {
     verdict: Markup,
 }
 
-/// The columns of the table of all figures, behind protection and fault.
+/// The columns of the table of all figures, after protection and fault.
 const FIGURES: [(&str, &str); 13] = [
     ("servers", "how they are arranged"),
     ("clients", "at once"),
@@ -308,7 +308,7 @@ fn glossary(machine: &Machine, kind: &str) -> Vec<(String, String)> {
     facts.filter_map(|fact| Some((fact.fact.strip_prefix(kind)?.to_owned(), fact.value.clone()))).collect()
 }
 
-/// The facts that are said nowhere else on the page.
+/// The facts that appear nowhere else on the page.
 fn environment(machine: &Machine) -> Vec<(&str, &str)> {
     let facts = machine.0.iter().filter(|fact| !fact.fact.starts_with(FAULT) && !fact.fact.starts_with(PROTECTION));
     facts.map(|fact| (fact.fact.as_str(), fact.value.as_str())).collect()

@@ -1,11 +1,11 @@
-//! What became of a cell in few words, and the README's short table.
+//! What became of a cell in a few words, and the README's short table.
 
 use super::cells::{Cell, Column, Matrix};
 use super::{names, verdict};
 use crate::record::lab::{LabRow, LabRun};
 use crate::report::words::count;
 
-/// What became of the updates of a cell, in few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
+/// What became of the updates of a cell, in a few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
 pub(super) fn fate(cell: &Cell<'_>) -> String {
     if let Some(note) = cell.note() {
         return format!("not measured: {note}");
@@ -53,10 +53,10 @@ pub fn summary_table(run: &LabRun) -> String {
     text
 }
 
-/// So many faults fit beside each other in a README.
+/// The most faults that fit beside each other in a README.
 const MOST_COLUMNS: usize = 5;
 
-/// The faults that tell protections apart: those under which some were damaged, by how many protections met them.
+/// The faults that tell protections apart: first those that damaged some, then those that most protections met.
 fn telling<'a>(matrix: &Matrix<'a>) -> Vec<Column<'a>> {
     let mut columns: Vec<_> = matrix
         .columns

@@ -10,10 +10,10 @@ use crate::report::page::plot::{Dot, Line, Plot};
 use crate::report::page::scale::{Scale, rate_tick};
 use crate::report::words::{self, count};
 
-/// The most charts on a page: it is to stay small.
+/// The most charts on a page, to keep it small.
 const MOST: usize = 14;
 
-/// The most stretches of a chart: a screen has no more room.
+/// The most buckets of a chart: a screen has no room for more.
 const STRETCHES: usize = 200;
 
 /// A chart with its words.
@@ -29,7 +29,7 @@ pub(super) struct Timeline {
     pub(super) again: String,
 }
 
-/// Of every fault the cell that lost or doubled most, and beside it a protection that lost nothing.
+/// For each fault, the cell that lost or doubled most, and beside it a protection that lost nothing.
 pub(super) fn timelines(run: &LabRun, matrix: &Matrix<'_>) -> Vec<Timeline> {
     let mut chosen = Vec::new();
     for &column in &matrix.columns {
@@ -41,7 +41,7 @@ pub(super) fn timelines(run: &LabRun, matrix: &Matrix<'_>) -> Vec<Timeline> {
         };
         let worst = cells.iter().filter(|(_, cell)| !cell.is_clean()).max_by_key(damage);
         let is_there = |cell: &Cell<'_>| cell.count() > 0 && cell.is_clean();
-        // Of those that held, one that is there to protect says more than one that met no danger.
+        // Of the cells that held, one of a real protection says more than one that is unprotected.
         let held = cells.iter().filter(|(_, cell)| is_there(cell)).max_by_key(|(row, _)| row.family != "none");
         chosen.extend([worst, held].into_iter().flatten().copied());
     }
@@ -76,7 +76,7 @@ fn timeline(run: &LabRun, protection: &str, cell: &Cell<'_>, trial: &LabRow, mom
     }
 }
 
-/// Neighbours put together until there is room for all.
+/// Merges neighbouring buckets until all fit.
 fn joined(moments: &[Moment]) -> Vec<Moment> {
     let each = moments.len().div_ceil(STRETCHES).max(1);
     let sum = |some: &[Moment], of: fn(&Moment) -> u64| some.iter().map(of).fold(0, u64::saturating_add);
@@ -112,7 +112,7 @@ fn chart(trial: &LabRow, moments: &[Moment]) -> Markup {
     let scale = Scale::linear(highest, &rate_tick);
     let top = scale.ticks.last().map_or(highest, |(at, _)| *at);
     let dot = |at: u64, value: f64| Dot { x: place(at), value, interval: None, cell: None };
-    // A stretch is flat: two points each.
+    // A bucket is drawn flat, with two points.
     let steps = |of: fn(&Moment) -> u64| -> Vec<Dot> {
         let ends = |moment: &Moment| {
             let rate = per_s(of(moment), moment);
@@ -138,7 +138,7 @@ fn chart(trial: &LabRow, moments: &[Moment]) -> Markup {
         let up_to = lost.iter().map(|dot| dot.value).collect();
         let floor = lost.iter().map(|dot| Dot { value: 0.0, ..*dot }).collect();
         lines.push(Line { class: "lost".to_owned(), dots: floor, up_to, ..Line::default() });
-        // However few, they are seen: a mark stands on the ground wherever one was acknowledged.
+        // Even a few stay visible: there is a mark on the baseline wherever one was acknowledged.
         let middle = |moment: &Moment| dot(moment.at_ns.saturating_add(moment.for_ns / 2), 0.0);
         let marks = moments.iter().filter(|moment| moment.lost > 0).map(middle).collect();
         lines.push(Line { class: "lost".to_owned(), dots: marks, marker: Some(2), ..Line::default() });
@@ -147,7 +147,7 @@ fn chart(trial: &LabRow, moments: &[Moment]) -> Markup {
     Plot { height: 130.0, scale: &scale, across: &ticks, across_title: "", lines, alternative }.html()
 }
 
-/// `0.50 s`, as the axis has it.
+/// `0.500 s`.
 fn instant(ns: i64) -> String {
     format!("{:.3} s", ns as f64 / 1e9)
 }
@@ -207,10 +207,10 @@ fn done(run: &LabRun, trial: &LabRow) -> Vec<(String, String)> {
     done
 }
 
-/// How many things that were done are told of one trial.
+/// The most actions that are listed for one trial.
 const STEPS: usize = 8;
 
-/// The command that measures the cell again. Trials draw their numbers from the run's seed, the cell and the round.
+/// The command that measures the cell again. A trial's random numbers depend on the run's seed, the cell and the round.
 fn again(run: &LabRun, trial: &LabRow, rounds: usize) -> String {
     let LabRow { protection, fault, clients, .. } = trial;
     let seed = run.machine.get("seed").map_or_else(String::new, |seed| format!(" --seed {seed}"));

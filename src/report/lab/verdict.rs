@@ -1,4 +1,4 @@
-//! A protection in a sentence, and the questions that two faults beside each other answer.
+//! A protection in a sentence, and the question that comparing two faults answers.
 
 use super::cells::{BASE, Cell, Matrix, Protected};
 use super::names;
@@ -9,7 +9,7 @@ use crate::stats::proportion_interval;
 /// How many faults a sentence names; the matrix has them all.
 const NAMED: usize = 3;
 
-/// What so many trials without it prove: `so under 1 in 7 of them at 95 %`.
+/// What this many trials without damage prove: `so under 1 in 7 of them at 95 %`.
 fn bound(trials: u64) -> String {
     let (_, high) = proportion_interval(0, trials);
     // Rounded down, so that no more is claimed than was shown.
@@ -19,7 +19,7 @@ fn bound(trials: u64) -> String {
     }
 }
 
-/// `in 6 of 10 planned failovers (26 % to 88 % at 95 %), at the median 6 of 4,000 updates`.
+/// `in 6 of 10 planned failovers (26 to 88 % at 95 %), then 6 of 4,000 updates`.
 fn damage(cell: &Cell<'_>, hit: u64, of: impl Fn(&LabRow) -> Option<u64>) -> String {
     let all = cell.count();
     let (low, high) = proportion_interval(hit, all);
@@ -40,7 +40,7 @@ fn listed(mut parts: Vec<String>) -> String {
     parts.join("; ")
 }
 
-/// What the row amounts to: what was lost and doubled and how surely, the longest standstill, the price.
+/// The row in words: what was lost and doubled and how certainly, the longest standstill, the price.
 pub(super) fn sentence(matrix: &Matrix<'_>, row: &Protected<'_>) -> String {
     let cells: Vec<&Cell<'_>> = row.faulted().collect();
     let mut said = Vec::new();
@@ -67,7 +67,7 @@ pub(super) fn sentence(matrix: &Matrix<'_>, row: &Protected<'_>) -> String {
     said.join(" ")
 }
 
-/// What was not lost, and how surely.
+/// What was not lost, and how certainly.
 fn clean(cells: &[&Cell<'_>], is_hurt: bool) -> Option<String> {
     let clean: Vec<&&Cell<'_>> = cells.iter().filter(|cell| cell.is_clean()).collect();
     let begin = if is_hurt { "Lost nothing and doubled nothing" } else { "Lost nothing" };
@@ -104,7 +104,7 @@ fn price(matrix: &Matrix<'_>, row: &Protected<'_>) -> Option<String> {
     Some(format!("Without a fault it makes {} of the speed of {BASE}.", share(part)))
 }
 
-/// A part of one in two digits: `0.42`, `0.05`, `1.1`.
+/// A fraction with two decimals, or one from 1 on: `0.42`, `0.05`, `1.1`.
 pub(super) fn share(part: f64) -> String {
     match part {
         p if p < 0.01 => "under 0.01".to_owned(),
@@ -113,8 +113,8 @@ pub(super) fn share(part: f64) -> String {
     }
 }
 
-/// The answer to what people ask most of a hook that runs before a server is stopped: a planned failover beside a kill, of
-/// the unprotected strategy on the same servers. Nothing where the two were not both measured.
+/// The answer to the usual question about a hook that runs before a server is stopped: a planned failover beside a
+/// kill, for the unprotected strategy on the same servers. Empty unless both were measured.
 pub(super) fn prestop(matrix: &Matrix<'_>) -> Vec<String> {
     let rows = matrix.rows.iter().filter(|row| row.name == BASE);
     rows.flat_map(|row| row.faulted().map(move |planned| (row, planned)))

@@ -42,7 +42,7 @@ pub(super) fn lanes(run: &Run) -> Vec<Lanes> {
         .collect()
 }
 
-/// The strategy, and whose commands they are where that is not this program's own library.
+/// The strategy, and the client library that sent the commands, if it is not this program's own.
 fn title(step: &Step) -> String {
     if step.library == Condition::default().library {
         return step.strategy.clone();

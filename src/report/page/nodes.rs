@@ -1,4 +1,4 @@
-//! The nodes of a cluster: what each had to do of a strategy's commands, and which of them was the limit.
+//! The nodes of a cluster: each one's share of a strategy's commands, and which of them was the limit.
 
 use super::view::{View, fate, name, scope};
 use crate::report::markup::{Markup, html, num};
@@ -12,7 +12,7 @@ pub(super) struct Row {
     pub(super) name: Markup,
     pub(super) surviving: String,
     pub(super) fate: String,
-    /// A part for each node, side by side.
+    /// A segment for each node, side by side.
     pub(super) svg: Markup,
     /// Commands per second of each node.
     pub(super) rates: String,
@@ -58,7 +58,7 @@ fn svg(cell: &CellSummary) -> Markup {
     let mut out = Markup::ours("<svg width=\"100%\" height=\"22\" aria-hidden=\"true\">");
     let mut from = 0.0;
     for node in &cell.nodes {
-        // A gap between two, or they were one.
+        // A gap between two segments, or they would look like one.
         let wide = (node.part * 100.0 - 0.4).max(0.0);
         out += html!("<rect class=\"node\" x=\"{}%\" y=\"3\" width=\"{}%\" height=\"16\"/>", num(from), num(wide));
         from += node.part * 100.0;

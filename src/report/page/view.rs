@@ -118,7 +118,7 @@ pub(super) fn since_send(cell: &CellSummary) -> Option<String> {
     Some(words::within(p50, p99))
 }
 
-/// The part of the latency that was waiting for a connection of the pool, where that was measured.
+/// The part of the latency spent waiting for a connection from the pool, if that was measured.
 pub(super) fn waiting(cell: &CellSummary) -> Option<String> {
     let [p50, _, p99, ..] = cell.pool_wait_ns?;
     Some(words::within(p50, p99))
