@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The strategy `planted-incr` is INCR, after which the thread stays busy for a part of the time that the update took,
-//! so that it makes 10 % fewer updates; `incr`, `pooled-incr` and `lua` race beside it, one client each. Every try is
+//! so that it makes 10 % fewer updates; `incr`, `pooled-incr` and `lua-incr` race beside it, one client each. Every try is
 //! one `report compare --live` of that build against one without the slowdown; every pair compares two equal builds. A
 //! try finds the slowdown if it calls `planted-incr` slower. A pair is a false alarm if it calls any strategy slower or
 //! faster. The intervals are exact (Clopper and Pearson).
@@ -141,7 +141,7 @@ fn with_interval(count: u32, of: u32) -> String {
 /// One comparison of the build with this slowdown against the one without: every strategy with its outcome.
 fn compared(slowdown: f64, time: &str) -> Result<Vec<(String, String)>> {
     let program = std::env::current_exe().map_err(|e| Error::usage(format!("this program has no path: {e}")))?;
-    let plan = "--strategies planted-incr,incr,pooled-incr,lua --threads 1";
+    let plan = "--strategies planted-incr,incr,pooled-incr,lua-incr --threads 1";
     let build = |slowdown: f64| format!("{VARIABLE}={slowdown} '{}' {AS_REPORT} {plan}", program.display());
     let output = Command::new(&program)
         .args([AS_REPORT, "compare", "--live", &build(0.0), &build(slowdown), "--json", "--time", time])

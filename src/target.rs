@@ -8,7 +8,7 @@
 //! server cannot be stopped by mistake.
 
 mod address;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "topologies"))]
 mod asked;
 #[cfg(feature = "topologies")]
 mod certificate;

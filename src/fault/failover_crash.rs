@@ -30,20 +30,16 @@ impl Fault for FailoverCrash {
         scene.await_clients()?;
         scene.did("primary-killed");
         scene.servers().node(0).hold_down()?;
-        scene.wait(scene.lasts())?;
-        scene.servers().promote(1)?;
-        scene.did("replica-promoted");
-        scene.wait(COMES_BACK)?;
-        rejoin(scene)
-    }
-
-    fn heal(&self, _scene: &Scene<'_>) -> Result<()> {
-        Ok(())
+        take_over(scene, scene.lasts())
     }
 }
 
-/// The old primary, without its data, becomes the replica of the new one.
-pub(super) fn rejoin(scene: &Scene<'_>) -> Result<()> {
+/// The replica is promoted so long after the kill; later the old primary, without its data, becomes its replica.
+pub(super) fn take_over(scene: &Scene<'_>, noticed_after: Duration) -> Result<()> {
+    scene.wait(noticed_after)?;
+    scene.servers().promote(1)?;
+    scene.did("replica-promoted");
+    scene.wait(COMES_BACK)?;
     scene.servers().node(0).revive()?;
     scene.servers().follow(0, 1)?;
     scene.note("old-primary-is-replica");

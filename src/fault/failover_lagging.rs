@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::failover_crash::rejoin;
+use crate::fault::failover_crash::take_over;
 use crate::fault::{Chosen, Fault, Info, Scene};
 use crate::proxy::{Delay, Direction};
 
@@ -24,9 +24,6 @@ const INFO: Info = Info {
 
 /// How long after the kill the replica is promoted.
 const NOTICED: Duration = Duration::from_millis(200);
-
-/// How long after the promotion the old primary comes back as a replica.
-const COMES_BACK: Duration = Duration::from_millis(200);
 
 pub(super) struct FailoverLagging;
 
@@ -48,20 +45,21 @@ impl Fault for FailoverLagging {
         scene.did("primary-killed");
         scene.drop_link()?;
         scene.servers().node(0).hold_down()?;
-        scene.wait(NOTICED)?;
-        scene.servers().promote(1)?;
-        scene.did("replica-promoted");
-        scene.wait(COMES_BACK)?;
-        rejoin(scene)
+        take_over(scene, NOTICED)
     }
 
     fn predicts(&self, chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> Option<u64> {
-        Some(rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000)
+        Some(acked_while_behind(chosen, window, acked_ns))
     }
 }
 
+/// What the replica never receives: the updates acknowledged while it is behind, by the rate before the fault.
+pub(super) fn acked_while_behind(chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> u64 {
+    rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000
+}
+
 /// Acknowledged updates per second in the second half of the time before the fault began: the first half is warm-up.
-pub(super) fn rate_before(begin_ns: u64, acked_ns: &[u64]) -> u64 {
+fn rate_before(begin_ns: u64, acked_ns: &[u64]) -> u64 {
     let half = begin_ns / 2;
     let before = acked_ns.iter().filter(|&&end| (half..=begin_ns).contains(&end)).count() as u128;
     (before * 1_000_000_000 / u128::from(half.max(1))) as u64

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
+use crate::fault::servers::PRIMARY;
 use crate::fault::{Fault, Info, Scene};
 
 const INFO: Info = Info {
@@ -30,7 +31,7 @@ impl Fault for FailoverPlanned {
         scene.did("failover-asked");
         scene.ask::<()>(0, &["FAILOVER"])?;
         let since = Instant::now();
-        while !is_primary(scene, 1)? {
+        while scene.servers().role(1)? != PRIMARY {
             if since.elapsed() > PATIENCE {
                 return Err(Error::server(format!("FAILOVER is not done after {} s", PATIENCE.as_secs())));
             }
@@ -40,9 +41,4 @@ impl Fault for FailoverPlanned {
         scene.did("roles-changed");
         Ok(())
     }
-}
-
-fn is_primary(scene: &Scene<'_>, node: usize) -> Result<bool> {
-    let role: Vec<redis::Value> = scene.ask(node, &["ROLE"])?;
-    Ok(role.first().is_some_and(|word| matches!(word, redis::Value::BulkString(name) if name == b"master")))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::failover_lagging::rate_before;
+use crate::fault::failover_lagging::acked_while_behind;
 use crate::fault::{Chosen, Fault, Info, Scene};
 use crate::proxy::Direction;
 
@@ -42,6 +42,6 @@ impl Fault for OneWayCut {
     }
 
     fn predicts(&self, chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> Option<u64> {
-        Some(rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000)
+        Some(acked_while_behind(chosen, window, acked_ns))
     }
 }

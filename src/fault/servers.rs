@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause between two checks of them.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The role of a primary, as ROLE says it.
+pub(super) const PRIMARY: &str = "master";
+
 /// What a trial needs.
 #[derive(Debug, Clone)]
 pub(super) struct Needs {
@@ -140,12 +143,16 @@ impl Servers {
         }
     }
 
+    /// What a node says it is: [`PRIMARY`] or `slave`.
+    pub(super) fn role(&self, node: usize) -> Result<String> {
+        let role: Vec<redis::Value> = self.ask(node, &["ROLE"])?;
+        Ok(role.into_iter().next().and_then(|word| redis::from_redis_value(word).ok()).unwrap_or_default())
+    }
+
     fn is_stable(&self) -> Result<bool> {
         let primary = self.primary.load(Ordering::Relaxed);
-        let role: Vec<redis::Value> = self.ask(primary, &["ROLE"])?;
-        let role: String =
-            role.into_iter().next().and_then(|word| redis::from_redis_value(word).ok()).unwrap_or_default();
-        if role != "master" {
+        let role = self.role(primary)?;
+        if role != PRIMARY {
             return Err(Error::server(format!("node {primary} is a {role}")));
         }
         if self.nodes.len() == 1 {

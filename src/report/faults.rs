@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use crate::report::words::{count, time};
-use crate::summary::lab::{LabCell, LabLine, Matrix, NO_FAULT};
+use crate::summary::lab::{LabCell, Matrix, NO_FAULT};
 
 /// The result of one cell in words: what was lost and doubled, in how many trials, and what that proves.
 pub fn outcome(cell: &LabCell) -> String {
@@ -32,11 +32,6 @@ pub fn bound(trials: u64) -> String {
         0 | 1 => format!("{trials_said}, which proves little"),
         parts => format!("{trials_said}, so in fewer than 1 of {} at 95 %", count(parts)),
     }
-}
-
-/// The price in words: `0.42 of the speed of incr`.
-pub fn price(line: &LabLine) -> Option<String> {
-    line.price.map(|price| format!("{price:.2} of the speed of incr"))
 }
 
 /// A cell of the matrix: `lost 2,341`, `doubled 40`, `12 unknown`, `down 0.4 s`, each on a line of its own.

@@ -237,12 +237,7 @@ fn info(db: &mut redis::Connection) -> RedisResult<String> {
 }
 
 fn asked<T: redis::FromRedisValue>(node: &Private, command: &redis::Cmd) -> Result<T> {
-    let answer = node.connection(Transport::Unix).and_then(redis::Client::open).and_then(|client| {
-        let mut db = client.get_connection_with_timeout(Duration::from_secs(3))?;
-        db.set_read_timeout(Some(Duration::from_secs(5)))?;
-        command.query(&mut db)
-    });
-    answer.map_err(|e| Error::server(format!("private server 127.0.0.1:{}: {e}", node.port())))
+    node.ask_with(|db| command.query(db))
 }
 
 fn told(node: &Private, command: &redis::Cmd) -> Result<()> {

@@ -26,7 +26,7 @@ impl Target {
     /// it writes, because a full server gives its reason only to clients that do so.
     pub(super) fn shuts_out(&self, error: &RedisError) -> Error {
         let hung_up = error.is_connection_dropped() && !error.is_connection_refusal();
-        match self.first_words().filter(|words| hung_up && words.contains(FULL)) {
+        match hung_up.then(|| self.first_words()).flatten().filter(|words| words.contains(FULL)) {
             Some(words) => Error::server(format!("server {}: {}", self.address(), full(words.trim_start_matches('-')))),
             None => self.refuses(error),
         }

@@ -53,6 +53,13 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The slot and the node that a redirection from `giver` names.
+    pub(super) fn named(error: &ServerError, giver: &Self) -> Option<(u16, Self)> {
+        let (slot, address) = error.details()?.split_once(' ')?;
+        let slot = slot.parse().ok().filter(|&slot| slot < SLOTS)?;
+        Some((slot, Self::read(address, giver)?))
+    }
+
     /// The address that a node gave for another; one without a host is on the same host as the node that gave it.
     pub(super) fn read(text: &str, giver: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
@@ -224,11 +231,7 @@ impl Routed {
             _ => return Ok(None),
         };
         self.cluster.redirects.count(is_ask);
-        let target = error.details().and_then(|details| details.split_once(' '));
-        let giver = self.nodes[from].0.clone();
-        let target =
-            target.and_then(|(slot, address)| Some((slot.parse::<u16>().ok()?, Member::read(address, &giver)?)));
-        let Some((slot, member)) = target.filter(|(slot, _)| *slot < SLOTS) else { return Ok(None) };
+        let Some((slot, member)) = Member::named(error, &self.nodes[from].0) else { return Ok(None) };
         let node = self.node(&member)?;
         if !is_ask {
             self.owners[usize::from(slot)] = node as u16;

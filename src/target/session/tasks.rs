@@ -16,7 +16,7 @@ use redis::{
 };
 
 use super::cluster::{Cluster, MOST_HOPS, Member};
-use super::route::{Route, SLOTS, route};
+use super::route::{Route, route};
 use crate::resp::Requests;
 
 /// The pause before a command is sent again because its slot is being moved.
@@ -200,11 +200,7 @@ impl Routed {
             _ => return Ok(None),
         };
         self.cluster.redirects.count(is_ask);
-        let giver = self.nodes[from].0.clone();
-        let target = error.details().and_then(|details| details.split_once(' '));
-        let target =
-            target.and_then(|(slot, address)| Some((slot.parse::<u16>().ok()?, Member::read(address, &giver)?)));
-        let Some((slot, member)) = target.filter(|(slot, _)| *slot < SLOTS) else { return Ok(None) };
+        let Some((slot, member)) = Member::named(error, &self.nodes[from].0) else { return Ok(None) };
         let node = self.node(&member).await?;
         if !is_ask {
             self.moved.insert(slot, node);
