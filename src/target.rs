@@ -8,7 +8,6 @@
 //! server cannot be stopped by mistake.
 
 mod address;
-#[cfg(any(feature = "cli", feature = "topologies"))]
 mod asked;
 #[cfg(feature = "topologies")]
 mod certificate;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Connection, FromRedisValue, RedisResult};
+#[cfg(any(feature = "cli", feature = "topologies"))]
+use redis::FromRedisValue;
+use redis::{Connection, RedisResult};
 
 use crate::condition::Transport;
 use crate::error::{Error, Result};
@@ -12,19 +14,20 @@ use crate::target::Private;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Private {
-    /// Sends one command over a new connection to its unix socket, so that it passes no proxy and does not wait for
-    /// clients of the port.
+    #[cfg(any(feature = "cli", feature = "topologies"))]
+    /// The same for one command.
     ///
     /// # Errors
-    /// It does not answer within five seconds, or answers with an error.
+    /// As [`Private::ask_with`].
     pub(crate) fn ask<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
         self.ask_with(|db| redis::cmd(words[0]).arg(&words[1..]).query(db))
     }
 
-    /// The same for commands that must share one connection.
+    /// Sends commands that must share one connection to its unix socket, so that they pass no proxy and do not wait for
+    /// clients of the port.
     ///
     /// # Errors
-    /// As [`Private::ask`].
+    /// It does not answer within five seconds, or answers with an error.
     pub(crate) fn ask_with<T>(&self, ask: impl FnOnce(&mut Connection) -> RedisResult<T>) -> Result<T> {
         let answer = self.connection(Transport::Unix).and_then(redis::Client::open).and_then(|client| {
             let mut db = client.get_connection_with_timeout(PATIENCE)?;
