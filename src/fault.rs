@@ -45,6 +45,7 @@ mod replica_lag;
 mod reply_lost;
 mod request_lost;
 mod script_flush;
+mod slot_move;
 mod split_brain;
 
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Info {
     /// Its name: kebab-case.
     pub name: &'static str,
+    /// Its name in headings and sentences.
+    pub words: Words,
     /// What is done, in a sentence.
     pub about: &'static str,
     /// What it is not, or does not show.
@@ -85,6 +88,17 @@ pub struct Info {
     pub load: Load,
 }
 
+/// A fault in headings and sentences.
+#[derive(Debug, Clone, Copy)]
+pub struct Words {
+    /// The heading of its column: `Primary killed`.
+    pub title: &'static str,
+    /// One trial of it: `kill of the primary`.
+    pub one: &'static str,
+    /// Several: `kills of the primary`.
+    pub many: &'static str,
+}
+
 /// How much the clients of a trial do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
@@ -96,9 +110,10 @@ pub enum Load {
 
 impl Info {
     /// A fault with the defaults: one server, no proxies, and clients that race until the fault is over.
-    pub(crate) const fn of(name: &'static str, about: &'static str, is_not: &'static str) -> Self {
+    pub(crate) const fn of(name: &'static str, words: Words, about: &'static str, is_not: &'static str) -> Self {
         Self {
             name,
+            words,
             about,
             is_not,
             forms: &[],
@@ -165,4 +180,5 @@ pub static ALL: &[&dyn Fault] = &[
     &expiry::Expiry,
     &flush::Flush,
     &script_flush::ScriptFlush,
+    &slot_move::SlotMove,
 ];

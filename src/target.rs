@@ -55,11 +55,15 @@ pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
 pub use facts::ServerFacts;
 pub use fleet::{Fleet, Layout};
+#[cfg(feature = "cli")]
+pub(crate) use fleet::{NAME as SENTINEL_NAME, first_slot};
 pub(crate) use lease::Lease;
 pub use private::Private;
 pub use resolve::ServerSpec;
 pub use session::Session;
 pub(crate) use session::TaskSession;
+#[cfg(feature = "cli")]
+pub(crate) use session::slot_of;
 pub(crate) use settings::Changed;
 pub(crate) use socket::{after, allow_files};
 pub(crate) use stream::Socket;
@@ -212,7 +216,7 @@ impl Target {
 
     fn dial(&self) -> RedisResult<Session> {
         match (&self.place.cluster, &self.place.sentinels) {
-            (Some(cluster), _) => Session::cluster(cluster),
+            (Some(cluster), _) => Session::cluster(cluster, self.patience),
             // Asked every time: which server is the primary may have changed.
             (None, Some(sentinels)) => Connection::open_within(&sentinels.primary()?, self.patience).map(Session::one),
             (None, None) => Connection::open_within(&self.client, self.patience).map(Session::one),

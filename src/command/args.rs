@@ -217,7 +217,7 @@ pub(super) struct FaultsArgs {
     /// Do not report each trial on stderr
     #[arg(long, short)]
     pub(super) quiet: bool,
-    /// Write the rows into this folder
+    /// Write the rows and the page into this folder [default: a new one in results/]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 }

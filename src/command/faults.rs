@@ -1,20 +1,21 @@
 //! `report faults`: protections under faults, on private servers.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::fault::{self, Cell, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
-use crate::record::lab::{LabFolder, LabRow};
-use crate::record::{Machine, csv_bytes};
-use crate::report::faults as words;
+use crate::error::Result;
+use crate::fault::{self, Cell, Kept, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
+use crate::record::lab::{LabFolder, LabRow, LabRun};
+use crate::record::{Machine, PAGE, csv_bytes};
+use crate::report::{self, faults as words};
 use crate::summary::lab::Matrix;
 use crate::target::Private;
 
 use super::args::{Cli, FaultsArgs};
 use super::estimate::in_words;
+use super::measure::default_folder;
 use super::output::{json, print, say, width};
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
@@ -33,28 +34,35 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), stop: &STOP };
     let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
     say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, in_words(plan.takes()), plan.seed));
-    let mut folder = args.out.as_ref().map(|out| LabFolder::create(out, &facts(&lab, &plan, args))).transpose()?;
+    let out = args.out.clone().unwrap_or_else(default_folder);
+    let mut folder = LabFolder::create(&out, &facts(&lab, &plan, args))?;
     let mut rows = Vec::new();
+    let measured = measure(&lab, &plan, |kept| {
+        if !args.quiet {
+            let row = &kept.row;
+            let number = rows.len() + 1;
+            say(&format!("report: {number}/{trials} {} under {}: {}", row.protection, row.fault, said(row)));
+        }
+        folder.append(&kept.row, &kept.timeline, &kept.evidence, &kept.faults)?;
+        rows.push(kept.row);
+        Ok(())
+    });
+    // A run that ends early has a page of what there is.
+    if !rows.is_empty() {
+        show(args, &rows, &out)?;
+    }
+    measured.map(|()| code(args, &rows))
+}
+
+fn measure(lab: &Lab<'_>, plan: &Plan, mut keep: impl FnMut(Kept) -> Result<()>) -> Result<()> {
+    let mut number = 0;
     for round in 1..=plan.rounds {
         for cell in plan.round(round) {
-            let number = rows.len() as u32 + 1;
-            let kept = lab.trial(&cell, number, round, plan.seed_of(&cell, round))?;
-            if !args.quiet {
-                say(&format!(
-                    "report: {number}/{trials} {} under {}: {}",
-                    cell.protection.name,
-                    cell.fault,
-                    said(&kept.row)
-                ));
-            }
-            if let Some(folder) = &mut folder {
-                folder.append(&kept.row, &kept.timeline, &kept.evidence, &kept.faults)?;
-            }
-            rows.push(kept.row);
+            number += 1;
+            keep(lab.trial(&cell, number, round, plan.seed_of(&cell, round))?)?;
         }
     }
-    tell(args, &rows)?;
-    Ok(code(args, &rows))
+    Ok(())
 }
 
 /// Prints every fault and every protection.
@@ -182,7 +190,7 @@ struct Document<'a> {
     trials: &'a [LabRow],
 }
 
-fn tell(args: &FaultsArgs, rows: &[LabRow]) -> Result<()> {
+fn show(args: &FaultsArgs, rows: &[LabRow], out: &Path) -> Result<()> {
     let protections: Vec<String> = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
     let faults: Vec<String> = fault::find(&["all"])?.iter().map(ToString::to_string).collect();
     let matrix = Matrix::of(rows, &protections, &faults);
@@ -193,8 +201,10 @@ fn tell(args: &FaultsArgs, rows: &[LabRow]) -> Result<()> {
         _ => words::terminal(&matrix, width()),
     };
     print(&text)?;
-    if let Some(out) = &args.out {
-        say(&format!("report: {}", out.display()));
+    if let Some(run) = LabRun::read(out)? {
+        let page = out.join(PAGE);
+        report::write_page(&page, &report::lab::page(&run))?;
+        say(&format!("report: {}", page.display()));
     }
-    if STOP.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+    Ok(())
 }

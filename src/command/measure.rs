@@ -85,7 +85,7 @@ pub(super) fn measure(
     } else {
         said.note(&format!("at most {} minutes, or {estimate}", UNTIL_TIME.as_secs() / 60));
     }
-    let out = cli.output.out.clone().unwrap_or_else(|| default_folder(&machine));
+    let out = cli.output.out.clone().unwrap_or_else(|| default_folder());
     let folder = Folder::create(&out, &machine)?;
     let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
     let mut progress = Progress::new(folder, &plan, &labels(&names, &servers), goal, &cli.output);
@@ -186,9 +186,13 @@ fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn default_folder(machine: &Machine) -> PathBuf {
-    let host = machine.get("host").unwrap_or("unknown").replace('/', "_");
-    Path::new("results").join(format!("{}-{host}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ")))
+/// A new folder below `results/`, by time and host; two runs in one second have numbers.
+pub(super) fn default_folder() -> PathBuf {
+    let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
+    let name = format!("{}-{host}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ"));
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let mut folders = std::iter::once(name.clone()).chain(numbered).map(|name| Path::new("results").join(name));
+    folders.find(|folder| !folder.exists()).unwrap_or_else(|| Path::new("results").join(&name))
 }
 
 /// The command as it was typed, for the page's recipe, without any URL: it may hold a password.

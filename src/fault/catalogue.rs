@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::{ALL, Fault};
 
@@ -21,6 +22,16 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The servers that it needs: those that its form names, if its forms are topologies.
+    pub fn topology(&self) -> Topology {
+        match self.form {
+            Some("replicated") => Topology::Replicated,
+            Some("sentinel") => Topology::Sentinel,
+            Some("cluster") => Topology::Cluster,
+            _ => self.fault.info().topology,
+        }
+    }
+
     /// How long it lasts; zero if that cannot be chosen.
     pub fn lasts(&self) -> Duration {
         self.time.unwrap_or_default()
@@ -31,7 +42,8 @@ impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let info = self.fault.info();
         let time = self.time.filter(|_| self.time != info.time).map(|time| format!(":{}ms", time.as_millis()));
-        let form = self.form.map(|form| format!(":{form}"));
+        // A topology that most faults have goes without saying.
+        let form = self.form.filter(|form| *form != "replicated").map(|form| format!(":{form}"));
         f.pad(&format!("{}{}{}", info.name, form.unwrap_or_default(), time.unwrap_or_default()))
     }
 }
@@ -131,6 +143,15 @@ mod tests {
         assert!(names(&["flush:1s"]).contains("it has no parameter"));
         assert!(names(&["flood"]).contains("no fault 'flood': all, or none, reply-lost"));
         assert!(names(&["flush", "flush"]).contains("named twice"));
+    }
+
+    #[test]
+    fn a_form_may_name_the_servers() {
+        assert_eq!(names(&["failover-planned", "failover-crash:300ms"]), "failover-planned,failover-crash:300ms");
+        assert_eq!(names(&["failover-crash:all"]), "failover-crash,failover-crash:sentinel,failover-crash:cluster");
+        let of = |name| find(&[name]).unwrap()[0].topology();
+        assert_eq!(of("failover-crash:cluster"), Topology::Cluster);
+        assert_eq!((of("failover-crash"), of("flush")), (Topology::Replicated, Topology::Single));
     }
 
     #[test]

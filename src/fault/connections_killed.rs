@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
     "connections-killed",
+    Words { title: "Connections killed", one: "trial with killed connections", many: "trials with killed connections" },
     "CLIENT KILL ends every client's connection, ten times, 30 ms apart.",
     "Not a restart: the data stays, and clients may connect again at once.",
 );

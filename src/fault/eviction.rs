@@ -3,10 +3,11 @@
 use redis::{Pipeline, RedisResult};
 
 use crate::error::{Error, Result};
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
     "eviction",
+    Words { title: "Eviction", one: "eviction", many: "evictions" },
     "With maxmemory reached and allkeys-random, somebody else's keys fill the server until the counter is evicted.",
     "Not how likely that is: keys are written until it has happened.",
 );

@@ -1,10 +1,11 @@
 //! The counter expires, because somebody set an expiry on its key.
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
     "expiry",
+    Words { title: "Key expires", one: "expiry", many: "expiries" },
     "PEXPIRE gives the counter one more millisecond: it is gone, and counting starts again.",
     "Not a fault of the server: it does as it was told.",
 );

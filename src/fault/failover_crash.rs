@@ -4,20 +4,27 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::servers::PRIMARY;
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     topology: Topology::Replicated,
+    forms: &["replicated", "sentinel", "cluster"],
     time: Some(Duration::from_millis(200)),
     ..Info::of(
         "failover-crash",
-        "SIGKILL ends the primary, and 200 ms later its replica is promoted.",
+        Words { title: "Primary killed", one: "kill of the primary", many: "kills of the primary" },
+        "SIGKILL ends the primary. 200 ms later its replica is promoted, or Sentinels or the cluster's other nodes notice and \
+         promote it.",
         "No control for loss: over loopback the replica mostly has everything. For that see failover-lagging.",
     )
 };
 
 /// How long after the promotion the old primary comes back as a replica.
 const COMES_BACK: Duration = Duration::from_millis(200);
+
+/// How long Sentinels or a cluster may take to promote a replica.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct FailoverCrash;
 
@@ -28,9 +35,16 @@ impl Fault for FailoverCrash {
 
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {
         scene.await_clients()?;
+        let (primary, replica) = scene.pair();
         scene.did("primary-killed");
-        scene.servers().node(0).hold_down()?;
-        take_over(scene, scene.lasts())
+        scene.servers().node(primary).hold_down()?;
+        if !scene.servers().promote_themselves() {
+            return take_over(scene, scene.lasts());
+        }
+        // The old primary stays down: what it had not sent is lost with it either way.
+        scene.await_role(replica, |role| role == PRIMARY, PATIENCE, "a failover")?;
+        scene.did("replica-promoted");
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::error::Result;
 use crate::fault::failover_crash::take_over;
-use crate::fault::{Chosen, Fault, Info, Scene};
+use crate::fault::{Chosen, Fault, Info, Scene, Words};
 use crate::proxy::{Delay, Direction};
 
 const INFO: Info = Info {
@@ -17,6 +17,11 @@ const INFO: Info = Info {
     time: Some(Duration::from_millis(200)),
     ..Info::of(
         "failover-lagging",
+        Words {
+            title: "Primary killed, replica behind",
+            one: "kill with a replica behind",
+            many: "kills with a replica behind",
+        },
         "The replica is 200 ms behind; SIGKILL ends the primary, what was on its way is dropped, and the replica is promoted.",
         "Not how often a failover loses: the lag is imposed. It shows what is lost when a replica is so far behind.",
     )

@@ -1,23 +1,28 @@
 //! The primary hands over to its replica, as an operator asks for before maintenance.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::condition::Topology;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fault::servers::PRIMARY;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
+use crate::target::SENTINEL_NAME;
 
 const INFO: Info = Info {
     topology: Topology::Replicated,
+    forms: &["replicated", "sentinel", "cluster"],
     ..Info::of(
         "failover-planned",
-        "FAILOVER: the primary holds writes back until its replica has all, and then they change roles.",
-        "Not what happens when a primary dies: for that see failover-crash.",
+        Words { title: "Planned failover", one: "planned failover", many: "planned failovers" },
+        "An operator asks for it: FAILOVER or CLUSTER FAILOVER, with which the primary holds writes back until its replica \
+         has all, or SENTINEL FAILOVER, which promotes the replica at once.",
+        "Not what happens when a primary dies: for that see failover-crash. Clients keep their connections; those that \
+         subscribe to +switch-master would leave the old primary earlier.",
     )
 };
 
-/// How long the roles may take to change.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the roles may take to change. Sentinels demote the old primary only about ten seconds after the failover.
+const PATIENCE: Duration = Duration::from_secs(18);
 
 pub(super) struct FailoverPlanned;
 
@@ -28,16 +33,28 @@ impl Fault for FailoverPlanned {
 
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {
         scene.await_clients()?;
+        let (primary, replica) = scene.pair();
         scene.did("failover-asked");
-        scene.ask::<()>(0, &["FAILOVER"])?;
-        let since = Instant::now();
-        while scene.servers().role(1)? != PRIMARY {
-            if since.elapsed() > PATIENCE {
-                return Err(Error::server(format!("FAILOVER is not done after {} s", PATIENCE.as_secs())));
+        let command = match scene.topology() {
+            Topology::Sentinel => {
+                scene.servers().ask_sentinel(&["SENTINEL", "FAILOVER", SENTINEL_NAME])?;
+                "SENTINEL FAILOVER"
             }
-            scene.wait(Duration::from_millis(2))?;
+            Topology::Cluster => {
+                scene.ask::<()>(replica, &["CLUSTER", "FAILOVER"])?;
+                "CLUSTER FAILOVER"
+            }
+            _ => {
+                scene.ask::<()>(primary, &["FAILOVER"])?;
+                "FAILOVER"
+            }
+        };
+        scene.await_role(replica, |role| role == PRIMARY, PATIENCE, command)?;
+        if !scene.servers().promote_themselves() {
+            scene.servers().point_to(replica);
         }
-        scene.servers().point_to(1);
+        // Until then it acknowledges what will be thrown away.
+        scene.await_role(primary, |role| role != PRIMARY, PATIENCE, command)?;
         scene.did("roles-changed");
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Somebody empties the server.
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
     "flush",
+    Words { title: "Everything deleted", one: "deletion of everything", many: "deletions of everything" },
     "FLUSHALL, as a colleague may send to the wrong server.",
     "Not done to any server but the lab's own.",
 );

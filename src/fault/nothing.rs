@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     // With a replica, as the faults that need the most servers have, so that prices are measured on the same setup.
     topology: Topology::Replicated,
-    ..Info::of("none", "Nothing is done.", "Not a proof that nothing can happen.")
+    ..Info::of(
+        "none",
+        Words { title: "No fault", one: "trial without a fault", many: "trials without a fault" },
+        "Nothing is done.",
+        "Not a proof that nothing can happen.",
+    )
 };
 
 /// How long clients race.

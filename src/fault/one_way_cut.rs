@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::error::Result;
 use crate::fault::failover_lagging::acked_while_behind;
-use crate::fault::{Chosen, Fault, Info, Scene};
+use crate::fault::{Chosen, Fault, Info, Scene, Words};
 use crate::proxy::Direction;
 
 const INFO: Info = Info {
@@ -16,6 +16,7 @@ const INFO: Info = Info {
     time: Some(Duration::from_millis(500)),
     ..Info::of(
         "one-way-cut",
+        Words { title: "Cut to the replica", one: "one-way cut", many: "one-way cuts" },
         "What the primary sends to its replica stalls for 500 ms while the replica's reports arrive; then it is promoted.",
         "Not a loss by itself: nothing is lost until somebody promotes that replica.",
     )

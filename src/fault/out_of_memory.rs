@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     time: Some(Duration::from_millis(300)),
     ..Info::of(
         "out-of-memory",
+        Words { title: "Out of memory", one: "trial out of memory", many: "trials out of memory" },
         "With noeviction, maxmemory is below what is used for 300 ms: the server refuses every write.",
         "Not the system's own shortage of memory, which kills the process: for that see crash-restart.",
     )

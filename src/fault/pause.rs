@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     time: Some(Duration::from_millis(900)),
     ..Info::of(
         "pause",
+        Words { title: "Server paused", one: "pause", many: "pauses" },
         "SIGSTOP stops the server's process, and SIGCONT continues it after 900 ms.",
         "No control for loss: a server that stands still forgets nothing. What clients had sent is executed afterwards.",
     )

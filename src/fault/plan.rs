@@ -19,9 +19,9 @@ pub struct Cell {
 impl Cell {
     /// The servers that both together need.
     pub fn topology(&self) -> Topology {
-        match self.protection.needs_replica {
-            true => Topology::Replicated,
-            false => self.fault.fault.info().topology,
+        match (self.fault.topology(), self.protection.needs_replica) {
+            (Topology::Single, true) => Topology::Replicated,
+            (topology, _) => topology,
         }
     }
 
@@ -34,7 +34,16 @@ impl Cell {
     /// About how long one trial takes.
     pub fn takes(&self) -> Duration {
         let info = self.fault.fault.info();
-        let servers = if self.topology() == Topology::Single { 150 } else { 700 };
+        let servers = match self.topology() {
+            Topology::Single => 150,
+            Topology::Replicated => 700,
+            // Sentinels notice after a second, a cluster's nodes after two, and both vote.
+            Topology::Sentinel => 4_000,
+            Topology::Cluster => 5_000,
+        };
+        // Sentinels demote the old primary late.
+        let is_late = self.fault.to_string() == "failover-planned:sentinel";
+        let servers = servers + if is_late { 12_000 } else { 0 };
         let race = match info.load {
             Load::Updates(_) if self.fault.form == Some("silence") => 4_500,
             Load::Updates(_) => 700,
@@ -65,7 +74,11 @@ const STORY: &[(&str, &[&str])] = &[
     ("pause", &["incr", "incr-wait"]),
     ("crash-restart", &["incr", "incr-wait", "incr+rdb", "incr+aof-everysec", "incr+aof-always"]),
     ("failover-planned", &["incr", "incr-wait"]),
+    ("failover-planned:sentinel", &["incr", "incr-wait"]),
+    ("failover-planned:cluster", &["incr"]),
     ("failover-crash", &["incr", "incr-wait", "incr+min-replicas"]),
+    ("failover-crash:sentinel", &["incr", "incr-wait"]),
+    ("failover-crash:cluster", &["incr"]),
     (
         "failover-lagging",
         &["incr", "get-set", "fenced-lock", "idempotent-lua", "incr-wait", "incr-wait-ignored", "incr+min-replicas"],
@@ -79,6 +92,7 @@ const STORY: &[(&str, &[&str])] = &[
     ("expiry", &["incr", "get-set"]),
     ("flush", &["incr", "incr+aof-always"]),
     ("script-flush", &["idempotent-lua"]),
+    ("slot-move", &["incr", "watch"]),
 ];
 
 /// The cells of `--quick`.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     time: Some(Duration::from_millis(300)),
     ..Info::of(
         "read-only",
+        Words { title: "Primary demoted", one: "demotion", many: "demotions" },
         "REPLICAOF makes the primary a replica of a server that is not there, and 300 ms later it is the primary again.",
         "Not a failover: nobody else takes over, and the data stays.",
     )

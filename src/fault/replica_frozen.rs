@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     topology: Topology::Replicated,
     time: Some(Duration::from_millis(3_500)),
     ..Info::of(
         "replica-frozen",
+        Words { title: "Replica frozen", one: "trial with a frozen replica", many: "trials with a frozen replica" },
         "SIGSTOP stops the replica for 3.5 s.",
         "Not a loss: protections that ask for a replica stand still or refuse, each after a time of its own.",
     )

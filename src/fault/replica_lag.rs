@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 use crate::proxy::{Delay, Direction};
 
 const INFO: Info = Info {
@@ -13,6 +13,7 @@ const INFO: Info = Info {
     time: Some(Duration::from_millis(100)),
     ..Info::of(
         "replica-lag",
+        Words { title: "Replica lags", one: "trial with a lagging replica", many: "trials with a lagging replica" },
         "Everything that the primary sends to its replica takes 100 ms.",
         "Not a loss: it is the price of waiting for a replica that is far away.",
     )

@@ -1,7 +1,7 @@
 //! Replies are lost after the server has executed the command: every 40th, by a closed connection, a reset, or silence.
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Load, Scene};
+use crate::fault::{Fault, Info, Load, Scene, Words};
 use crate::proxy::{By, Lose, Rule};
 
 /// One reply is lost in this many writes.
@@ -19,6 +19,7 @@ const INFO: Info = Info {
     load: Load::Updates(UPDATES),
     ..Info::of(
         "reply-lost",
+        Words { title: "Reply lost", one: "trial with lost replies", many: "trials with lost replies" },
         "The reply to every 40th write is lost: the connection is closed, reset, or says nothing any more.",
         "Not a slow server: every command is executed, and at once.",
     )

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::fault::reply_lost::{EVERY, FORMS, UPDATES, by};
-use crate::fault::{Fault, Info, Load, Scene};
+use crate::fault::{Fault, Info, Load, Scene, Words};
 use crate::proxy::{Lose, Rule};
 
 const INFO: Info = Info {
@@ -11,6 +11,7 @@ const INFO: Info = Info {
     load: Load::Updates(UPDATES),
     ..Info::of(
         "request-lost",
+        Words { title: "Request lost", one: "trial with lost requests", many: "trials with lost requests" },
         "Every 40th write is lost on its way to the server, and its connection ends as with reply-lost.",
         "Not to be told from reply-lost by the client: that is the point.",
     )

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis::FromRedisValue;
 
+use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::Chosen;
 use crate::fault::servers::Servers;
@@ -45,9 +46,41 @@ impl Scene<'_> {
         self.key
     }
 
+    /// The node that has the counter at the start, and its replica, by their numbers.
+    pub(super) fn pair(&self) -> (usize, usize) {
+        self.servers.pair_of(self.key)
+    }
+
+    /// Waits until the role of a node is as it should be after `what`.
+    ///
+    /// # Errors
+    /// It is not within `patience`, or the run must end.
+    pub(super) fn await_role(
+        &self,
+        node: usize,
+        is_so: impl Fn(&str) -> bool,
+        patience: Duration,
+        what: &str,
+    ) -> Result<()> {
+        let since = Instant::now();
+        // Sentinels close the connections of a server that they promote or demote.
+        while !self.servers.role(node).is_ok_and(|role| is_so(&role)) {
+            if since.elapsed() > patience {
+                return Err(Error::server(format!("{what} is not done after {} s", patience.as_secs())));
+            }
+            self.wait(Duration::from_millis(2))?;
+        }
+        Ok(())
+    }
+
     /// The servers.
     pub(super) fn servers(&self) -> &Servers {
         self.servers
+    }
+
+    /// How the servers are arranged.
+    pub(super) fn topology(&self) -> Topology {
+        self.servers.current().topology()
     }
 
     /// How long the fault lasts.

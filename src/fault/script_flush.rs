@@ -1,10 +1,11 @@
 //! The server forgets all scripts, as after a restart or a failover.
 
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
     "script-flush",
+    Words { title: "Scripts forgotten", one: "loss of the scripts", many: "losses of the scripts" },
     "SCRIPT FLUSH: scripts that were loaded are not there any more.",
     "Not a loss: who calls a script by its hash is refused until it is loaded again.",
 );

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::FromRedisValue;
+use redis::{ConnectionLike, FromRedisValue};
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::REPLY_TIMEOUT;
 use crate::proxy::{Address, Framing, Options, Proxy};
-use crate::target::{Private, Target};
+use crate::target::{Fleet, Layout, Private, Target, first_slot, slot_of};
 
 /// How long servers may take to be ready, or to be stable again.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -33,10 +33,11 @@ pub(super) struct Needs {
     pub(super) seed: u64,
 }
 
-/// One server, or a primary and its replica.
+/// One server, a primary and its replica, the same watched by Sentinels, or a cluster.
 pub(super) struct Servers {
+    /// The nodes, unless Sentinels or a cluster decide which of them is the primary: then they belong to the one target.
     nodes: Vec<Private>,
-    /// The nodes as clients reach them.
+    /// The nodes as clients reach them, or the one target that finds its primary itself.
     seen: Vec<Target>,
     /// The proxy in front of the first node, for clients.
     front: Option<Proxy>,
@@ -50,6 +51,9 @@ impl Servers {
     /// Starts them, and waits until a write reaches the replica: one that says it is online may have no key yet.
     pub(super) fn start(binary: &Path, needs: &Needs) -> Result<Self> {
         let settings: Vec<&str> = needs.settings.iter().map(String::as_str).collect();
+        if matches!(needs.topology, Topology::Sentinel | Topology::Cluster) {
+            return Self::start_fleet(binary, needs.topology, &settings);
+        }
         let first = Private::start(binary, &settings, None)?;
         let port = Address::tcp("127.0.0.1", first.port())?;
         let link = needs.proxies_replica.then(|| {
@@ -72,8 +76,38 @@ impl Servers {
         });
         let seen = seen.collect::<Result<_>>()?;
         let servers = Self { nodes, seen, front, link, primary: AtomicUsize::new(0) };
-        servers.settle(&AtomicBool::new(false))?;
+        servers.settle(OURS, &AtomicBool::new(false))?;
         Ok(servers)
+    }
+
+    /// Servers that choose their primaries themselves, each with one replica. A fleet is ready once it has started.
+    fn start_fleet(binary: &Path, topology: Topology, settings: &[&str]) -> Result<Self> {
+        let layout = Layout { topology, replicas: Some(1), ..Layout::default() };
+        let fleet = Fleet::start_with(binary, layout, settings, None)?;
+        let seen = vec![Target::fleet(fleet, layout)?.answering_within(REPLY_TIMEOUT)];
+        Ok(Self { nodes: Vec::new(), seen, front: None, link: None, primary: AtomicUsize::new(0) })
+    }
+
+    fn fleet(&self) -> Option<&Fleet> {
+        self.seen[0].own_fleet()
+    }
+
+    /// Whether a primary that dies is replaced without our doing.
+    pub(super) fn promote_themselves(&self) -> bool {
+        self.fleet().is_some()
+    }
+
+    /// The node that has `key` at the start, and its replica, by their numbers.
+    pub(super) fn pair_of(&self, key: &str) -> (usize, usize) {
+        let (slot, shards) = (slot_of(key.as_bytes()), self.seen[0].shards());
+        let shard = (0..shards).rev().find(|&shard| first_slot(shard, shards) <= slot).unwrap_or(0);
+        (shard as usize, (shards + shard) as usize)
+    }
+
+    /// Sends a command to a Sentinel.
+    pub(super) fn ask_sentinel(&self, words: &[&str]) -> Result<()> {
+        let sentinel = self.fleet().and_then(|fleet| fleet.sentinels.first());
+        sentinel.ok_or_else(|| Error::broken("these servers have no Sentinel"))?.ask(words)
     }
 
     /// The server that clients connect to now.
@@ -88,17 +122,33 @@ impl Servers {
 
     /// A node, by its number from 0: the first is the primary at the start.
     pub(super) fn node(&self, node: usize) -> &Private {
-        &self.nodes[node]
+        match self.fleet() {
+            Some(fleet) if node < fleet.primaries.len() => &fleet.primaries[node],
+            Some(fleet) => &fleet.replicas[node - fleet.primaries.len()],
+            None => &self.nodes[node],
+        }
     }
 
     /// Sends a command to a node, bypassing all proxies.
     pub(super) fn ask<T: FromRedisValue>(&self, node: usize, words: &[&str]) -> Result<T> {
-        self.nodes[node].ask(words)
+        self.node(node).ask(words)
+    }
+
+    /// Moves keys from one node to another.
+    pub(super) fn migrate(&self, from: usize, to: usize, keys: &[String]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (self.node(from), self.node(to));
+        let mut migrate = redis::cmd("MIGRATE");
+        migrate.arg("127.0.0.1").arg(to.port()).arg("").arg(0).arg(5_000).arg("AUTH").arg(to.password());
+        migrate.arg("KEYS").arg(keys);
+        from.ask_with(|db| migrate.exec(db))
     }
 
     /// Makes one node a replica of another.
     pub(super) fn follow(&self, node: usize, primary: usize) -> Result<()> {
-        let port = self.nodes[primary].port().to_string();
+        let port = self.node(primary).port().to_string();
         self.ask(node, &["REPLICAOF", "127.0.0.1", &port])
     }
 
@@ -124,11 +174,11 @@ impl Servers {
         self.front.iter().chain(&self.link)
     }
 
-    /// Waits until the primary takes writes and they reach its replica, if it should have one.
-    pub(super) fn settle(&self, stop: &AtomicBool) -> Result<Duration> {
+    /// Waits until the primary of `key` takes writes and they reach its replica, if it should have one.
+    pub(super) fn settle(&self, key: &str, stop: &AtomicBool) -> Result<Duration> {
         let since = Instant::now();
         loop {
-            let why = match self.is_stable() {
+            let why = match self.is_stable(key) {
                 Ok(true) => return Ok(since.elapsed()),
                 Ok(false) => "a write does not reach the replica".to_owned(),
                 Err(error) => error.to_string(),
@@ -149,27 +199,36 @@ impl Servers {
         Ok(role.into_iter().next().and_then(|word| redis::from_redis_value(word).ok()).unwrap_or_default())
     }
 
-    fn is_stable(&self) -> Result<bool> {
+    fn is_stable(&self, key: &str) -> Result<bool> {
+        // In the slot of the counter.
+        let ready = format!("{key}{READY}");
+        // WAIT covers only the connection's own writes: both commands must go over the same one.
+        let reaches = |db: &mut dyn ConnectionLike| {
+            redis::cmd("SET").arg(&ready).arg(1).exec(db)?;
+            let reached: u32 = redis::cmd("WAIT").arg(1).arg(200).query(db)?;
+            redis::cmd("DEL").arg(&ready).exec(db)?;
+            Ok(reached >= 1)
+        };
+        if let Some(fleet) = self.fleet() {
+            let server = self.current();
+            let is_whole = !fleet.primaries.iter().any(Private::is_down);
+            // A primary that is down stays down, and the one that took its place has no replica.
+            return Ok(reaches(&mut server.connect()?).map_err(|e| server.refuses(&e))? || !is_whole);
+        }
         let primary = self.primary.load(Ordering::Relaxed);
         let role = self.role(primary)?;
         if role != PRIMARY {
             return Err(Error::server(format!("node {primary} is a {role}")));
         }
-        if self.nodes.len() == 1 {
-            return Ok(true);
-        }
-        // WAIT covers only the connection's own writes: both commands must go over the same one.
-        let reached = self.nodes[primary].ask_with(|db| {
-            redis::cmd("SET").arg(READY).arg(1).exec(db)?;
-            redis::cmd("WAIT").arg(1).arg(200).query::<u32>(db)
-        })?;
-        self.ask::<()>(primary, &["DEL", READY])?;
-        Ok(reached >= 1)
+        Ok(self.nodes.len() == 1 || self.node(primary).ask_with(|db| reaches(db))?)
     }
 }
 
-/// The key that is written to see whether a replica gets it.
-const READY: &str = "lost-updates:ready";
+/// The beginning of all keys of ours.
+const OURS: &str = "lost-updates:";
+
+/// The end of the key that is written to see whether a replica gets it.
+const READY: &str = ":ready";
 
 fn port_of(address: &Address) -> Result<u16> {
     match address {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::{Fault, Info, Scene};
+use crate::fault::{Fault, Info, Scene, Words};
 use crate::proxy::Direction;
 
 const INFO: Info = Info {
@@ -13,6 +13,7 @@ const INFO: Info = Info {
     time: Some(Duration::from_millis(400)),
     ..Info::of(
         "split-brain",
+        Words { title: "Split brain", one: "split", many: "splits" },
         "Primary and replica are cut off from each other, the replica is promoted, and half of the clients go there; after \
          400 ms the old primary becomes its replica.",
         "Not what an orderly failover does: the old primary is still written to.",

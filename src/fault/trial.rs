@@ -92,7 +92,8 @@ impl Lab<'_> {
             family: cell.protection.family.to_owned(),
             fault: cell.fault.to_string(),
             topology,
-            replicas: u32::from(topology == Topology::Replicated),
+            shards: if topology == Topology::Cluster { 3 } else { 1 },
+            replicas: u32::from(topology != Topology::Single),
             server: self.product.clone(),
             server_settings: cell.protection.settings(),
             clients: self.clients,
@@ -143,7 +144,7 @@ impl Lab<'_> {
         fault.heal(&scene)?;
         struck?;
         let clients = clients?;
-        servers.settle(self.stop)?;
+        servers.settle(&key, self.stop)?;
         let found = read_back(strategy, &servers, &key)?;
         let stable = ended.elapsed();
         let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);

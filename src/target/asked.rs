@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-#[cfg(any(feature = "cli", feature = "topologies"))]
+#[cfg(feature = "cli")]
 use redis::FromRedisValue;
 use redis::{Connection, RedisResult};
 
@@ -14,7 +14,7 @@ use crate::target::Private;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Private {
-    #[cfg(any(feature = "cli", feature = "topologies"))]
+    #[cfg(feature = "cli")]
     /// The same for one command.
     ///
     /// # Errors

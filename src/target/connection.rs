@@ -40,7 +40,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub(super) fn open_within(client: &Client, limit: Duration) -> RedisResult<Self> {
+    pub(crate) fn open_within(client: &Client, limit: Duration) -> RedisResult<Self> {
         let info = client.get_connection_info();
         if matches!(info.addr(), ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_)) {
             return Plain::open(info.addr(), info.redis_settings(), limit).map(|plain| Self(Kind::Plain(plain)));

@@ -112,7 +112,7 @@ impl FromStr for Layout {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What our Sentinels call the primary.
-pub(super) const NAME: &str = "lost-updates";
+pub(crate) const NAME: &str = "lost-updates";
 
 /// Sentinels of a fleet: the smallest number that tolerates the failure of one.
 const SENTINELS: usize = 3;
@@ -134,11 +134,19 @@ impl Fleet {
     /// # Errors
     /// One does not start, or they are not ready in time. The message says which, or why.
     pub fn start(binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<Self> {
+        Self::start_with(binary, layout, &[], cpus)
+    }
+
+    /// The same with settings on the command line of every server that has keys.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn start_with(binary: &Path, layout: Layout, settings: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
         layout.validate()?;
         let mut fleet = Self { primaries: Vec::new(), replicas: Vec::new(), sentinels: Vec::new() };
         match layout.topology {
-            Topology::Cluster => fleet.start_cluster(binary, layout, cpus)?,
-            _ => fleet.start_primary(binary, layout, cpus)?,
+            Topology::Cluster => fleet.start_cluster(binary, layout, settings, cpus)?,
+            _ => fleet.start_primary(binary, layout, settings, cpus)?,
         }
         if layout.topology == Topology::Sentinel {
             fleet.start_sentinels(cpus)?;
@@ -146,13 +154,14 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn start_primary(&mut self, binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<()> {
+    fn start_primary(&mut self, binary: &Path, layout: Layout, settings: &[&str], cpus: Option<&CpuSet>) -> Result<()> {
         let extra = if layout.tls { Extra::tls() } else { Extra::default() };
-        self.primaries.push(Private::start_as(binary, &extra, cpus)?);
+        self.primaries.push(Private::start_as(binary, &extra.with(settings), cpus)?);
         let primary = &self.primaries[0];
         let port = primary.port().to_string();
         for _ in 0..layout.replicas() {
-            self.replicas.push(primary.beside(&["--replicaof", "127.0.0.1", &port], cpus)?);
+            let replica = [settings, &["--replicaof", "127.0.0.1", &port]].concat();
+            self.replicas.push(primary.beside(&replica, cpus)?);
         }
         await_replicas(primary, layout.replicas(), 0, 16_383)
     }
@@ -181,9 +190,9 @@ impl Fleet {
         Ok(())
     }
 
-    fn start_cluster(&mut self, binary: &Path, layout: Layout, cpus: Option<&CpuSet>) -> Result<()> {
+    fn start_cluster(&mut self, binary: &Path, layout: Layout, settings: &[&str], cpus: Option<&CpuSet>) -> Result<()> {
         let (shards, replicas) = (layout.shards(), layout.replicas());
-        let extra = Extra::cluster();
+        let extra = Extra::cluster().with(settings);
         self.primaries.push(Private::start_as(binary, &extra, cpus)?);
         for _ in 1..shards {
             self.primaries.push(self.primaries[0].beside_as(&extra, cpus)?);
@@ -191,8 +200,8 @@ impl Fleet {
         for _ in 0..shards * replicas {
             self.replicas.push(self.primaries[0].beside_as(&extra, cpus)?);
         }
-        let (first, last) =
-            (|shard: u32| (16_384 * shard / shards) as u16, |shard: u32| (16_384 * (shard + 1) / shards - 1) as u16);
+        let first = |shard: u32| first_slot(shard, shards);
+        let last = |shard: u32| (16_384 * (shard + 1) / shards - 1) as u16;
         for (number, node) in self.primaries.iter().enumerate() {
             let slots: Vec<u16> = (first(number as u32)..=last(number as u32)).collect();
             // Distinct epochs; otherwise two nodes might both believe that they are the older one.
@@ -230,6 +239,11 @@ impl Fleet {
     pub(super) fn sentinel_infos(&self) -> RedisResult<Vec<ConnectionInfo>> {
         self.sentinels.iter().map(|sentinel| sentinel.connection(Transport::Tcp)).collect()
     }
+}
+
+/// The first slot of a shard of our clusters: all have equal shares of the slots, in order.
+pub(crate) fn first_slot(shard: u32, shards: u32) -> u16 {
+    (16_384 * shard / shards) as u16
 }
 
 fn info(db: &mut redis::Connection) -> RedisResult<String> {

@@ -87,6 +87,12 @@ impl Extra {
         Self { args: args.iter().map(|&arg| arg.to_owned()).collect(), ..Self::default() }
     }
 
+    /// The same with these settings on its command line besides.
+    pub(super) fn with(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self
+    }
+
     /// A port for TLS beside the plain one.
     pub(super) fn tls() -> Self {
         Self { tls: true, ..Self::default() }
@@ -248,7 +254,7 @@ impl Private {
     }
 
     /// Its password: never to be printed.
-    pub(super) fn password(&self) -> &str {
+    pub(crate) fn password(&self) -> &str {
         &self.password.0
     }
 
@@ -311,6 +317,12 @@ impl Private {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cli")]
+    /// Whether it is [held down](Self::hold_down).
+    pub(crate) fn is_down(&self) -> bool {
+        self.dir.path().join("down").exists()
     }
 
     #[cfg(feature = "cli")]

@@ -8,6 +8,8 @@ mod route;
 mod socket;
 mod tasks;
 
+use std::time::Duration;
+
 use redis::{Cmd, ConnectionLike, ErrorKind, RedisError, RedisResult, Value};
 
 pub(crate) use cluster::Cluster;
@@ -35,8 +37,8 @@ impl Session {
     }
 
     /// On all primaries of a cluster.
-    pub(crate) fn cluster(cluster: &std::sync::Arc<Cluster>) -> RedisResult<Self> {
-        Ok(Self(Kind::Cluster(Box::new(Routed::open(cluster.clone())?))))
+    pub(crate) fn cluster(cluster: &std::sync::Arc<Cluster>, patience: Duration) -> RedisResult<Self> {
+        Ok(Self(Kind::Cluster(Box::new(Routed::open(cluster.clone(), patience)?))))
     }
 
     /// On a replica of every shard of a cluster, for reading.

@@ -172,6 +172,12 @@ impl Target {
         matches!(self.client.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. })
     }
 
+    #[cfg(feature = "cli")]
+    /// Its servers, if they are ours and several.
+    pub(crate) fn own_fleet(&self) -> Option<&Fleet> {
+        self.place.fleet.as_deref()
+    }
+
     /// Whether all its servers are ours.
     pub fn is_private(&self) -> bool {
         self.private.is_some() || self.place.fleet.is_some()

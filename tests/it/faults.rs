@@ -14,6 +14,8 @@ use crate::strategies::binaries;
 fn report(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
     command.arg("faults").args(args).env_remove("REDIS_URL").stdin(Stdio::null());
+    // A run without --out writes below the current folder.
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -30,7 +32,8 @@ fn on_every_server(protections: &str, faults: &str, check: impl Fn(&[LabRow])) {
     for server in all {
         let args =
             ["--protections", protections, "--faults", faults, "--rounds", "1", "--seed", "7", "--csv", "--expect"];
-        let output = report(&args).args(server).output().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let output = report(&args).args(server).arg("--out").arg(folder.path().join("lab")).output().unwrap();
         let rows: Result<Vec<LabRow>, _> = csv::Reader::from_reader(output.stdout.as_slice()).deserialize().collect();
         let rows = rows.unwrap_or_else(|e| panic!("{e}: {}", said(&output)));
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -127,6 +130,27 @@ fn what_is_handed_over_or_stands_still_or_refuses_is_not_lost() {
 }
 
 #[test]
+fn sentinels_and_a_cluster_fail_over_and_only_the_sentinels_lose() {
+    on_every_server("incr,incr-wait", "failover-planned:sentinel,failover-crash:sentinel", |rows| {
+        // Asked for a failover, Sentinels promote the replica while the old primary goes on acknowledging.
+        let planned = of(rows, "incr", "failover-planned:sentinel");
+        assert!(planned.lost > Some(0) && planned.lost_during > Some(0), "{planned:?}");
+        assert_eq!(of(rows, "incr-wait", "failover-planned:sentinel").lost, Some(0));
+        assert_eq!(of(rows, "incr-wait", "failover-crash:sentinel").lost, Some(0));
+        for protection in ["incr", "incr-wait"] {
+            assert!(of(rows, protection, "failover-crash:sentinel").downtime_ns > Some(1_000_000_000), "{protection}");
+        }
+    });
+    on_every_server("incr", "failover-planned:cluster,failover-crash:cluster,slot-move", |rows| {
+        for fault in ["failover-planned:cluster", "slot-move"] {
+            assert_eq!((of(rows, "incr", fault).lost, of(rows, "incr", fault).doubled), (Some(0), Some(0)), "{fault}");
+        }
+        let crash = of(rows, "incr", "failover-crash:cluster");
+        assert!(crash.recover_ns > Some(1_000_000_000) && crash.unknown > Some(0), "{crash:?}");
+    });
+}
+
+#[test]
 fn a_counter_that_is_taken_away_is_lost() {
     on_every_server("incr", "eviction,expiry,flush,split-brain", |rows| {
         for fault in ["eviction", "expiry", "flush", "split-brain"] {
@@ -148,6 +172,8 @@ fn a_run_leaves_a_folder_that_says_what_happened_and_no_server() {
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "a server's folder is left");
     let run = LabRun::read(&out).unwrap().unwrap();
     assert_eq!(run.rows.len(), 4);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(page.contains("Primary killed, replica behind"), "the page is written with the rows");
     for row in run.rows.iter().filter(|row| row.fault != "none") {
         let of_it = |trial: u32| trial == row.trial;
         let sum = |figure: fn(&redis_lost_updates::record::lab::Moment) -> u64| -> u64 {

@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::{
@@ -17,8 +17,8 @@ use redis::{
 };
 
 use super::route::{Route, SLOTS, route};
-use crate::target::Connection;
 use crate::target::address::elsewhere;
+use crate::target::{Connection, RESPONSE_TIMEOUT};
 
 /// How often a command is redirected at most; after that its last error stands.
 pub(super) const MOST_HOPS: usize = 16;
@@ -69,7 +69,7 @@ impl Member {
 }
 
 /// A range of slots, the node that has it, and its replicas.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Shard {
     first: u16,
     last: u16,
@@ -81,7 +81,8 @@ struct Shard {
 pub(crate) struct Cluster {
     /// How to connect: everything but the address.
     template: ConnectionInfo,
-    shards: Vec<Shard>,
+    /// As known at the start, and after a failover as known since.
+    shards: RwLock<Vec<Shard>>,
     pub(crate) redirects: Redirects,
 }
 
@@ -89,31 +90,45 @@ impl Cluster {
     /// Asks the node at `seed`.
     pub(crate) fn discover(seed: &Client) -> RedisResult<Self> {
         let template = seed.get_connection_info().clone();
-        let asked = match template.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                Member { host: host.clone(), port: *port }
-            }
-            _ => return Err(RedisError::from((ErrorKind::InvalidClientConfig, "a cluster is reached over TCP"))),
-        };
-        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(&mut Connection::open(seed)?)?;
-        let shards: Vec<Shard> = ranges.into_iter().map(|range| shard(range, &asked)).collect::<RedisResult<_>>()?;
-        let covered: u32 = shards.iter().map(|shard| u32::from(shard.last - shard.first) + 1).sum();
-        if covered != u32::from(SLOTS) {
-            let missing = format!("{} of {SLOTS} slots are served by no node", u32::from(SLOTS).abs_diff(covered));
-            return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ClusterDown), "the cluster", missing)));
-        }
+        let shards = RwLock::new(shards_of(seed)?);
         Ok(Self { template, shards, redirects: Redirects::default() })
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.shards.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the nodes that are known, primaries and replicas, which node has which slot now. The first whose answer differs
+    /// from what is known is believed: one that is cut off still knows what was.
+    ///
+    /// # Errors
+    /// None of them knows anything new.
+    fn refresh(&self) -> RedisResult<()> {
+        let known = self.shards();
+        let members = known.iter().flat_map(|shard| std::iter::once(&shard.primary).chain(&shard.replicas));
+        let mut failed = RedisError::from((ErrorKind::Io, "no node of the cluster names other primaries"));
+        for member in members {
+            match self.client(member).and_then(|client| shards_of(&client)) {
+                Ok(shards) if shards != known => {
+                    *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards;
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
     }
 
     /// The nodes that have slots.
     pub(crate) fn primaries(&self) -> Vec<Member> {
-        distinct(self.shards.iter().map(|shard| shard.primary.clone()))
+        distinct(self.shards().into_iter().map(|shard| shard.primary))
     }
 
     /// Which of [`Cluster::primaries`] has which slot.
     pub(crate) fn owners(&self) -> Arc<[u16]> {
         let (primaries, mut owners) = (self.primaries(), vec![0; SLOTS.into()]);
-        for shard in &self.shards {
+        for shard in self.shards() {
             let owner = primaries.iter().position(|primary| *primary == shard.primary).unwrap_or(0);
             owners[usize::from(shard.first)..=usize::from(shard.last)].fill(owner as u16);
         }
@@ -122,13 +137,31 @@ impl Cluster {
 
     /// The number of replicas of the primary with the fewest.
     pub(crate) fn fewest_replicas(&self) -> usize {
-        self.shards.iter().map(|shard| shard.replicas.len()).min().unwrap_or(0)
+        self.shards().iter().map(|shard| shard.replicas.len()).min().unwrap_or(0)
     }
 
     /// How to connect to one of its nodes.
     pub(crate) fn client(&self, member: &Member) -> RedisResult<Client> {
         Client::open(elsewhere(&self.template, &member.host, member.port)?)
     }
+}
+
+/// The shards as the node at `seed` describes them.
+fn shards_of(seed: &Client) -> RedisResult<Vec<Shard>> {
+    let asked = match seed.get_connection_info().addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+            Member { host: host.clone(), port: *port }
+        }
+        _ => return Err(RedisError::from((ErrorKind::InvalidClientConfig, "a cluster is reached over TCP"))),
+    };
+    let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query(&mut Connection::open(seed)?)?;
+    let shards: Vec<Shard> = ranges.into_iter().map(|range| shard(range, &asked)).collect::<RedisResult<_>>()?;
+    let covered: u32 = shards.iter().map(|shard| u32::from(shard.last - shard.first) + 1).sum();
+    if covered != u32::from(SLOTS) {
+        let missing = format!("{} of {SLOTS} slots are served by no node", u32::from(SLOTS).abs_diff(covered));
+        return Err(RedisError::from((ErrorKind::Server(ServerErrorKind::ClusterDown), "the cluster", missing)));
+    }
+    Ok(shards)
 }
 
 fn distinct(members: impl Iterator<Item = Member>) -> Vec<Member> {
@@ -165,6 +198,8 @@ fn shard(range: Vec<Value>, asked: &Member) -> RedisResult<Shard> {
 /// Connections to all nodes, and which of them has which slot, as far as this session knows.
 pub(super) struct Routed {
     cluster: Arc<Cluster>,
+    /// How long a reply may take.
+    patience: Duration,
     nodes: Vec<(Member, Connection)>,
     owners: Vec<u16>,
     /// Where commands without a key go: the node of the previous command.
@@ -174,28 +209,37 @@ pub(super) struct Routed {
 }
 
 impl Routed {
-    pub(super) fn open(cluster: Arc<Cluster>) -> RedisResult<Self> {
-        Self::over(cluster, |shard| Some(&shard.primary))
+    /// If a primary cannot be reached, those that are known by now are tried, once.
+    pub(super) fn open(cluster: Arc<Cluster>, patience: Duration) -> RedisResult<Self> {
+        let primary = |shard: &Shard| Some(shard.primary.clone());
+        match Self::over(cluster.clone(), patience, primary) {
+            Err(error) if error.is_io_error() => {
+                cluster.refresh().map_err(|_| error)?;
+                Self::over(cluster, patience, primary)
+            }
+            opened => opened,
+        }
     }
 
     /// One replica of every shard, each set to READONLY.
     pub(super) fn open_replicas(cluster: Arc<Cluster>) -> RedisResult<Self> {
-        let mut routed = Self::over(cluster, |shard| shard.replicas.first())?;
+        let mut routed = Self::over(cluster, RESPONSE_TIMEOUT, |shard| shard.replicas.first().cloned())?;
         routed.connections().try_for_each(|connection| redis::cmd("READONLY").exec(connection))?;
         Ok(routed)
     }
 
-    fn over(cluster: Arc<Cluster>, choose: impl Fn(&Shard) -> Option<&Member>) -> RedisResult<Self> {
+    fn over(cluster: Arc<Cluster>, patience: Duration, choose: impl Fn(&Shard) -> Option<Member>) -> RedisResult<Self> {
         let lacks = || RedisError::from((ErrorKind::InvalidClientConfig, "a shard of the cluster has no replica"));
         let mut routed = Self {
             cluster: cluster.clone(),
+            patience,
             nodes: Vec::new(),
             owners: vec![0; SLOTS.into()],
             here: 0,
             replies: VecDeque::new(),
         };
-        for shard in &cluster.shards {
-            let node = routed.node(choose(shard).ok_or_else(lacks)?)? as u16;
+        for shard in cluster.shards() {
+            let node = routed.node(&choose(&shard).ok_or_else(lacks)?)? as u16;
             routed.owners[usize::from(shard.first)..=usize::from(shard.last)].fill(node);
         }
         Ok(routed)
@@ -210,7 +254,7 @@ impl Routed {
         if let Some(known) = self.nodes.iter().position(|(known, _)| known == member) {
             return Ok(known);
         }
-        let connection = Connection::open(&self.cluster.client(member)?)?;
+        let connection = Connection::open_within(&self.cluster.client(member)?, self.patience)?;
         self.nodes.push((member.clone(), connection));
         Ok(self.nodes.len() - 1)
     }
