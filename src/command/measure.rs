@@ -85,7 +85,7 @@ pub(super) fn measure(
     } else {
         said.note(&format!("at most {} minutes, or {estimate}", UNTIL_TIME.as_secs() / 60));
     }
-    let out = cli.output.out.clone().unwrap_or_else(|| default_folder());
+    let out = cli.output.out.clone().unwrap_or_else(default_folder);
     let folder = Folder::create(&out, &machine)?;
     let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
     let mut progress = Progress::new(folder, &plan, &labels(&names, &servers), goal, &cli.output);

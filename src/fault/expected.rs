@@ -191,7 +191,7 @@ mod tests {
             let is_one = |fault: &&dyn crate::fault::Fault| {
                 fault.info().name == name && form.is_none_or(|form| fault.info().forms.contains(&form))
             };
-            assert!(ALL.iter().any(|fault| is_one(fault)), "{}", line.fault);
+            assert!(ALL.iter().any(is_one), "{}", line.fault);
             for name in line.but.iter().flat_map(|(names, _)| *names) {
                 assert!(PROTECTIONS.iter().any(|protection| protection.name == *name), "{}: {name}", line.fault);
             }
