@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 const RUN: &str = "docs/run.schema.json";
 const CHECK: &str = "docs/check.schema.json";
 const LOST_REPLY: &str = "docs/lost-reply.schema.json";
+const FAULTS: &str = "docs/faults.schema.json";
 const COMPARE: &str = "docs/compare.schema.json";
 
 fn json(text: &[u8]) -> Value {
@@ -207,6 +208,19 @@ fn lost_replies_are_what_the_schema_says() {
     let mut spoilt = document;
     spoilt["rows"][0]["acked"] = (-1).into();
     assert!(complaint(&spoilt, LOST_REPLY).is_some());
+}
+
+#[test]
+fn the_failure_lab_is_what_the_schema_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("lab").display().to_string();
+    let faults = ["--protections", "incr,incr-retry", "--faults", "flush,reply-lost", "--rounds", "1", "--quiet"];
+    let document = printed(&[&["faults", "--json", "--out", &out], faults.as_slice()].concat());
+    described(&document, FAULTS);
+    assert_eq!(document["trials"].as_array().unwrap().len(), 6);
+    let mut spoilt = document;
+    spoilt["trials"][0]["verdict"] = "fine".into();
+    assert!(complaint(&spoilt, FAULTS).is_some());
 }
 
 #[test]
