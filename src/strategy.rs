@@ -162,6 +162,7 @@ strategies! {
     // The server adds, and another has it too.
     incr_wait: IncrWait;
     incr_wait_ignored: IncrWaitIgnored;
+    incr_waitaof: IncrWaitaof;
     // The server runs our code.
     lua: Incr, GetSet;
     function: Function;

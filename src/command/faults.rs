@@ -86,7 +86,7 @@ fn list() -> Result<()> {
 }
 
 fn code(args: &FaultsArgs, rows: &[LabRow]) -> ExitCode {
-    if rows.iter().any(|row| !row.is_measured()) {
+    if rows.iter().any(|row| !row.is_measured() && !row.is_skipped()) {
         ExitCode::from(FAILED)
     } else if args.expect && rows.iter().any(|row| row.surprise().is_some()) {
         ExitCode::from(BROKEN)
@@ -123,6 +123,7 @@ fn product(binary: &std::path::Path) -> Result<String> {
 
 fn said(row: &LabRow) -> String {
     match (&row.note, row.lost, row.doubled) {
+        (Some(why), ..) if row.is_skipped() => why.clone(),
         (Some(why), ..) => format!("NOT MEASURED: {why}"),
         (None, lost, doubled) => {
             let surprise = row.surprise().map_or_else(String::new, |what| format!(" (not expected: {what})"));

@@ -73,7 +73,10 @@ static TABLE: &[Line] = &[
                 &["incr+aof-everysec"],
                 is(May, Never, "what was written survives a kill, and a slow disk may delay the writing"),
             ),
-            (&["incr+aof-always"], is(Never, Never, "every update is in the log before it is acknowledged")),
+            (
+                &["incr+aof-always", "incr-waitaof"],
+                is(Never, Never, "every update is in the log before it is acknowledged"),
+            ),
         ],
     },
     Line {

@@ -72,7 +72,7 @@ const STORY: &[(&str, &[&str])] = &[
     ("request-lost:fin", &["incr", "incr-retry"]),
     ("connections-killed", &["incr", "incr-retry", "idempotent-lua"]),
     ("pause", &["incr", "incr-wait"]),
-    ("crash-restart", &["incr", "incr-wait", "incr+rdb", "incr+aof-everysec", "incr+aof-always"]),
+    ("crash-restart", &["incr", "incr-wait", "incr+rdb", "incr+aof-everysec", "incr-waitaof", "incr+aof-always"]),
     ("failover-planned", &["incr", "incr-wait"]),
     ("failover-planned:sentinel", &["incr", "incr-wait"]),
     ("failover-planned:cluster", &["incr"]),

@@ -64,6 +64,10 @@ pub static PROTECTIONS: &[Protection] = &[
         ..plain("", "durability", "INCR on a server that logs every write, and has the disk catch up every second.")
     },
     Protection {
+        settings: &[("appendonly", "yes"), ("appendfsync", "everysec")],
+        ..plain("incr-waitaof", "durability", "INCR, then WAITAOF: acknowledged once the server has it on its disk.")
+    },
+    Protection {
         name: "incr+aof-always",
         strategy: "incr",
         settings: &[("appendonly", "yes"), ("appendfsync", "always")],

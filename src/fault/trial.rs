@@ -18,7 +18,7 @@ use crate::history;
 use crate::plain::one_line;
 use crate::proxy::What;
 use crate::record::Fault as FaultRow;
-use crate::record::lab::{Evidence, LabRow, Moment};
+use crate::record::lab::{Evidence, LabRow, Moment, SKIPPED};
 use crate::strategy::Strategy;
 use crate::target::keyspace;
 use crate::update::Event;
@@ -76,12 +76,10 @@ impl Lab<'_> {
     pub fn trial(&self, cell: &Cell, trial: u32, round: u32, seed: u64) -> Result<Kept> {
         let blank = LabRow { trial, round, seed, ..self.blank(cell) };
         match self.race(cell, trial, seed) {
-            Ok(raced) => Ok(judged(cell, blank, raced)),
+            Ok(Ok(raced)) => Ok(judged(cell, blank, raced)),
+            Ok(Err(why)) => Ok(without_figures(LabRow { note: Some(format!("{SKIPPED}{why}")), ..blank })),
             Err(error) if error.is_interrupt() || self.stop.load(Ordering::Relaxed) => Err(Error::interrupted()),
-            Err(error) => {
-                let row = LabRow { note: Some(one_line(&error.to_string())), ..blank };
-                Ok(Kept { row, timeline: Vec::new(), evidence: Vec::new(), faults: Vec::new() })
-            }
+            Err(error) => Ok(without_figures(LabRow { note: Some(one_line(&error.to_string())), ..blank })),
         }
     }
 
@@ -104,9 +102,16 @@ impl Lab<'_> {
         }
     }
 
-    fn race(&self, cell: &Cell, trial: u32, seed: u64) -> Result<Raced> {
+    /// The inner error is why these servers cannot run it.
+    fn race(&self, cell: &Cell, trial: u32, seed: u64) -> Result<Result<Raced, String>> {
         let strategy = cell.protection.strategy()?;
         let servers = Servers::start(&self.binary, &needs(cell, seed))?;
+        // A replica is ours, and the target of one node does not know of it.
+        if !cell.protection.needs_replica
+            && let Some(why) = strategy.unavailable(servers.current())?
+        {
+            return Ok(Err(why));
+        }
         let key = keyspace::counter(servers.current().prefix(), seed as u32, 0);
         let updaters = strategy.open(servers.current(), self.clients as usize)?;
         let (acked, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -150,8 +155,12 @@ impl Lab<'_> {
         let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (faults, commands_lost) = done_by_proxies(&servers, scene.zero, trial, &mut marks);
         let read_ns = scene.zero.elapsed().as_nanos() as u64;
-        Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns })
+        Ok(Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns }))
     }
+}
+
+fn without_figures(row: LabRow) -> Kept {
+    Kept { row, timeline: Vec::new(), evidence: Vec::new(), faults: Vec::new() }
 }
 
 fn needs(cell: &Cell, seed: u64) -> Needs {

@@ -27,6 +27,9 @@ use crate::workload::MAX_CLIENTS;
 pub use evidence::{Evidence, EvidenceKind};
 pub use moment::Moment;
 
+/// What the note of a trial begins with if the servers lack what it needs.
+pub const SKIPPED: &str = "skipped: ";
+
 /// The file of cells in the lab's result folder.
 pub const LAB: &str = "lab.csv";
 /// The file of acknowledgements over time.
@@ -146,11 +149,16 @@ pub struct LabRow {
     pub stable_ns: Option<u64>,
     /// The first error or refusal that a client met.
     pub error: Option<String>,
-    /// Why the cell was not measured.
+    /// Why the cell was not measured; it begins with [`SKIPPED`] if these servers cannot run it at all.
     pub note: Option<String>,
 }
 
 impl LabRow {
+    /// Whether these servers lack what it needs: neither a result nor a failure.
+    pub fn is_skipped(&self) -> bool {
+        self.note.as_ref().is_some_and(|note| note.starts_with(SKIPPED))
+    }
+
     /// Whether it was measured.
     pub fn is_measured(&self) -> bool {
         self.verdict.is_some()

@@ -2,13 +2,18 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use crate::record::lab::SKIPPED;
 use crate::report::words::{count, time};
 use crate::summary::lab::{LabCell, Matrix, NO_FAULT};
 
 /// The result of one cell in words: what was lost and doubled, in how many trials, and what that proves.
 pub fn outcome(cell: &LabCell) -> String {
     if cell.trials == 0 {
-        return cell.unmeasured.first().map_or_else(|| "not measured".to_owned(), |why| format!("not measured: {why}"));
+        return match cell.unmeasured.first() {
+            Some(why) if why.starts_with(SKIPPED) => why.clone(),
+            Some(why) => format!("not measured: {why}"),
+            None => "not measured".to_owned(),
+        };
     }
     let mut said = Vec::new();
     if cell.trials_lost > 0 {
@@ -37,7 +42,8 @@ pub fn bound(trials: u64) -> String {
 /// A cell of the matrix: `lost 2,341`, `doubled 40`, `12 unknown`, `down 0.4 s`, each on a line of its own.
 fn lines_of(cell: &LabCell) -> String {
     if cell.trials == 0 {
-        return "not measured".to_owned();
+        let is_skipped = cell.unmeasured.iter().any(|why| why.starts_with(SKIPPED));
+        return if is_skipped { "skipped" } else { "not measured" }.to_owned();
     }
     let several = |damaged: u64| match cell.trials {
         1 => String::new(),

@@ -8,13 +8,12 @@
 //! the update: <https://redis.io/docs/latest/commands/wait/>.
 
 use crate::error::Result;
-use crate::strategy::toolkit::{REPLICA, incr_then_wait};
+use crate::strategy::toolkit::{Await, REPLICA, incr_then_wait};
 use crate::strategy::{Info, Strategy};
 use crate::target::Target;
 use crate::update::Updater;
 
-/// How long a replica is waited for.
-const PATIENCE_MS: u32 = 1_000;
+const AWAIT: Await = Await { command: &["WAIT", "1"], patience_ms: 1_000, nobody: "no replica", heeds: true };
 
 const INFO: Info = Info {
     round_trips: "2",
@@ -32,10 +31,10 @@ impl Strategy for IncrWait {
     }
 
     fn parameters(&self) -> String {
-        format!("replicas=1,timeout={PATIENCE_MS}ms")
+        format!("replicas=1,timeout={}ms", AWAIT.patience_ms)
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        incr_then_wait(server, workers, PATIENCE_MS, true)
+        incr_then_wait(server, workers, AWAIT)
     }
 }

@@ -5,14 +5,13 @@
 //! cut off, which is what WAIT is for, it acknowledges updates that only the primary has, and a failover loses them.
 
 use crate::error::Result;
-use crate::strategy::toolkit::{REPLICA, incr_then_wait};
+use crate::strategy::toolkit::{Await, REPLICA, incr_then_wait};
 use crate::strategy::{Info, Strategy};
 use crate::target::Target;
 use crate::update::Updater;
 use crate::verdict::Role;
 
-/// How long a replica is waited for.
-const PATIENCE_MS: u32 = 10;
+const AWAIT: Await = Await { command: &["WAIT", "1"], patience_ms: 10, nobody: "no replica", heeds: false };
 
 const INFO: Info = Info {
     round_trips: "2",
@@ -31,10 +30,10 @@ impl Strategy for IncrWaitIgnored {
     }
 
     fn parameters(&self) -> String {
-        format!("replicas=1,timeout={PATIENCE_MS}ms")
+        format!("replicas=1,timeout={}ms", AWAIT.patience_ms)
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        incr_then_wait(server, workers, PATIENCE_MS, false)
+        incr_then_wait(server, workers, AWAIT)
     }
 }

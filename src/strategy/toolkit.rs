@@ -31,5 +31,5 @@ pub(crate) use placed::{ONE_PLAIN_SERVER, ONE_SERVER, READABLE_REPLICA, REPLICA}
 pub(crate) use pool::{Connections, no_connection, pool};
 pub(crate) use reconnecting::{Reconnecting, TRIES};
 pub(crate) use scripts::{Scripted, load};
-pub(crate) use waiting::incr_then_wait;
+pub(crate) use waiting::{Await, incr_then_wait};
 pub(crate) use watching::{BACKOFF as WATCH_BACKOFF, WatchMachine, is_done, set_if_untouched};

@@ -2,13 +2,13 @@
 
 use super::cells::{Cell, Column, Matrix};
 use super::{names, verdict};
-use crate::record::lab::{LabRow, LabRun};
+use crate::record::lab::{LabRow, LabRun, SKIPPED};
 use crate::report::words::count;
 
 /// What became of the updates of a cell, in a few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
 pub(super) fn fate(cell: &Cell<'_>) -> String {
     if let Some(note) = cell.note() {
-        return format!("not measured: {note}");
+        return if note.starts_with(SKIPPED) { note.to_owned() } else { format!("not measured: {note}") };
     }
     let spread = |of: fn(&LabRow) -> Option<u64>| cell.spread(of).filter(|spread| spread.high > 0);
     let lost = spread(|trial| trial.lost).map(|spread| format!("lost {}", spread.text(count)));
@@ -79,6 +79,7 @@ fn telling<'a>(matrix: &Matrix<'a>) -> Vec<Column<'a>> {
 fn short(cell: &Cell<'_>) -> String {
     let count = cell.count();
     match (cell.note().is_some(), cell.is_clean()) {
+        (true, _) if cell.first().is_skipped() => "skipped".to_owned(),
         (true, _) => "not measured".to_owned(),
         (false, true) => format!("0 in {count}"),
         (false, false) => format!("**{}** in {} of {count}", fate(cell), cell.losing().max(cell.doubling())),

@@ -1,6 +1,6 @@
-//! `INCR`, then `WAIT 1`, with its answer heeded or not.
+//! `INCR`, then `WAIT` or `WAITAOF`, with the answer heeded or not.
 
-use redis::ConnectionLike;
+use redis::{ConnectionLike, Value};
 
 use crate::error::{BoxError, Result};
 use crate::resp::pack;
@@ -8,14 +8,25 @@ use crate::strategy::toolkit::{ask, own_connections, refused_or_unknown};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// A client that waits for one replica after each INCR. WAIT goes over the same connection, because it counts the replicas
-/// that have what this connection wrote.
+/// What is waited for after each INCR, and for how long at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Await {
+    /// The command and its arguments but the time.
+    pub(crate) command: &'static [&'static str],
+    /// Milliseconds.
+    pub(crate) patience_ms: u32,
+    /// Who has to have the update: `no replica`.
+    pub(crate) nobody: &'static str,
+    /// Whether an answer that says nobody has it makes the update unknown.
+    pub(crate) heeds: bool,
+}
+
+/// A client that waits after each INCR. The wait goes over the same connection, because it is for what this connection wrote.
 struct Waiting {
     connection: Session,
     packed: Vec<u8>,
     wait: Vec<u8>,
-    patience_ms: u32,
-    heeds: bool,
+    awaited: Await,
 }
 
 impl Updater for Waiting {
@@ -25,30 +36,36 @@ impl Updater for Waiting {
             Err(error) => return refused_or_unknown(error, 1),
         };
         let reached = self.connection.req_packed_command(&self.wait)?;
-        if self.heeds && redis::from_redis_value::<i64>(reached.extract_error()?)? == 0 {
-            return Err(format!("no replica had the update within {} ms", self.patience_ms).into());
+        if self.awaited.heeds && first(reached)? == 0 {
+            let Await { nobody, patience_ms, .. } = self.awaited;
+            return Err(format!("{nobody} had the update within {patience_ms} ms").into());
         }
         Ok(Update::told(value))
     }
 }
 
-/// Clients that wait for at most `patience_ms`, and take 0 replicas for an unknown outcome if they heed the answer.
+/// WAIT answers with a number; WAITAOF with two, of which the first says whether the server itself has it on disk.
+fn first(answer: Value) -> Result<i64, BoxError> {
+    let answer = match answer.extract_error()? {
+        Value::Array(numbers) => numbers.into_iter().next().unwrap_or_default(),
+        number => number,
+    };
+    Ok(redis::from_redis_value(answer)?)
+}
+
+/// Clients that wait after each INCR.
 ///
 /// # Errors
 /// The server does not answer, or refuses us.
-pub(crate) fn incr_then_wait(
-    server: &Target,
-    workers: usize,
-    patience_ms: u32,
-    heeds: bool,
-) -> Result<Vec<Box<dyn Updater>>> {
+pub(crate) fn incr_then_wait(server: &Target, workers: usize, awaited: Await) -> Result<Vec<Box<dyn Updater>>> {
+    let patience = awaited.patience_ms.to_string();
+    let words: Vec<&[u8]> = awaited.command.iter().map(|word| word.as_bytes()).chain([patience.as_bytes()]).collect();
     let mut wait = Vec::new();
-    pack(&mut wait, &[b"WAIT", b"1", patience_ms.to_string().as_bytes()]);
+    pack(&mut wait, &words);
     own_connections(server, workers, |connection| Waiting {
         connection,
         packed: Vec::new(),
         wait: wait.clone(),
-        patience_ms,
-        heeds,
+        awaited,
     })
 }
