@@ -9,6 +9,7 @@ use redis::FromRedisValue;
 use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::Chosen;
+use crate::fault::clients::LONGEST;
 use crate::fault::servers::Servers;
 use crate::proxy::{By, Direction, Proxy, Rule};
 
@@ -158,7 +159,10 @@ impl Scene<'_> {
     }
 
     /// Closes the link between primary and replica and discards all that is in flight, as when a primary dies.
+    ///
+    /// The replica cannot connect again: it would get what was discarded, or empty itself to copy everything anew.
     pub(super) fn drop_link(&self) -> Result<()> {
+        self.link()?.refuse(LONGEST)?;
         self.link()?.kill(By::Rst).map(drop)
     }
 }
