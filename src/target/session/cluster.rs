@@ -283,9 +283,8 @@ impl Routed {
         Ok(Some(Hop { node, is_ask, waits: false }))
     }
 
-    /// Sends one command to `node`, and follows redirections from there.
-    fn ask(&mut self, node: usize, command: &[u8]) -> RedisResult<Value> {
-        let mut hop = Hop { node, is_ask: false, waits: false };
+    /// Sends one command where `hop` leads, and follows redirections from there.
+    fn follow(&mut self, mut hop: Hop, command: &[u8]) -> RedisResult<Value> {
         for _ in 0..MOST_HOPS {
             let reply = hop.ask(&mut self.nodes[hop.node].1, command)?;
             let Value::ServerError(error) = &reply else { return Ok(reply) };
@@ -323,9 +322,7 @@ impl Routed {
             if let Value::ServerError(error) = reply
                 && let Some(hop) = self.redirected(*node, error)?
             {
-                // After ASK, the command goes to the same node again, which answers ASK again, and `ask` follows that.
-                let node = if hop.is_ask { *node } else { hop.node };
-                *reply = self.ask(node, &packed[range.clone()])?;
+                *reply = self.follow(hop, &packed[range.clone()])?;
             }
         }
         Ok(replies)
@@ -371,7 +368,7 @@ impl ConnectionLike for Routed {
             return Ok(reply);
         }
         let node = self.place(route);
-        self.ask(node, cmd)
+        self.follow(Hop { node, is_ask: false, waits: false }, cmd)
     }
 
     fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
