@@ -23,6 +23,12 @@ const MOST: usize = 4_000_000;
 /// Errors after which a client reconnects: it needs another server, another connection, or its script loaded again.
 const GO_ELSEWHERE: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "UNBLOCKED", "CLUSTERDOWN"];
 
+/// Whether an error says so; the redis crate writes its name as `ReadOnly`.
+fn sends_elsewhere(trouble: &str) -> bool {
+    let trouble = trouble.to_ascii_uppercase();
+    GO_ELSEWHERE.iter().any(|word| trouble.contains(word))
+}
+
 /// What all clients of a trial share.
 pub(super) struct Work<'a> {
     pub(super) strategy: &'a dyn Strategy,
@@ -117,12 +123,27 @@ impl Client<'_> {
             return;
         };
         // A late reply on a connection with a command in flight must not be taken for the reply to the next command.
-        if outcome == Outcome::Unknown || GO_ELSEWHERE.iter().any(|word| trouble.contains(word)) {
+        if outcome == Outcome::Unknown || sends_elsewhere(&trouble) {
             self.updater = None;
         }
         if outcome == Outcome::Refused {
             std::thread::sleep(PAUSE);
         }
         self.done.log.trouble.get_or_insert(trouble);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_goes_elsewhere_whoever_names_the_error() {
+        let named = redis::make_extension_error("READONLY".to_owned(), None).to_string();
+        for error in ["READONLY You can't write against a read only replica.", &named, "NoScript: No matching script."]
+        {
+            assert!(sends_elsewhere(error), "{error}");
+        }
+        assert!(!sends_elsewhere("OOM command not allowed"));
     }
 }

@@ -137,7 +137,7 @@ static TABLE: &[Line] = &[
     Line { fault: "flush", most: is(Must, May, GONE), but: &[(&["lock"], is(May, May, REWRITES))] },
     Line {
         fault: "script-flush",
-        most: is(Never, Never, "a script that is not there is an error, and the client loads it again"),
+        most: is(Never, Never, "a script that is not there is an error, and a client that connects again loads it"),
         but: &[],
     },
     Line {

@@ -58,14 +58,14 @@ impl Fault for FailoverLagging {
     }
 }
 
-/// What the replica never receives: the updates acknowledged while it is behind, by the rate before the fault.
-pub(super) fn acked_while_behind(chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> u64 {
-    rate_before(window.0, acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000
+/// What the replica never receives: the updates acknowledged while it is behind, by the rate in the second half of the time
+/// before the fault; the first half is warm-up.
+fn acked_while_behind(chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> u64 {
+    rate_within((window.0 / 2, window.0), acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000
 }
 
-/// Acknowledged updates per second in the second half of the time before the fault began: the first half is warm-up.
-fn rate_before(begin_ns: u64, acked_ns: &[u64]) -> u64 {
-    let half = begin_ns / 2;
-    let before = acked_ns.iter().filter(|&&end| (half..=begin_ns).contains(&end)).count() as u128;
-    (before * 1_000_000_000 / u128::from(half.max(1))) as u64
+/// Acknowledged updates per second within a window.
+pub(super) fn rate_within((begin_ns, end_ns): (u64, u64), acked_ns: &[u64]) -> u64 {
+    let acked = acked_ns.iter().filter(|&&end| (begin_ns..=end_ns).contains(&end)).count() as u128;
+    (acked * 1_000_000_000 / u128::from(end_ns.saturating_sub(begin_ns).max(1))) as u64
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::Result;
-use crate::fault::failover_lagging::acked_while_behind;
+use crate::fault::failover_lagging::rate_within;
 use crate::fault::{Chosen, Fault, Info, Scene, Words};
 use crate::proxy::Direction;
 
@@ -43,6 +43,9 @@ impl Fault for OneWayCut {
     }
 
     fn predicts(&self, chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> Option<u64> {
-        Some(acked_while_behind(chosen, window, acked_ns))
+        // The rate in the middle of the cut: on a machine with few CPUs the primary is faster without its replica.
+        let quarter = (window.1 - window.0) / 4;
+        let rate = rate_within((window.0 + quarter, window.1 - quarter), acked_ns);
+        Some(rate * chosen.lasts().as_nanos() as u64 / 1_000_000_000)
     }
 }

@@ -47,7 +47,7 @@ impl Cell {
         let race = match info.load {
             Load::Updates(_) if self.fault.form == Some("silence") => 4_500,
             Load::Updates(_) => 700,
-            Load::UntilOver => 900,
+            Load::UntilOver => 700,
         };
         Duration::from_millis(servers + race) + self.fault.lasts()
     }

@@ -25,7 +25,7 @@ use crate::update::Event;
 use crate::verdict;
 
 /// How long clients go on after the fault is over: long enough for one to time out and reconnect elsewhere.
-const AFTERMATH: Duration = Duration::from_millis(800);
+const AFTERMATH: Duration = Duration::from_millis(600);
 
 /// The most rows of `faults.csv` for one trial.
 const MOST_ROWS: usize = 1_000;
