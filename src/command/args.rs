@@ -184,7 +184,7 @@ pub(super) struct FaultsArgs {
     /// Protections: names, or all [default: a selection; with --faults, all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(super) protections: Vec<String>,
-    /// How often each cell is measured [default: 2; 1 with --quick and --full]
+    /// How often each cell is measured [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) rounds: Option<u32>,
     /// Seed of the order and of every trial [default: random, and recorded]

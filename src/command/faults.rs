@@ -21,7 +21,7 @@ use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
 
 /// Rounds if the command line does not say.
-const ROUNDS: u32 = 2;
+const ROUNDS: u32 = 1;
 
 pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     if args.list {

@@ -1,11 +1,12 @@
 //! The primary dies and its replica takes over, with whatever it has by then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::condition::Topology;
 use crate::error::Result;
 use crate::fault::servers::PRIMARY;
 use crate::fault::{Fault, Info, Scene, Words};
+use crate::target::SENTINEL_NAME;
 
 const INFO: Info = Info {
     topology: Topology::Replicated,
@@ -43,9 +44,25 @@ impl Fault for FailoverCrash {
         }
         // The old primary stays down: what it had not sent is lost with it either way.
         scene.await_role(replica, |role| role == PRIMARY, PATIENCE, "a failover")?;
-        scene.did("replica-promoted");
+        scene.note("replica-promoted");
+        await_its_name(scene, replica)?;
+        scene.did("clients-are-sent-there");
         Ok(())
     }
+}
+
+/// Sentinels send clients to a new primary only once they have seen that it is one.
+fn await_its_name(scene: &Scene<'_>, node: usize) -> Result<()> {
+    let (port, since) = (scene.servers().node(node).port().to_string(), Instant::now());
+    while scene.topology() == Topology::Sentinel && since.elapsed() < PATIENCE {
+        let named: Vec<String> =
+            scene.servers().ask_sentinel(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SENTINEL_NAME])?;
+        if named.get(1) == Some(&port) {
+            break;
+        }
+        scene.wait(Duration::from_millis(2))?;
+    }
+    Ok(())
 }
 
 /// The replica is promoted so long after the kill; later the old primary, without its data, becomes its replica.

@@ -37,7 +37,7 @@ impl Fault for FailoverPlanned {
         scene.did("failover-asked");
         let command = match scene.topology() {
             Topology::Sentinel => {
-                scene.servers().ask_sentinel(&["SENTINEL", "FAILOVER", SENTINEL_NAME])?;
+                scene.servers().ask_sentinel::<()>(&["SENTINEL", "FAILOVER", SENTINEL_NAME])?;
                 "SENTINEL FAILOVER"
             }
             Topology::Cluster => {

@@ -105,7 +105,7 @@ impl Servers {
     }
 
     /// Sends a command to a Sentinel.
-    pub(super) fn ask_sentinel(&self, words: &[&str]) -> Result<()> {
+    pub(super) fn ask_sentinel<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
         let sentinel = self.fleet().and_then(|fleet| fleet.sentinels.first());
         sentinel.ok_or_else(|| Error::broken("these servers have no Sentinel"))?.ask(words)
     }
