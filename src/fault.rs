@@ -153,6 +153,11 @@ pub trait Fault: Sync {
         Ok(())
     }
 
+    /// About how long it takes from its first action to its last.
+    fn takes(&self, chosen: &Chosen) -> Duration {
+        chosen.lasts()
+    }
+
     /// How many acknowledged updates a model predicts to be lost, by when each was acknowledged. `None`: no model.
     fn predicts(&self, _chosen: &Chosen, _window: (u64, u64), _acked_ns: &[u64]) -> Option<u64> {
         None

@@ -97,17 +97,17 @@ fn code(args: &FaultsArgs, rows: &[LabRow]) -> ExitCode {
 
 fn plan(args: &FaultsArgs) -> Result<Plan> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let rounds = |default: u32| args.rounds.unwrap_or(default);
+    let rounds = args.rounds.unwrap_or(ROUNDS);
     if args.full {
-        return Plan::matrix(&Protection::find(&["all"])?, &fault::find(&["all"])?, rounds(1), seed);
+        return Plan::matrix(&Protection::find(&["all"])?, &fault::find(&["all"])?, rounds, seed);
     }
     if args.faults.is_empty() && args.protections.is_empty() {
-        return Plan::story(args.quick, rounds(if args.quick { 1 } else { ROUNDS }), seed);
+        return Plan::story(args.quick, rounds, seed);
     }
     let all = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
     let named = |names: &[String], all: Vec<String>| if names.is_empty() { all } else { names.to_vec() };
     let faults = fault::find(&named(&args.faults, story_faults()))?;
-    Plan::matrix(&Protection::find(&named(&args.protections, all))?, &faults, rounds(ROUNDS), seed)
+    Plan::matrix(&Protection::find(&named(&args.protections, all))?, &faults, rounds, seed)
 }
 
 /// Every fault in its first form.

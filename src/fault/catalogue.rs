@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::{ALL, Fault};
+use crate::target::Layout;
 
 /// The longest that a fault may last: every trial is bounded.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -24,12 +25,8 @@ pub struct Chosen {
 impl Chosen {
     /// The servers that it needs: those that its form names, if its forms are topologies.
     pub fn topology(&self) -> Topology {
-        match self.form {
-            Some("replicated") => Topology::Replicated,
-            Some("sentinel") => Topology::Sentinel,
-            Some("cluster") => Topology::Cluster,
-            _ => self.fault.info().topology,
-        }
+        let named = self.form.and_then(|form| form.parse::<Layout>().ok());
+        named.map_or(self.fault.info().topology, |layout| layout.topology)
     }
 
     /// How long it lasts; zero if that cannot be chosen.

@@ -142,7 +142,7 @@ static TABLE: &[Line] = &[
     },
     Line {
         fault: "slot-move",
-        most: is(Never, Never, "a node that no longer has the slot refuses and says who has"),
+        most: is(Never, Never, "a node that no longer owns the slot redirects the client"),
         but: &[],
     },
 ];

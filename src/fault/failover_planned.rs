@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::error::Result;
 use crate::fault::servers::PRIMARY;
-use crate::fault::{Fault, Info, Scene, Words};
+use crate::fault::{Chosen, Fault, Info, Scene, Words};
 use crate::target::SENTINEL_NAME;
 
 const INFO: Info = Info {
@@ -29,6 +29,11 @@ pub(super) struct FailoverPlanned;
 impl Fault for FailoverPlanned {
     fn info(&self) -> &'static Info {
         &INFO
+    }
+
+    fn takes(&self, chosen: &Chosen) -> Duration {
+        // Sentinels demote the old primary late.
+        Duration::from_secs(if chosen.topology() == Topology::Sentinel { 12 } else { 0 })
     }
 
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {

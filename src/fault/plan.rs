@@ -41,15 +41,12 @@ impl Cell {
             Topology::Sentinel => 4_000,
             Topology::Cluster => 5_000,
         };
-        // Sentinels demote the old primary late.
-        let is_late = self.fault.to_string() == "failover-planned:sentinel";
-        let servers = servers + if is_late { 12_000 } else { 0 };
         let race = match info.load {
             Load::Updates(_) if self.fault.form == Some("silence") => 4_500,
             Load::Updates(_) => 700,
             Load::UntilOver => 700,
         };
-        Duration::from_millis(servers + race) + self.fault.lasts()
+        Duration::from_millis(servers + race) + self.fault.fault.takes(&self.fault)
     }
 }
 

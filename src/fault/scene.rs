@@ -63,9 +63,17 @@ impl Scene<'_> {
         patience: Duration,
         what: &str,
     ) -> Result<()> {
-        let since = Instant::now();
         // Sentinels close the connections of a server that they promote or demote.
-        while !self.servers.role(node).is_ok_and(|role| is_so(&role)) {
+        self.await_that(|| self.servers.role(node).is_ok_and(|role| is_so(&role)), patience, what)
+    }
+
+    /// Waits until something is so after `what`.
+    ///
+    /// # Errors
+    /// It is not within `patience`, or the run must end.
+    pub(super) fn await_that(&self, is_so: impl Fn() -> bool, patience: Duration, what: &str) -> Result<()> {
+        let since = Instant::now();
+        while !is_so() {
             if since.elapsed() > patience {
                 return Err(Error::server(format!("{what} is not done after {} s", patience.as_secs())));
             }

@@ -82,7 +82,7 @@ impl Servers {
 
     /// Servers that choose their primaries themselves, each with one replica. A fleet is ready once it has started.
     fn start_fleet(binary: &Path, topology: Topology, settings: &[&str]) -> Result<Self> {
-        let layout = Layout { topology, replicas: Some(1), ..Layout::default() };
+        let layout = layout(topology);
         let fleet = Fleet::start_with(binary, layout, settings, None)?;
         let seen = vec![Target::fleet(fleet, layout)?.answering_within(REPLY_TIMEOUT)];
         Ok(Self { nodes: Vec::new(), seen, front: None, link: None, primary: AtomicUsize::new(0) })
@@ -169,11 +169,6 @@ impl Servers {
         self.link.as_ref().ok_or_else(|| Error::broken("the replica of this fault has no proxy"))
     }
 
-    /// The proxies that there are.
-    pub(super) fn proxies(&self) -> impl Iterator<Item = &Proxy> {
-        self.front.iter().chain(&self.link)
-    }
-
     /// Waits until the primary of `key` takes writes and they reach its replica, if it should have one.
     pub(super) fn settle(&self, key: &str, stop: &AtomicBool) -> Result<Duration> {
         let since = Instant::now();
@@ -222,6 +217,11 @@ impl Servers {
         }
         Ok(self.nodes.len() == 1 || self.node(primary).ask_with(|db| reaches(db))?)
     }
+}
+
+/// The servers of a trial: each primary has one replica, unless there is a single server.
+pub(super) fn layout(topology: Topology) -> Layout {
+    Layout { topology, replicas: Some(1), ..Layout::default() }
 }
 
 /// The beginning of all keys of ours.

@@ -28,7 +28,7 @@ impl Fault for SlotMove {
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {
         scene.await_clients()?;
         let ((from, _), slot) = (scene.pair(), slot_of(scene.key().as_bytes()).to_string());
-        let to = (from + 1) % 3;
+        let to = (from + 1) % scene.servers().current().shards() as usize;
         let ids = [scene.ask::<String>(from, &["CLUSTER", "MYID"])?, scene.ask(to, &["CLUSTER", "MYID"])?];
         let set = |node: usize, what: &str, id: &str| scene.ask::<()>(node, &["CLUSTER", "SETSLOT", &slot, what, id]);
         scene.did("slot-opened");

@@ -6,17 +6,16 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::clients::{Done, Work};
 use crate::fault::losses::{acked_ns, attributed, longest_gap, lost_updates, recovery, timeline};
 use crate::fault::scene::{Mark, Scene};
-use crate::fault::servers::{Needs, Servers};
+use crate::fault::servers::{Needs, Servers, layout};
 use crate::fault::witness::{Found, witness};
 use crate::fault::{Cell, expected};
 use crate::history;
 use crate::plain::one_line;
-use crate::proxy::What;
+use crate::proxy::{Proxy, What};
 use crate::record::Fault as FaultRow;
 use crate::record::lab::{Evidence, LabRow, Moment, SKIPPED};
 use crate::strategy::Strategy;
@@ -77,7 +76,7 @@ impl Lab<'_> {
         let blank = LabRow { trial, round, seed, ..self.blank(cell) };
         match self.race(cell, trial, seed) {
             Ok(Ok(raced)) => Ok(judged(cell, blank, raced)),
-            Ok(Err(why)) => Ok(without_figures(LabRow { note: Some(format!("{SKIPPED}{why}")), ..blank })),
+            Ok(Err(why)) => Ok(without_figures(LabRow { note: Some(format!("{SKIPPED}{}", one_line(&why))), ..blank })),
             Err(error) if error.is_interrupt() || self.stop.load(Ordering::Relaxed) => Err(Error::interrupted()),
             Err(error) => Ok(without_figures(LabRow { note: Some(one_line(&error.to_string())), ..blank })),
         }
@@ -90,8 +89,8 @@ impl Lab<'_> {
             family: cell.protection.family.to_owned(),
             fault: cell.fault.to_string(),
             topology,
-            shards: if topology == Topology::Cluster { 3 } else { 1 },
-            replicas: u32::from(topology != Topology::Single),
+            shards: layout(topology).shards(),
+            replicas: layout(topology).replicas(),
             server: self.product.clone(),
             server_settings: cell.protection.settings(),
             clients: self.clients,
@@ -194,7 +193,8 @@ fn done_by_proxies(
     marks: &mut Vec<Mark>,
 ) -> (Vec<FaultRow>, Option<u64>) {
     let mut rows: Vec<FaultRow> = Vec::new();
-    for event in servers.proxies().flat_map(|proxy| proxy.events()) {
+    let [front, link] = [servers.front(), servers.link()].map(|proxy| proxy.ok().map(Proxy::events));
+    for event in front.iter().chain(&link).flatten() {
         let (connection, command) = (event.connection, event.command);
         let name = Some(event.name.clone()).filter(|name| !name.is_empty());
         rows.push(FaultRow {
@@ -207,7 +207,6 @@ fn done_by_proxies(
         });
     }
     let is_lost = |what: &What| matches!(what, What::Lost(..));
-    let front = servers.front().ok().map(|front| front.events());
     let lost = front.map(|events| events.into_iter().filter(|event| is_lost(&event.what)).collect::<Vec<_>>());
     if let (Some(lost), true) = (&lost, marks.is_empty()) {
         for event in lost.first().into_iter().chain(lost.last()) {

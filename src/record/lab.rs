@@ -30,6 +30,11 @@ pub use moment::Moment;
 /// What the note of a trial begins with if the servers lack what it needs.
 pub const SKIPPED: &str = "skipped: ";
 
+/// A note of a trial without a verdict as a reader should see it.
+pub fn why_unmeasured(note: &str) -> String {
+    if note.starts_with(SKIPPED) { note.to_owned() } else { format!("not measured: {note}") }
+}
+
 /// The file of cells in the lab's result folder.
 pub const LAB: &str = "lab.csv";
 /// The file of acknowledgements over time.

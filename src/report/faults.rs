@@ -2,18 +2,14 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::record::lab::SKIPPED;
+use crate::record::lab::{SKIPPED, why_unmeasured};
 use crate::report::words::{count, time};
 use crate::summary::lab::{LabCell, Matrix, NO_FAULT};
 
 /// The result of one cell in words: what was lost and doubled, in how many trials, and what that proves.
 pub fn outcome(cell: &LabCell) -> String {
     if cell.trials == 0 {
-        return match cell.unmeasured.first() {
-            Some(why) if why.starts_with(SKIPPED) => why.clone(),
-            Some(why) => format!("not measured: {why}"),
-            None => "not measured".to_owned(),
-        };
+        return cell.unmeasured.first().map_or_else(|| "not measured".to_owned(), |why| why_unmeasured(why));
     }
     let mut said = Vec::new();
     if cell.trials_lost > 0 {

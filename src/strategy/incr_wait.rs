@@ -13,7 +13,8 @@ use crate::strategy::{Info, Strategy};
 use crate::target::Target;
 use crate::update::Updater;
 
-const AWAIT: Await = Await { command: &["WAIT", "1"], patience_ms: 1_000, nobody: "no replica", heeds: true };
+const AWAIT: Await =
+    Await { command: &["WAIT", "1"], patience_ms: 1_000, missed: "no replica had the update", heeds: true };
 
 const INFO: Info = Info {
     round_trips: "2",

@@ -11,7 +11,8 @@ use crate::target::Target;
 use crate::update::Updater;
 use crate::verdict::Role;
 
-const AWAIT: Await = Await { command: &["WAIT", "1"], patience_ms: 10, nobody: "no replica", heeds: false };
+const AWAIT: Await =
+    Await { command: &["WAIT", "1"], patience_ms: 10, missed: "no replica had the update", heeds: false };
 
 const INFO: Info = Info {
     round_trips: "2",

@@ -15,7 +15,7 @@ const AWAIT: Await = Await {
     command: &["WAITAOF", "1", "0"],
     // The disk is brought up to date every second.
     patience_ms: 3_000,
-    nobody: "no disk",
+    missed: "the update was not on disk",
     heeds: true,
 };
 
@@ -28,19 +28,11 @@ const INFO: Info = Info {
 };
 
 fn no_append_only_file(server: &Target) -> Result<Option<String>> {
-    let mut db = server.connect()?;
-    let asked: redis::RedisResult<redis::Value> = redis::cmd("WAITAOF").arg(1).arg(0).arg(1).query(&mut db);
-    match asked {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_io_error() => Err(server.refuses(&error)),
-        Err(error) if error.to_string().contains("unknown command") => {
-            Ok(Some("this server has no WAITAOF (Redis 7.2 and Valkey have)".to_owned()))
-        }
-        Err(error) if error.to_string().contains("appendonly") => {
-            Ok(Some("this server has no append-only file (appendonly yes)".to_owned()))
-        }
-        Err(error) => Ok(Some(crate::plain::one_line(&error.to_string()))),
-    }
+    Ok(match redis::cmd("WAITAOF").arg(1).arg(0).arg(1).exec(&mut server.connect()?) {
+        Ok(()) => None,
+        Err(error) if error.is_io_error() => return Err(server.refuses(&error)),
+        Err(error) => Some(format!("it has no WAITAOF (needs Redis 7.2 or Valkey), or no append-only file: {error}")),
+    })
 }
 
 pub(super) struct IncrWaitaof;

@@ -201,7 +201,7 @@ impl Fleet {
             self.replicas.push(self.primaries[0].beside_as(&extra, cpus)?);
         }
         let first = |shard: u32| first_slot(shard, shards);
-        let last = |shard: u32| (16_384 * (shard + 1) / shards - 1) as u16;
+        let last = |shard: u32| first_slot(shard + 1, shards) - 1;
         for (number, node) in self.primaries.iter().enumerate() {
             let slots: Vec<u16> = (first(number as u32)..=last(number as u32)).collect();
             // Distinct epochs; otherwise two nodes might both believe that they are the older one.
@@ -241,7 +241,7 @@ impl Fleet {
     }
 }
 
-/// The first slot of a shard of our clusters: all have equal shares of the slots, in order.
+/// The first slot of a shard of our clusters, counted from 0: all have equal shares of the slots, in order.
 pub(crate) fn first_slot(shard: u32, shards: u32) -> u16 {
     (16_384 * shard / shards) as u16
 }

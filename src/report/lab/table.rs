@@ -2,13 +2,13 @@
 
 use super::cells::{Cell, Column, Matrix};
 use super::{names, verdict};
-use crate::record::lab::{LabRow, LabRun, SKIPPED};
+use crate::record::lab::{LabRow, LabRun, why_unmeasured};
 use crate::report::words::count;
 
 /// What became of the updates of a cell, in a few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
 pub(super) fn fate(cell: &Cell<'_>) -> String {
     if let Some(note) = cell.note() {
-        return if note.starts_with(SKIPPED) { note.to_owned() } else { format!("not measured: {note}") };
+        return why_unmeasured(note);
     }
     let spread = |of: fn(&LabRow) -> Option<u64>| cell.spread(of).filter(|spread| spread.high > 0);
     let lost = spread(|trial| trial.lost).map(|spread| format!("lost {}", spread.text(count)));

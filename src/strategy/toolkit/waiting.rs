@@ -15,8 +15,8 @@ pub(crate) struct Await {
     pub(crate) command: &'static [&'static str],
     /// Milliseconds.
     pub(crate) patience_ms: u32,
-    /// Who has to have the update: `no replica`.
-    pub(crate) nobody: &'static str,
+    /// What an error says if the wait was in vain: `no replica had the update`.
+    pub(crate) missed: &'static str,
     /// Whether an answer that says nobody has it makes the update unknown.
     pub(crate) heeds: bool,
 }
@@ -37,8 +37,8 @@ impl Updater for Waiting {
         };
         let reached = self.connection.req_packed_command(&self.wait)?;
         if self.awaited.heeds && first(reached)? == 0 {
-            let Await { nobody, patience_ms, .. } = self.awaited;
-            return Err(format!("{nobody} had the update within {patience_ms} ms").into());
+            let Await { missed, patience_ms, .. } = self.awaited;
+            return Err(format!("{missed} within {patience_ms} ms").into());
         }
         Ok(Update::told(value))
     }
