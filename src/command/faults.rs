@@ -47,11 +47,9 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
         rows.push(kept.row);
         Ok(())
     });
-    // A run that ends early has a page of what there is.
-    if !rows.is_empty() {
-        show(args, &rows, &out)?;
-    }
-    measured.map(|()| code(args, &rows))
+    // A run that ends early has a page of what there is, and what ended it is said first.
+    let shown = if rows.is_empty() { Ok(()) } else { show(args, &rows, &out) };
+    measured.and(shown).map(|()| code(args, &rows))
 }
 
 fn measure(lab: &Lab<'_>, plan: &Plan, mut keep: impl FnMut(Kept) -> Result<()>) -> Result<()> {
