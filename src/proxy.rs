@@ -224,6 +224,14 @@ impl Proxy {
         self.order(Order::Refuse(Some(time))).map(drop)
     }
 
+    /// Sends whoever connects from now on to another server; connections that are there stay where they are.
+    ///
+    /// # Errors
+    /// The proxy's thread is gone.
+    pub fn redirect(&self, upstream: &Address) -> Result<()> {
+        self.order(Order::Redirect(upstream.clone())).map(drop)
+    }
+
     /// Ends all connections with whatever is on its way, and refuses new ones until it [heals](Self::heal): once this
     /// returns, nothing that the server said arrives any more. Call it before the server is killed, and no delayed byte
     /// outlives it.

@@ -19,8 +19,10 @@ mod process;
 mod rows;
 
 pub use builtin::work;
+pub(crate) use builtin::worker_loop;
 pub use fault::Fault;
 pub use group::{ClientRows, Patience, Race, WorkerPace, Workers};
 pub use install::{Installed, Unavailable, install};
 pub use manifest::{Cell, Manifest, Settings, Tool};
 pub use message::{Flush, Go, Job, Rate, Ready};
+pub use process::Killer;

@@ -24,13 +24,14 @@ pub struct Job {
     pub settings: String,
     /// The names of the counters.
     pub keys: Vec<String>,
+    /// The numbers of this process's clients.
+    pub clients: Vec<u64>,
     sequences: Vec<Vec<usize>>,
-    clients: Vec<u64>,
     batch: usize,
 }
 
-/// A value that an acknowledged update was told, and how many tries it took.
-pub type Told = (i64, u32);
+/// The value that an acknowledged update was told, if any, and how many tries it took.
+pub type Told = (Option<i64>, u32);
 
 /// Why an update was not acknowledged.
 pub enum Failure {
@@ -40,7 +41,7 @@ pub enum Failure {
     Unknown(String),
 }
 
-/// Adds one for each of the keys.
+/// Adds one for each of the keys, in order. Updates that it tells nothing of are unknown.
 pub type Update = Box<dyn FnMut(&[&str]) -> Result<Vec<Told>, Failure> + Send>;
 
 /// What is particular to a library.
@@ -66,7 +67,8 @@ struct Log {
 
 impl Log {
     fn add(&mut self, (begin, end): (u64, u64), outcome: &str, told: Option<Told>, key: usize) {
-        let (value, tries) = told.map_or((String::new(), 1), |(value, tries)| (value.to_string(), tries));
+        let (value, tries) = told.unwrap_or((None, 1));
+        let value = value.map_or_else(String::new, |value| value.to_string());
         // Writing to a string cannot fail.
         let _ = writeln!(self.rows, "{},{begin},{end},{outcome},{value},{key},{tries}", self.client);
         self.count += 1;
@@ -128,8 +130,9 @@ impl Race {
             let mut next = ended;
             match told {
                 Ok(told) => {
-                    for (&number, told) in numbers.iter().zip(told) {
-                        log.add((begin, ended), "ok", Some(told), number);
+                    for (place, &number) in numbers.iter().enumerate() {
+                        let told = told.get(place).copied();
+                        log.add((begin, ended), if told.is_some() { "ok" } else { "unknown" }, told, number);
                     }
                 }
                 Err(failure) => {
@@ -212,7 +215,7 @@ fn work(adapter: Adapter<'_>) -> Result<(), String> {
 
 /// A client that sends nothing.
 fn nothing() -> Update {
-    Box::new(|keys| Ok(keys.iter().map(|_| (1, 1)).collect()))
+    Box::new(|keys| Ok(keys.iter().map(|_| (Some(1), 1)).collect()))
 }
 
 fn race(job: &Job, batch: usize, clients: &mut [Update], go: &Value, zero: Instant) {

@@ -42,6 +42,7 @@ pub(super) enum Order {
     Heal,
     Refuse(Option<Duration>),
     Kill(By),
+    Redirect(Address),
     Stop,
 }
 
@@ -337,6 +338,7 @@ impl Hub {
                 Order::Heal => self.heal(),
                 Order::Refuse(time) => self.refuse(time),
                 Order::Kill(by) => dropped = self.kill(by),
+                Order::Redirect(upstream) => self.upstream = upstream,
                 Order::Stop => return false,
             }
             // Who ordered may have gone.

@@ -7,8 +7,8 @@ use redis::{Cmd, Commands, Connection, ErrorKind, RedisError, RedisResult, Scrip
 use crate::error::{Error, Result};
 
 #[path = "../../libraries/loops/worker.rs"]
-#[allow(unreachable_pub, reason = "the adapters of other packages take the same file in")]
-mod worker_loop;
+#[allow(missing_docs, unreachable_pub, reason = "the adapters of other packages take the same file in")]
+pub(crate) mod worker_loop;
 
 use worker_loop::{Adapter, Failure, Job, Told, Update, serve};
 
@@ -74,7 +74,7 @@ fn update(db: &mut Connection, strategy: &str, script: &Script, keys: &[&str]) -
                 pipe.incr(*key, 1);
             }
             let values: Vec<i64> = pipe.query(db)?;
-            return Ok(values.into_iter().map(|value| (value, 1)).collect());
+            return Ok(values.into_iter().map(|value| (Some(value), 1)).collect());
         }
         "get-set" => {
             let value = db.get::<_, Option<i64>>(key)?.unwrap_or(0).saturating_add(1);
@@ -85,7 +85,7 @@ fn update(db: &mut Connection, strategy: &str, script: &Script, keys: &[&str]) -
         "incr" => db.incr(key, 1)?,
         _ => return Err(RedisError::from((ErrorKind::Client, "no such strategy"))),
     };
-    Ok(vec![(value, 1)])
+    Ok(vec![(Some(value), 1)])
 }
 
 fn watch(db: &mut Connection, key: &str) -> RedisResult<Told> {
@@ -96,7 +96,7 @@ fn watch(db: &mut Connection, key: &str) -> RedisResult<Told> {
         let value = Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0).saturating_add(1);
         let done: Option<()> = redis::pipe().atomic().set(key, value).ignore().query(db)?;
         if done.is_some() {
-            return Ok((value, tries));
+            return Ok((Some(value), tries));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! All clients of one library: spread over its processes, started together, their rows collected and converted to one
 //! clock.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::update::Event;
@@ -9,7 +10,7 @@ use crate::update::Event;
 use super::fault::Fault;
 use super::install::Installed;
 use super::message::{Answer, Flush, Go, Job, Order, Rate, Ready};
-use super::process::{Process, Wait, parse};
+use super::process::{Killer, Process, Wait, parse};
 use super::rows::{Lane, Rows, Tie};
 
 /// How many pings tie a clock: the quickest one counts.
@@ -38,6 +39,8 @@ impl Default for Patience {
 pub struct ClientRows {
     /// An event for every update, in order; times are since the race's zero.
     pub events: Vec<Event>,
+    /// Whether its process ended or fell silent during the race: one more batch may have been in flight.
+    pub is_cut_off: bool,
 }
 
 /// What all clients did in one race.
@@ -45,6 +48,8 @@ pub struct ClientRows {
 pub struct Race {
     /// The clients, in order of their numbers.
     pub clients: Vec<ClientRows>,
+    /// The instant that all times are counted from.
+    pub zero: Instant,
     /// When all were to start, in nanoseconds since the race's zero.
     pub start_ns: u64,
     /// By how much the workers' times may be wrong against ours, and against each other's.
@@ -80,6 +85,7 @@ pub struct Workers {
     keys: usize,
     epoch: Instant,
     patience: Patience,
+    acked: Arc<AtomicU64>,
 }
 
 struct Member {
@@ -111,8 +117,14 @@ impl Workers {
             process.tell(&Order::Job(&job))?;
             members.push(Member { process, clients: range, tie: Tie::default() });
         }
-        let mut workers =
-            Self { members, ready: Ready::default(), keys: job.keys.len(), epoch: Instant::now(), patience };
+        let mut workers = Self {
+            members,
+            ready: Ready::default(),
+            keys: job.keys.len(),
+            epoch: Instant::now(),
+            patience,
+            acked: Arc::default(),
+        };
         let wait = Wait::of(patience.ready, stop);
         for member in &mut workers.members {
             match member.process.answer("sign that it is ready", wait)? {
@@ -138,6 +150,23 @@ impl Workers {
     /// How many processes there are.
     pub fn processes(&self) -> usize {
         self.members.len()
+    }
+
+    /// How many updates the rows that have arrived say to be acknowledged, while a race runs too.
+    pub fn acked(&self) -> Arc<AtomicU64> {
+        self.acked.clone()
+    }
+
+    /// What kills the first process, for another thread during a race.
+    pub fn killer(&self) -> Option<Killer> {
+        self.members.first().and_then(|member| member.process.killer())
+    }
+
+    /// Tells the processes to end, as a program ends in order, and kills those that have not after `patience`.
+    pub fn end(mut self, patience: Duration) {
+        let until = Instant::now() + patience;
+        self.members.iter_mut().for_each(|member| member.process.close());
+        self.members.iter_mut().for_each(|member| member.process.await_end(until));
     }
 
     /// CPU time of all processes so far.
@@ -180,19 +209,23 @@ impl Workers {
         let after_end = self.patience.after_end;
         let wait = Wait::of(LEAD + duration + after_end, stop);
         let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);
-        let keys = self.keys;
+        let (keys, acked) = (self.keys, &*self.acked);
         let gathered: Vec<Gathered> = std::thread::scope(|scope| {
             let gather = |member| {
-                scope.spawn(move || gather(member, updates, keys, (zero_ns, start_ns), epoch, (wait, after_end)))
+                scope.spawn(move || {
+                    gather(member, updates, (keys, acked), (zero_ns, start_ns), epoch, (wait, after_end))
+                })
             };
             let threads: Vec<_> = self.members.iter_mut().map(gather).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
         let cpu_ns = self.cpu_ns().zip(cpu_before_ns).map(|(now, then)| now.saturating_sub(then));
         let start_ns = start_ns - zero_ns;
-        let mut race = Race { clients: Vec::new(), start_ns, uncertainty_ns, error: None, cpu_ns, fault: None };
+        let zero = epoch + Duration::from_nanos(zero_ns);
+        let mut race = Race { clients: Vec::new(), zero, start_ns, uncertainty_ns, error: None, cpu_ns, fault: None };
         for (lanes, error, fault) in gathered {
-            race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events }));
+            let is_cut_off = fault.is_some();
+            race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events, is_cut_off }));
             race.error = race.error.or(error);
             race.fault = race.fault.or(fault);
         }
@@ -206,7 +239,7 @@ type Gathered = (Vec<Lane>, Option<String>, Option<Fault>);
 fn gather(
     member: &mut Member,
     updates: &[u64],
-    keys: usize,
+    (keys, total): (usize, &AtomicU64),
     (zero_ns, start_ns): (u64, u64),
     epoch: Instant,
     (mut wait, after_end): (Wait<'_>, Duration),
@@ -227,7 +260,7 @@ fn gather(
     let mut read = || -> Result<(), Fault> {
         loop {
             let block = member.process.block("end of the race", wait)?;
-            let rows_before = rows.count;
+            let (rows_before, acked_before) = (rows.count, rows.acked);
             let now_ns = epoch.elapsed().as_nanos() as u64;
             for line in block.split(|&b| b == b'\n') {
                 if !line.starts_with(b"{") {
@@ -240,6 +273,7 @@ fn gather(
                 error = done.error.clone().map(|error| error.chars().filter(|c| !c.is_control()).take(300).collect());
                 return rows.agrees(&done);
             }
+            total.fetch_add(rows.acked - acked_before, Ordering::Relaxed);
             // Rows cannot go on forever: each client was told how many updates to make.
             if rows.count > rows_before {
                 wait.until = wait.until.max(Instant::now() + after_end);

@@ -125,6 +125,12 @@ pub fn install(
 }
 
 impl Installed {
+    /// A library that is part of the program `report`, and needs no files.
+    pub(crate) fn built_in(manifest: Manifest, report: PathBuf) -> Self {
+        let nowhere = std::env::temp_dir();
+        Self { manifest, folder: nowhere.clone(), cache: nowhere.clone(), shared: nowhere, report }
+    }
+
     /// The command that starts the worker.
     pub(super) fn command(&self) -> Vec<String> {
         self.manifest.command.iter().map(|part| self.fill(part)).collect()

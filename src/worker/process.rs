@@ -49,7 +49,8 @@ enum Read1 {
 pub(super) struct Process {
     child: Child,
     group: Option<Pid>,
-    input: ChildStdin,
+    /// Open until it is told to end.
+    input: Option<ChildStdin>,
     blocks: Receiver<Read1>,
     pending: VecDeque<u8>,
     last_words: Arc<Mutex<Vec<u8>>>,
@@ -82,7 +83,7 @@ impl Process {
         };
         spawn("worker-output", Box::new(move || read_blocks(BufReader::with_capacity(BLOCK, output), &sender)))?;
         spawn("worker-errors", Box::new(move || keep_last_words(errors, &kept)))?;
-        Ok(Self { child, group, input, blocks, pending: VecDeque::new(), last_words })
+        Ok(Self { child, group, input: Some(input), blocks, pending: VecDeque::new(), last_words })
     }
 
     /// CPU time used so far by all its threads together, to a hundredth of a second.
@@ -103,7 +104,11 @@ impl Process {
     pub(super) fn tell(&mut self, order: &Order<'_>) -> Result<(), Fault> {
         let mut line = serde_json::to_vec(order).map_err(|e| Fault::NotStarted(e.to_string()))?;
         line.push(b'\n');
-        self.input.write_all(&line).and_then(|()| self.input.flush()).map_err(|_| self.death())
+        let told = match &mut self.input {
+            Some(input) => input.write_all(&line).and_then(|()| input.flush()),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        };
+        told.map_err(|_| self.death())
     }
 
     /// The next answer, which must come by `deadline`; nothing but answers may come.
@@ -149,6 +154,23 @@ impl Process {
         }
     }
 
+    /// What kills it from another thread.
+    pub(super) fn killer(&self) -> Option<Killer> {
+        self.group.map(|group| Killer { group })
+    }
+
+    /// Tells it that nothing more will come.
+    pub(super) fn close(&mut self) {
+        self.input = None;
+    }
+
+    /// Waits for its end, for a time.
+    pub(super) fn await_end(&mut self, until: Instant) {
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// It is gone: how it ended, and what it said last.
     fn death(&mut self) -> Fault {
         // Its pipes are closed; the process itself, and the thread that reads its errors, may need a moment more.
@@ -171,11 +193,24 @@ impl Process {
     }
 }
 
+/// Kills a worker process together with everything that it started.
+#[derive(Debug, Clone, Copy)]
+pub struct Killer {
+    group: Pid,
+}
+
+impl Killer {
+    /// Kills it now. It is a child of ours that nobody has waited for, so its number is still its own.
+    pub fn kill(self) {
+        // A group that is gone already needs no signal.
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // A group that is gone already needs no signal.
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(killer) = self.killer() {
+            killer.kill();
         }
         // Killed, it ends; there is nothing to do if waiting for it fails.
         let _ = self.child.wait();

@@ -50,11 +50,11 @@ async fn update(db: &Client, strategy: &str, script: &Script, keys: &[&str]) -> 
                 pipe.incr::<(), _>(*key).await?;
             }
             let values: Vec<i64> = pipe.all().await?;
-            return Ok(values.into_iter().map(|value| (value, 1)).collect());
+            return Ok(values.into_iter().map(|value| (Some(value), 1)).collect());
         }
         _ => db.incr(key).await?,
     };
-    Ok(vec![(value, 1)])
+    Ok(vec![(Some(value), 1)])
 }
 
 fn open(job: &Job) -> Result<Update, String> {

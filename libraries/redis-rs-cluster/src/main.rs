@@ -50,7 +50,7 @@ fn open(job: &Job) -> Result<Update, String> {
             db = Some(client.get_connection().map_err(|e| Failure::Refused(e.to_string()))?);
         }
         let told = one(db.as_mut().ok_or(Failure::Refused(String::new()))?, &strategy, &script, keys[0]);
-        told.map(|value| vec![(value, 1)]).map_err(|error| {
+        told.map(|value| vec![(Some(value), 1)]).map_err(|error| {
             if is_safe && !matches!(error.kind(), ErrorKind::Server(_)) {
                 db = None; // without retries the client does not connect again
             }

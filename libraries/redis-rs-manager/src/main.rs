@@ -31,7 +31,7 @@ async fn watch(db: &mut ConnectionManager, key: &str) -> Result<Told, RedisError
         let value = db.get::<_, Option<i64>>(key).await?.unwrap_or(0) + 1;
         let done: Option<()> = redis::pipe().atomic().set(key, value).ignore().query_async(db).await?;
         if done.is_some() {
-            return Ok((value, tries));
+            return Ok((Some(value), tries));
         }
     }
     Ok((0, 0))
@@ -47,7 +47,7 @@ async fn update(db: &mut ConnectionManager, strategy: &str, script: &Script, key
                 pipe.incr(*key, 1);
             }
             let values: Vec<i64> = pipe.query_async(db).await?;
-            return Ok(values.into_iter().map(|value| (value, 1)).collect());
+            return Ok(values.into_iter().map(|value| (Some(value), 1)).collect());
         }
         "get-set" => {
             let value = db.get::<_, Option<i64>>(key).await?.unwrap_or(0) + 1;
@@ -57,7 +57,7 @@ async fn update(db: &mut ConnectionManager, strategy: &str, script: &Script, key
         "lua-incr" => script.key(key).invoke_async(db).await?,
         _ => db.incr(key, 1).await?,
     };
-    Ok(vec![(value, 1)])
+    Ok(vec![(Some(value), 1)])
 }
 
 fn open(job: &Job) -> Result<Update, String> {
