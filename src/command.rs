@@ -26,6 +26,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::secret;
 use crate::strategy::{self, ALL, Strategy};
 use crate::worker;
@@ -101,6 +102,10 @@ fn obey(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy], words: &[OsSt
         Some(Command::Man { command, out }) => shell::man(command.as_deref(), out.as_deref(), known).map(done),
         Some(Command::LostReply(args)) => lost_reply::lost_reply(cli, args),
         Some(Command::Faults(args)) => faults::faults(cli, args),
+        Some(Command::Worker { library }) if library == fault::WORKER => {
+            fault::work();
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Worker { library }) => worker::work(library).map(done),
         Some(Command::SecondProcess) => {
             strategy::second_process(std::io::stdin().lock(), std::io::stdout().lock()).map(done)

@@ -12,21 +12,28 @@
 //! libraries do. An update that was in flight is *unknown*, never dropped. While there is nothing to connect to, an
 //! update is *refused*: nothing was sent. Clients wait for a reply for up to [`REPLY_TIMEOUT`].
 //!
+//! Clients are threads of this process, or processes where a fault kills some of them, and where a client library of
+//! another language sends the commands. A library reconnects and sends again as it is set up to. It knows one address: a
+//! proxy there leads to whatever is the primary when a connection is made, as a service's name would.
+//!
 //! # What it is not
 //! Everything runs on one machine. A kill loses only what the process had not yet handed to the operating system. Power
 //! loss also loses what had not reached the disk; the lab cannot show that.
 
 mod catalogue;
 mod clients;
+mod crew;
 mod expected;
 mod losses;
 mod plan;
+mod process;
 mod protection;
 mod scene;
 mod servers;
 mod trial;
 mod witness;
 
+mod client_crash;
 mod connections_killed;
 mod crash_restart;
 mod eviction;
@@ -47,6 +54,7 @@ mod request_lost;
 mod script_flush;
 mod slot_move;
 mod split_brain;
+mod write_behind;
 
 use std::time::Duration;
 
@@ -56,7 +64,8 @@ use crate::error::Result;
 pub use catalogue::{Chosen, find};
 pub use expected::{Expectation, expected, table as expected_table};
 pub use plan::{Cell, Plan};
-pub use protection::{PROTECTIONS, Protection};
+pub use process::{NAME as WORKER, work};
+pub use protection::{ClientLibrary, PROTECTIONS, Protection};
 pub use scene::Scene;
 pub use trial::{Kept, Lab};
 
@@ -84,6 +93,8 @@ pub struct Info {
     pub proxies_clients: bool,
     /// Whether the replica reaches the primary through a proxy.
     pub proxies_replica: bool,
+    /// Whether clients run in processes of their own, so that they can be killed.
+    pub in_processes: bool,
     /// How much the clients do.
     pub load: Load,
 }
@@ -121,6 +132,7 @@ impl Info {
             topology: Topology::Single,
             proxies_clients: false,
             proxies_replica: false,
+            in_processes: false,
             load: Load::UntilOver,
         }
     }
@@ -186,4 +198,5 @@ pub static ALL: &[&dyn Fault] = &[
     &flush::Flush,
     &script_flush::ScriptFlush,
     &slot_move::SlotMove,
+    &client_crash::ClientCrash,
 ];

@@ -130,7 +130,7 @@ pub(super) enum Command {
     /// A worker of a built-in library, by the protocol of docs/libraries.md
     #[command(hide = true)]
     Worker {
-        /// redis-rs
+        /// redis-rs, or strategies: any strategy of this program
         library: String,
     },
 }
@@ -181,7 +181,8 @@ pub(super) struct FaultsArgs {
     /// [default: a selection; with --protections, every fault in its first form]
     #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...")]
     pub(super) faults: Vec<String>,
-    /// Protections: names, or all [default: a selection; with --faults, all]
+    /// Protections: names, or all; client libraries by name or path, with +SETTINGS (redis-py+safe), or libraries for every
+    /// one of ours [default: a selection; with --faults, all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(super) protections: Vec<String>,
     /// How often each cell is measured [default: 1]

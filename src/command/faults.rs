@@ -5,16 +5,18 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::error::Result;
-use crate::fault::{self, Cell, Kept, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
+use crate::error::{Error, Result};
+use crate::fault::{self, Cell, ClientLibrary, Kept, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
 use crate::record::lab::{LabFolder, LabRow, LabRun};
 use crate::record::{Machine, PAGE, csv_bytes};
 use crate::report::{self, faults as words};
 use crate::summary::lab::Matrix;
 use crate::target::Private;
+use crate::worker::Manifest;
 
 use super::args::{Cli, FaultsArgs};
 use super::estimate::in_words;
+use super::libraries;
 use super::measure::default_folder;
 use super::output::{json, print, say, width};
 use super::signals::{InOrder, STOP};
@@ -27,11 +29,12 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     if args.list {
         return list().map(|()| ExitCode::SUCCESS);
     }
-    let plan = plan(args)?;
-    plan.validate()?;
     let _in_order = InOrder::begin();
+    let plan = plan(cli, args)?;
+    plan.validate()?;
     let binary = cli.server.binary(&mut |line| say(&format!("report: {line}")))?;
-    let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), stop: &STOP };
+    let report = libraries::this_program()?;
+    let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), report, stop: &STOP };
     let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
     say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, in_words(plan.takes()), plan.seed));
     let out = args.out.clone().unwrap_or_else(default_folder);
@@ -78,7 +81,7 @@ fn list() -> Result<()> {
     }
     text += "\nProtections\n";
     for protection in PROTECTIONS {
-        text += &entry(protection.name, &format!("{}: {}", protection.family, protection.about));
+        text += &entry(&protection.name, &format!("{}: {}", protection.family, protection.about));
     }
     print(&text)
 }
@@ -93,19 +96,71 @@ fn code(args: &FaultsArgs, rows: &[LabRow]) -> ExitCode {
     }
 }
 
-fn plan(args: &FaultsArgs) -> Result<Plan> {
+fn plan(cli: &Cli, args: &FaultsArgs) -> Result<Plan> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let rounds = args.rounds.unwrap_or(ROUNDS);
     if args.full {
-        return Plan::matrix(&Protection::find(&["all"])?, &fault::find(&["all"])?, rounds, seed);
+        let all = protections(cli, &["all".to_owned(), LIBRARIES.to_owned()])?;
+        return Plan::matrix(&all, &fault::find(&["all"])?, rounds, seed);
     }
     if args.faults.is_empty() && args.protections.is_empty() {
         return Plan::story(args.quick, rounds, seed);
     }
-    let all = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
+    let all = vec!["all".to_owned()];
     let named = |names: &[String], all: Vec<String>| if names.is_empty() { all } else { names.to_vec() };
     let faults = fault::find(&named(&args.faults, story_faults()))?;
-    Plan::matrix(&Protection::find(&named(&args.protections, all))?, &faults, rounds, seed)
+    Plan::matrix(&protections(cli, &named(&args.protections, all))?, &faults, rounds, seed)
+}
+
+/// Stands for every client library under all its settings.
+const LIBRARIES: &str = "libraries";
+
+/// The protections with these names: our own, then client libraries, which are installed on first use.
+fn protections(cli: &Cli, names: &[String]) -> Result<Vec<Protection>> {
+    let is_own = |name: &&String| *name == "all" || Protection::named(name).is_some();
+    let (own, others): (Vec<&String>, Vec<&String>) = names.iter().partition(is_own);
+    let mut found = Protection::find(&own)?;
+    let mut wanted: Vec<(Manifest, String)> = Vec::new();
+    for name in others {
+        if name == LIBRARIES {
+            let all = libraries::manifests(&["all".to_owned()])?;
+            let on_one_server = all.into_iter().filter(|manifest| !manifest.cluster);
+            wanted.extend(on_one_server.flat_map(|manifest| {
+                let settings: Vec<String> = manifest.settings.keys().cloned().collect();
+                settings.into_iter().map(move |settings| (manifest.clone(), settings))
+            }));
+            continue;
+        }
+        let (library, settings) = match name.rsplit_once('+') {
+            Some((library, settings)) if !Path::new(name).exists() => (library, settings),
+            _ => (name.as_str(), "default"),
+        };
+        let manifest = match Manifest::find(library) {
+            Err(_) if !library.contains('/') => return Err(Protection::unknown(name)),
+            found => found?,
+        };
+        wanted.push((manifest, settings.to_owned()));
+    }
+    found.extend(of_libraries(cli, wanted)?);
+    Ok(found)
+}
+
+/// Each library is installed once, whatever the number of its settings.
+fn of_libraries(cli: &Cli, wanted: Vec<(Manifest, String)>) -> Result<Vec<Protection>> {
+    let mut manifests: Vec<Manifest> = Vec::new();
+    for (manifest, settings) in &wanted {
+        ClientLibrary::check(manifest, settings)?;
+        if !manifests.contains(manifest) {
+            manifests.push(manifest.clone());
+        }
+    }
+    let installed = libraries::installed(manifests, cli.server.is_offline())?;
+    let protection = |(manifest, settings): (Manifest, String)| {
+        let found = installed.iter().find(|(known, _)| *known == manifest);
+        let (_, found) = found.ok_or_else(|| Error::broken("a library was not looked for"))?;
+        Protection::of_library(ClientLibrary { manifest, settings, found: found.clone() })
+    };
+    wanted.into_iter().map(protection).collect()
 }
 
 /// Every fault in its first form.
@@ -151,7 +206,7 @@ fn facts(lab: &Lab<'_>, plan: &Plan, args: &FaultsArgs) -> Machine {
     for Cell { protection, fault } in &plan.cells {
         let info = fault.fault.info();
         if machine.get(&format!("protection.{}", protection.name)).is_none() {
-            machine.add(&format!("protection.{}", protection.name), protection.about);
+            machine.add(&format!("protection.{}", protection.name), &*protection.about);
         }
         if machine.get(&format!("fault.{fault}")).is_none() {
             machine.add(&format!("fault.{fault}"), format!("{} {}", info.about, info.is_not));
@@ -190,7 +245,7 @@ struct Document<'a> {
 }
 
 fn show(args: &FaultsArgs, rows: &[LabRow], out: &Path) -> Result<()> {
-    let protections: Vec<String> = PROTECTIONS.iter().map(|protection| protection.name.to_owned()).collect();
+    let protections: Vec<String> = PROTECTIONS.iter().map(|protection| protection.name.to_string()).collect();
     let faults: Vec<String> = fault::find(&["all"])?.iter().map(ToString::to_string).collect();
     let matrix = Matrix::of(rows, &protections, &faults);
     let text = match (args.json, args.csv, args.markdown) {

@@ -1,5 +1,7 @@
 //! The client libraries of a command line: found by name or path, and installed on first use.
 
+use std::path::PathBuf;
+
 use crate::driver::external::External;
 use crate::error::{Error, Result};
 use crate::record::Machine;
@@ -11,6 +13,14 @@ use super::signals::STOP;
 
 /// A library, and whether it is available here.
 pub(super) type Found = (Manifest, std::result::Result<Installed, Unavailable>);
+
+/// The path of this program, which built-in libraries start as their workers.
+///
+/// # Errors
+/// The system does not say.
+pub(super) fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|e| Error::broken(format!("cannot find this program's own path: {e}")))
+}
 
 /// The manifests of the libraries named; `all` stands for every one of ours.
 ///
@@ -34,8 +44,7 @@ pub(super) fn manifests(names: &[String]) -> Result<Vec<Manifest>> {
 /// # Errors
 /// We were asked to stop.
 pub(super) fn installed(manifests: Vec<Manifest>, offline: bool) -> Result<Vec<Found>> {
-    let report =
-        std::env::current_exe().map_err(|e| Error::broken(format!("cannot find this program's own path: {e}")))?;
+    let report = this_program()?;
     let mut found = Vec::new();
     for manifest in manifests {
         let outcome = install(manifest.clone(), &report, offline, &STOP, &mut |line| say(&format!("report: {line}")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::fault::{ALL, Fault};
+use crate::fault::{ALL, Fault, nothing};
 use crate::target::Layout;
 
 /// The longest that a fault may last: every trial is bounded.
@@ -27,6 +27,11 @@ impl Chosen {
     pub fn topology(&self) -> Topology {
         let named = self.form.and_then(|form| form.parse::<Layout>().ok());
         named.map_or(self.fault.info().topology, |layout| layout.topology)
+    }
+
+    /// Whether nothing is done.
+    pub(super) fn is_none(&self) -> bool {
+        self.fault.info().name == nothing::NAME
     }
 
     /// How long it lasts; zero if that cannot be chosen.

@@ -18,7 +18,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(5);
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
 /// The most updates of one client: enough for the longest race at the fastest rate that a blocking client reaches.
-const MOST: usize = 4_000_000;
+pub(super) const MOST: usize = 1_000_000;
 
 /// Errors after which a client reconnects: it needs another server, another connection, or its script loaded again.
 const GO_ELSEWHERE: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "UNBLOCKED", "CLUSTERDOWN"];
@@ -41,21 +41,24 @@ pub(super) struct Work<'a> {
     pub(super) is_over: &'a AtomicBool,
     /// Set when the run must end now.
     pub(super) stop: &'a AtomicBool,
-    /// Updates acknowledged so far, by all clients.
-    pub(super) acked: &'a AtomicU64,
+    /// How many clients there are.
+    pub(super) clients: usize,
 }
 
 /// What a client did, and how often it reconnected.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) log: ClientLog,
-    pub(super) reconnects: u64,
+    /// `None` if its library reconnects, and does not say.
+    pub(super) reconnects: Option<u64>,
 }
 
 impl Work<'_> {
     /// Runs one client to its end, with the updater that was opened for it.
-    pub(super) fn run(&self, updater: Box<dyn Updater>) -> Result<Done> {
-        let mut client = Client { work: self, updater: Some(updater), done: Done::default() };
+    pub(super) fn run(&self, updater: Box<dyn Updater>, acked: &AtomicU64) -> Result<Done> {
+        let keys = vec![self.key; updater.batch()];
+        let done = Done { reconnects: Some(0), ..Done::default() };
+        let mut client = Client { work: self, keys, acked, updater: Some(updater), done };
         client.done.log.start_ns = self.now();
         // Caught here, so that one panicking client does not keep the others racing forever.
         catch_unwind(AssertUnwindSafe(|| client.race())).map_err(|panic| {
@@ -70,56 +73,76 @@ impl Work<'_> {
         self.zero.elapsed().as_nanos() as u64
     }
 
-    fn goes_on(&self, events: usize) -> bool {
-        let is_enough = match self.load {
-            Load::Updates(updates) => events as u64 >= updates,
-            Load::UntilOver => self.is_over.load(Ordering::Relaxed),
+    /// How many updates a client that has made `events` may still make, of `batch` at once; none if it is to end.
+    fn left(&self, events: usize, batch: usize) -> usize {
+        let left = match self.load {
+            Load::Updates(updates) => usize::try_from(updates).unwrap_or(MOST).saturating_sub(events),
+            Load::UntilOver if self.is_over.load(Ordering::Relaxed) => 0,
+            Load::UntilOver => batch,
         };
-        !is_enough && events < MOST && self.zero.elapsed() < LONGEST && !self.stop.load(Ordering::Relaxed)
+        let is_stopped = self.zero.elapsed() >= LONGEST || self.stop.load(Ordering::Relaxed);
+        if is_stopped { 0 } else { left.min(batch).min(MOST.saturating_sub(events)) }
     }
 }
 
 struct Client<'a> {
     work: &'a Work<'a>,
+    /// The counter's name, once for each update of a batch.
+    keys: Vec<&'a str>,
+    /// Updates acknowledged so far, by all clients.
+    acked: &'a AtomicU64,
     updater: Option<Box<dyn Updater>>,
     done: Done,
 }
 
 impl Client<'_> {
     fn race(&mut self) {
-        while self.work.goes_on(self.done.log.events.len()) {
-            let begin_ns = self.work.now();
-            let updated = match &mut self.updater {
-                Some(updater) => updater.update(self.work.key),
-                None => self.reconnected(),
-            };
-            self.write_down(begin_ns, updated);
-        }
-    }
-
-    /// A new connection and the update on it, or a refusal: without a connection nothing was sent.
-    fn reconnected(&mut self) -> Result<Update, BoxError> {
-        match self.work.strategy.open(self.work.servers.current(), 1).map(|mut opened| opened.pop()) {
-            Ok(Some(updater)) => {
-                self.done.reconnects += 1;
-                self.updater.insert(updater).update(self.work.key)
+        let mut done = Vec::with_capacity(self.keys.len());
+        loop {
+            let batch = self.work.left(self.done.log.events.len(), self.keys.len());
+            if batch == 0 {
+                return;
             }
-            Ok(None) => Ok(Update::Refused { tries: 1, reason: "no client was opened".to_owned() }),
-            Err(error) => Ok(Update::Refused { tries: 1, reason: error.to_string() }),
+            let begin_ns = self.work.now();
+            let updated = self.update(batch, &mut done);
+            let end_ns = self.work.now();
+            let told = done.len();
+            done.drain(..).for_each(|update| self.write_down((begin_ns, end_ns), Ok(update)));
+            if let Err(error) = updated {
+                let why = error.to_string();
+                (told..batch).for_each(|_| self.write_down((begin_ns, end_ns), Err(why.as_str())));
+            }
         }
     }
 
-    fn write_down(&mut self, begin_ns: u64, updated: Result<Update, BoxError>) {
+    /// Makes this many updates at once, over a new connection if there is none.
+    fn update(&mut self, batch: usize, done: &mut Vec<Update>) -> Result<(), BoxError> {
+        if self.updater.is_none() {
+            match self.work.strategy.open(self.work.servers.current(), 1).map(|mut opened| opened.pop()) {
+                Ok(Some(updater)) => {
+                    self.done.reconnects = self.done.reconnects.map(|before| before + 1);
+                    self.updater = Some(updater);
+                }
+                Ok(None) => done.push(not_sent("no client was opened".to_owned())),
+                Err(error) => done.push(not_sent(error.to_string())),
+            }
+        }
+        match &mut self.updater {
+            Some(updater) => updater.update_batch(&self.keys[..batch], done),
+            None => Ok(()),
+        }
+    }
+
+    fn write_down(&mut self, (begin_ns, end_ns): (u64, u64), updated: Result<Update, &str>) {
         let (outcome, tries, trouble) = match updated {
             Ok(Update::Applied { value: Some(value), tries }) => (Outcome::Acked(value), tries, None),
             Ok(Update::Applied { value: None, tries }) => (Outcome::AckedBlind, tries, None),
             Ok(Update::Refused { tries, reason }) => (Outcome::Refused, tries, Some(reason)),
-            Err(error) => (Outcome::Unknown, 1, Some(error.to_string())),
+            Err(why) => (Outcome::Unknown, 1, Some(why.to_owned())),
         };
-        let end_ns = self.work.now();
         self.done.log.events.push(Event::new(0, begin_ns, end_ns, tries, outcome));
         let Some(trouble) = trouble else {
-            self.work.acked.fetch_add(1, Ordering::Relaxed);
+            self.acked.fetch_add(1, Ordering::Relaxed);
             return;
         };
         // A late reply on a connection with a command in flight must not be taken for the reply to the next command.
@@ -131,6 +154,11 @@ impl Client<'_> {
         }
         self.done.log.trouble.get_or_insert(trouble);
     }
+}
+
+/// Without a connection nothing is sent.
+fn not_sent(reason: String) -> Update {
+    Update::Refused { tries: 1, reason }
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ const WAITS: &str = "what was acknowledged is on the replica that is promoted";
 const LATE: &str = "the primary acknowledges before its replica has the write";
 const GONE: &str = "the counter itself is gone, whatever stands before it";
 const REWRITES: &str = "a client that read the value before may write its successor after, and so bring it back";
+const HELD: &str = "what a client acknowledges before it sends it dies with the client";
 const LOCK_LOST: &str = "the lock may be lost with the primary while its holder still writes";
 
 /// The counter's lines, one for each fault.
@@ -136,6 +137,14 @@ static TABLE: &[Line] = &[
     },
     Line { fault: "flush", most: is(Must, May, GONE), but: &[(&["lock"], is(May, May, REWRITES))] },
     Line {
+        fault: "client-crash",
+        most: is(Never, Never, "the other process goes on, and updates that were on their way are unknown"),
+        but: &[
+            (&["write-behind"], is(Must, Never, HELD)),
+            (&["lock", "fenced-lock"], is(Never, Never, "the lock stays taken until it expires, and nobody writes")),
+        ],
+    },
+    Line {
         fault: "script-flush",
         most: is(Never, Never, "a script that is not there is an error, and a client that connects again loads it"),
         but: &[],
@@ -148,8 +157,20 @@ static TABLE: &[Line] = &[
 ];
 
 /// What is expected of a protection under a fault; `None` if nothing is written down.
+///
+/// A client library that sends a command again when no reply comes is expected to do what `incr-retry` does, and any other
+/// what `incr` does: its manifest says which it is.
 pub fn expected(fault: &Chosen, protection: &Protection) -> Option<Expectation> {
-    of(fault.fault.info().name, fault.form, protection.name)
+    let name = fault.fault.info().name;
+    let Some(library) = &protection.library else { return of(name, fault.form, &protection.name) };
+    let predicts = &library.manifest.settings.get(&library.settings)?.predicts;
+    let doubles = |way: &str| Some(predicts.get(way)?.doubled? > 0);
+    let resends = match (name, fault.form) {
+        ("reply-lost", Some(way)) => doubles(way)?,
+        _ if predicts.is_empty() => return None,
+        _ => predicts.keys().any(|way| doubles(way) == Some(true)),
+    };
+    of(name, fault.form, if resends { "incr-retry" } else { "incr" })
 }
 
 fn of(fault: &str, form: Option<&str>, protection: &str) -> Option<Expectation> {
@@ -186,7 +207,7 @@ mod tests {
     fn every_cell_is_written_down_and_every_name_in_the_table_is_one() {
         for fault in ALL {
             for protection in PROTECTIONS {
-                assert!(of(fault.info().name, None, protection.name).is_some(), "{}", fault.info().name);
+                assert!(of(fault.info().name, None, &protection.name).is_some(), "{}", fault.info().name);
             }
         }
         for line in TABLE {

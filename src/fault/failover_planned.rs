@@ -56,7 +56,7 @@ impl Fault for FailoverPlanned {
         };
         scene.await_role(replica, |role| role == PRIMARY, PATIENCE, command)?;
         if !scene.servers().promote_themselves() {
-            scene.servers().point_to(replica);
+            scene.servers().point_to(replica)?;
         }
         // Until then it acknowledges what will be thrown away.
         scene.await_role(primary, |role| role != PRIMARY, PATIENCE, command)?;

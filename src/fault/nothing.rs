@@ -6,11 +6,14 @@ use crate::condition::Topology;
 use crate::error::Result;
 use crate::fault::{Fault, Info, Scene, Words};
 
+/// Its name.
+pub(super) const NAME: &str = "none";
+
 const INFO: Info = Info {
     // With a replica, as the faults that need the most servers have, so that prices are measured on the same setup.
     topology: Topology::Replicated,
     ..Info::of(
-        "none",
+        NAME,
         Words { title: "No fault", one: "trial without a fault", many: "trials without a fault" },
         "Nothing is done.",
         "Not a proof that nothing can happen.",

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::fault::{Chosen, Load, Protection, find};
+use crate::fault::{Chosen, Load, PROTECTIONS, Protection, find};
 use crate::verdict::Promise;
 
 /// A protection under a fault.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Cell {
     /// The protection.
-    pub protection: &'static Protection,
+    pub protection: Protection,
     /// The fault.
     pub fault: Chosen,
 }
@@ -31,6 +31,28 @@ impl Cell {
         info.is_ok_and(|info| info.promise == Promise::Exact && !info.commands.contains(&"wait"))
     }
 
+    /// Whether its clients run in processes of their own.
+    pub(super) fn in_processes(&self) -> bool {
+        self.protection.library.is_some() || self.fault.fault.info().in_processes
+    }
+
+    /// Why it cannot be measured anywhere, if it cannot.
+    pub(super) fn impossible(&self) -> Option<String> {
+        let Some(library) = &self.protection.library else { return None };
+        match (&library.found, self.topology()) {
+            (Err(why), _) => Some(why.to_string()),
+            (_, topology @ (Topology::Sentinel | Topology::Cluster)) => {
+                Some(format!("the lab gives a client library one address, and a {topology} has several"))
+            }
+            _ => None,
+        }
+    }
+
+    /// How long its clients race if they run in processes, which are told before the fault begins.
+    pub(super) fn races_for(&self) -> Duration {
+        LEAD + self.fault.fault.takes(&self.fault) + TAIL
+    }
+
     /// About how long one trial takes.
     pub fn takes(&self) -> Duration {
         let info = self.fault.fault.info();
@@ -41,14 +63,24 @@ impl Cell {
             Topology::Sentinel => 4_000,
             Topology::Cluster => 5_000,
         };
+        if self.impossible().is_some() {
+            return Duration::ZERO;
+        }
         let race = match info.load {
-            Load::Updates(_) if self.fault.form == Some("silence") => 4_500,
-            Load::Updates(_) => 700,
-            Load::UntilOver => 700,
+            Load::Updates(_) if self.fault.form == Some("silence") => Duration::from_millis(4_500),
+            // An interpreter or a virtual machine starts first.
+            Load::UntilOver if self.in_processes() => self.races_for() + Duration::from_millis(700),
+            _ => Duration::from_millis(700) + self.fault.fault.takes(&self.fault),
         };
-        Duration::from_millis(servers + race) + self.fault.fault.takes(&self.fault)
+        Duration::from_millis(servers) + race
     }
 }
+
+/// How much earlier than the fault such clients start: they warm up, and the fault waits for their first updates.
+const LEAD: Duration = Duration::from_millis(800);
+
+/// How much later than the fault they end, if it takes as long as it should.
+const TAIL: Duration = Duration::from_millis(1_500);
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -90,6 +122,7 @@ const STORY: &[(&str, &[&str])] = &[
     ("flush", &["incr", "incr+aof-always"]),
     ("script-flush", &["idempotent-lua"]),
     ("slot-move", &["incr", "watch"]),
+    ("client-crash", &["incr", "pipelined-incr", "lock", "fenced-lock", "write-behind"]),
 ];
 
 /// The cells of `--quick`.
@@ -101,6 +134,7 @@ const QUICK: &[(&str, &[&str])] = &[
     ("failover-lagging", &["incr", "incr-wait", "incr+min-replicas"]),
     ("one-way-cut", &["incr-wait", "incr+min-replicas"]),
     ("flush", &["incr"]),
+    ("client-crash", &["write-behind"]),
 ];
 
 impl Plan {
@@ -122,17 +156,18 @@ impl Plan {
     /// Every one of these protections under every one of these faults, and without any.
     ///
     /// # Errors
-    /// As [`Plan::story`].
-    pub fn matrix(protections: &[&'static Protection], faults: &[Chosen], rounds: u32, seed: u64) -> Result<Self> {
-        let cells =
-            protections.iter().flat_map(|&protection| faults.iter().map(move |&fault| Cell { protection, fault }));
+    /// A protection is named twice.
+    pub fn matrix(protections: &[Protection], faults: &[Chosen], rounds: u32, seed: u64) -> Result<Self> {
+        Protection::check_unique(protections)?;
+        let of = |protection: &Protection, fault: Chosen| Cell { protection: protection.clone(), fault };
+        let cells = protections.iter().flat_map(|protection| faults.iter().map(move |&fault| of(protection, fault)));
         Ok(Self { cells: cells.collect(), rounds, seed }.with_prices()?.in_order())
     }
 
     /// Adds the trials without a fault that prices come from: of each protection, and of plain INCR.
     fn with_prices(mut self) -> Result<Self> {
         let none = find(&["none"])?[0];
-        let mut all: Vec<&'static Protection> = self.cells.iter().map(|cell| cell.protection).collect();
+        let mut all: Vec<Protection> = self.cells.iter().map(|cell| cell.protection.clone()).collect();
         all.extend(Protection::find(&["incr"])?);
         for protection in all {
             let is_priced = |cell: &Cell| cell.protection.name == protection.name && cell.fault.to_string() == "none";
@@ -145,12 +180,14 @@ impl Plan {
 
     /// In the order of the table, by protections and then faults.
     fn in_order(mut self) -> Self {
+        // Client libraries follow.
         let protection = |cell: &Cell| {
-            crate::fault::PROTECTIONS.iter().position(|protection| protection.name == cell.protection.name)
+            let known = PROTECTIONS.iter().position(|known| known.name == cell.protection.name);
+            known.map_or((PROTECTIONS.len(), cell.protection.name.clone()), |place| (place, "".into()))
         };
         let fault =
             |cell: &Cell| crate::fault::ALL.iter().position(|fault| fault.info().name == cell.fault.fault.info().name);
-        self.cells.sort_by_key(|cell| (protection(cell), fault(cell)));
+        self.cells.sort_by_cached_key(|cell| (protection(cell), fault(cell)));
         self
     }
 

@@ -12,6 +12,7 @@ use crate::fault::Chosen;
 use crate::fault::clients::LONGEST;
 use crate::fault::servers::Servers;
 use crate::proxy::{By, Direction, Proxy, Rule};
+use crate::worker::Killer;
 
 /// Updates that are acknowledged before most faults begin.
 const BEFORE: u64 = 5_000;
@@ -36,6 +37,8 @@ pub struct Scene<'a> {
     pub(super) zero: Instant,
     /// Updates acknowledged so far, by all clients.
     pub(super) acked: &'a AtomicU64,
+    /// What kills some of the clients, if they are processes.
+    pub(super) killer: Option<Killer>,
     /// Set when the run must end now.
     pub(super) stop: &'a AtomicBool,
     pub(super) marks: Mutex<Vec<Mark>>,
@@ -100,6 +103,13 @@ impl Scene<'_> {
     /// Whether the fault is applied in this form.
     pub(super) fn is_form(&self, form: &str) -> bool {
         self.chosen.form == Some(form)
+    }
+
+    /// Kills one of the processes that the clients run in.
+    pub(super) fn kill_client(&self) -> Result<()> {
+        let killer = self.killer.ok_or_else(|| Error::broken("the clients of this fault are not processes"))?;
+        killer.kill();
+        Ok(())
     }
 
     /// Records that the fault has just done this: the first and the last such mark bound its window.

@@ -116,8 +116,12 @@ impl Servers {
     }
 
     /// Sends clients that connect from now on to another node.
-    pub(super) fn point_to(&self, node: usize) {
+    pub(super) fn point_to(&self, node: usize) -> Result<()> {
         self.primary.store(node, Ordering::Relaxed);
+        match &self.front {
+            Some(front) => front.redirect(&Address::tcp("127.0.0.1", self.node(node).port())?),
+            None => Ok(()),
+        }
     }
 
     /// A node, by its number from 0: the first is the primary at the start.
@@ -155,8 +159,7 @@ impl Servers {
     /// Makes a replica the primary, and sends clients there.
     pub(super) fn promote(&self, node: usize) -> Result<()> {
         self.ask::<()>(node, &["REPLICAOF", "NO", "ONE"])?;
-        self.point_to(node);
-        Ok(())
+        self.point_to(node)
     }
 
     /// The proxy in front of the clients.

@@ -1,18 +1,19 @@
 //! One trial: servers, clients and fault on one clock, and the judgement.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::condition::Topology;
 use crate::error::{Error, Result};
 use crate::fault::clients::{Done, Work};
+use crate::fault::crew::{Crew, Processes};
 use crate::fault::losses::{acked_ns, attributed, longest_gap, lost_updates, recovery, timeline};
 use crate::fault::scene::{Mark, Scene};
 use crate::fault::servers::{Needs, Servers, layout};
 use crate::fault::witness::{Found, witness};
-use crate::fault::{Cell, expected};
+use crate::fault::{Cell, Load, expected};
 use crate::history;
 use crate::plain::one_line;
 use crate::proxy::{Proxy, What};
@@ -37,6 +38,8 @@ pub struct Lab<'a> {
     pub product: String,
     /// Clients of each trial.
     pub clients: u32,
+    /// This program, for clients in processes of their own.
+    pub report: PathBuf,
     /// Set when the run must end now.
     pub stop: &'a AtomicBool,
 }
@@ -65,6 +68,8 @@ struct Raced {
     commands_lost: Option<u64>,
     /// When the counter was read.
     read_ns: u64,
+    /// The library's settings in effect, as it says.
+    effective: String,
 }
 
 impl Lab<'_> {
@@ -83,9 +88,10 @@ impl Lab<'_> {
     }
 
     fn blank(&self, cell: &Cell) -> LabRow {
-        let (topology, expectation) = (cell.topology(), expected(&cell.fault, cell.protection));
+        let (topology, expectation) = (cell.topology(), expected(&cell.fault, &cell.protection));
+        let library = cell.protection.library.as_ref();
         LabRow {
-            protection: cell.protection.name.to_owned(),
+            protection: cell.protection.name.to_string(),
             family: cell.protection.family.to_owned(),
             fault: cell.fault.to_string(),
             topology,
@@ -94,6 +100,9 @@ impl Lab<'_> {
             server: self.product.clone(),
             server_settings: cell.protection.settings(),
             clients: self.clients,
+            library: library.map(|library| library.manifest.name.clone()).unwrap_or_default(),
+            library_version: library.map(|library| library.manifest.version.clone()).unwrap_or_default(),
+            library_settings: library.map(|library| library.settings.clone()).unwrap_or_default(),
             expected_lost: expectation.map(|expectation| expectation.lost),
             expected_doubled: expectation.map(|expectation| expectation.doubled),
             expected_why: expectation.map(|expectation| expectation.why.to_owned()).unwrap_or_default(),
@@ -101,8 +110,22 @@ impl Lab<'_> {
         }
     }
 
+    /// The clients, connected.
+    fn crew(&self, cell: &Cell, strategy: &dyn Strategy, servers: &Servers, key: &str, seed: u64) -> Result<Crew> {
+        let (server, clients) = (servers.current(), self.clients as usize);
+        if !cell.in_processes() {
+            return strategy.open(server, clients).map(|updaters| Crew::Threads(updaters, Arc::default()));
+        }
+        let from = Processes { library: cell.protection.library.as_deref(), report: &self.report, seed };
+        let info = strategy.info();
+        Crew::start(&from, server, (info.name, info.batch), key, clients, self.stop)
+    }
+
     /// The inner error is why these servers cannot run it.
     fn race(&self, cell: &Cell, trial: u32, seed: u64) -> Result<Result<Raced, String>> {
+        if let Some(why) = cell.impossible() {
+            return Ok(Err(why));
+        }
         let strategy = cell.protection.strategy()?;
         let servers = Servers::start(&self.binary, &needs(cell, seed))?;
         // A replica is ours, and the target of one node does not know of it.
@@ -112,14 +135,16 @@ impl Lab<'_> {
             return Ok(Err(why));
         }
         let key = keyspace::counter(servers.current().prefix(), seed as u32, 0);
-        let updaters = strategy.open(servers.current(), self.clients as usize)?;
-        let (acked, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+        let crew = self.crew(cell, strategy, &servers, &key, seed)?;
+        let (acked, effective) = (crew.acked(), crew.effective());
+        let is_over = AtomicBool::new(false);
         let scene = Scene {
             servers: &servers,
             chosen: cell.fault,
             key: &key,
             zero: Instant::now(),
             acked: &acked,
+            killer: crew.killer(),
             stop: self.stop,
             marks: Mutex::default(),
         };
@@ -133,28 +158,28 @@ impl Lab<'_> {
             zero: scene.zero,
             is_over: &is_over,
             stop: self.stop,
-            acked: &acked,
+            clients: self.clients as usize,
         };
         let (struck, clients) = std::thread::scope(|scope| {
-            let threads: Vec<_> = updaters.into_iter().map(|updater| scope.spawn(|| work.run(updater))).collect();
+            let race = scope.spawn(|| crew.race(&work, cell.races_for(), cell.fault.is_none()));
             let struck = fault.strike(&scene).and_then(|()| scene.wait(AFTERMATH));
             is_over.store(true, Ordering::Relaxed);
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Done>>| {
-                thread.join().unwrap_or_else(|_| Err(Error::broken("a client's thread panicked")))
-            };
-            (struck, threads.into_iter().map(join).collect::<Result<Vec<Done>>>())
+            (struck, race.join().unwrap_or_else(|_| Err(Error::broken("the clients' thread panicked"))))
         });
         let ended = Instant::now();
         fault.heal(&scene)?;
         struck?;
         let clients = clients?;
+        if cell.in_processes() && fault.info().load == Load::UntilOver {
+            outlast(&clients, &scene)?;
+        }
         servers.settle(&key, self.stop)?;
         let found = read_back(strategy, &servers, &key)?;
         let stable = ended.elapsed();
         let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (faults, commands_lost) = done_by_proxies(&servers, scene.zero, trial, &mut marks);
         let read_ns = scene.zero.elapsed().as_nanos() as u64;
-        Ok(Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns }))
+        Ok(Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns, effective }))
     }
 }
 
@@ -170,10 +195,22 @@ fn needs(cell: &Cell, seed: u64) -> Needs {
     });
     Needs {
         topology: cell.topology(),
-        proxies_clients: info.proxies_clients,
+        // A client library knows one address, behind which the primary may change.
+        proxies_clients: info.proxies_clients
+            || (cell.protection.library.is_some() && cell.topology() == Topology::Replicated && !cell.fault.is_none()),
         proxies_replica: info.proxies_replica,
         settings: words.collect(),
         seed,
+    }
+}
+
+/// Clients in processes end by their own clocks: if that was before the fault was over, the trial shows nothing.
+fn outlast(clients: &[Done], scene: &Scene<'_>) -> Result<()> {
+    let end_ns = clients.iter().map(|client| client.log.end_ns).max().unwrap_or(0);
+    let marks = scene.marks.lock().unwrap_or_else(PoisonError::into_inner);
+    match window(&marks) {
+        Some((_, over_ns)) if over_ns > end_ns => Err(Error::broken("the clients ended before the fault was over")),
+        _ => Ok(()),
     }
 }
 
@@ -266,7 +303,8 @@ fn judged(cell: &Cell, blank: LabRow, raced: Raced) -> Kept {
             .filter(|_| cell.is_modelled())
             .and_then(|window| cell.fault.fault.predicts(&cell.fault, window, &acked)),
         commands_lost: raced.commands_lost,
-        reconnects: Some(raced.clients.iter().map(|client| client.reconnects).sum()),
+        reconnects: raced.clients.iter().map(|client| client.reconnects).sum(),
+        library_effective: raced.effective,
         span_ns: Some(end_ns - begin_ns),
         fault_begin_ns: window.map(|window| window.0),
         fault_end_ns: window.map(|window| window.1),

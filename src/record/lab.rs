@@ -83,7 +83,7 @@ pub struct LabRow {
     pub round: u32,
     /// The protection's name: a strategy, or one with a setting of the server: `incr`, `incr-wait`, `incr+aof-always`.
     pub protection: String,
-    /// What kind of protection it is: `none`, `retry`, `fencing`, `durability`.
+    /// What kind of protection it is: `none`, `retry`, `fencing`, `durability`, `library`.
     pub family: String,
     /// The fault's name with its parameter: `reply-lost:fin`; `none` for the trials that prices and controls come from.
     pub fault: String,
@@ -100,6 +100,18 @@ pub struct LabRow {
     pub server_settings: String,
     /// Clients at once.
     pub clients: u32,
+    /// The client library that sent the commands; empty if it was the redis crate of this program.
+    #[serde(default)]
+    pub library: String,
+    /// Its version.
+    #[serde(default)]
+    pub library_version: String,
+    /// The name of its settings: `default`, `safe`.
+    #[serde(default)]
+    pub library_settings: String,
+    /// The retry and timeout settings in effect, as the library says: `retries=3; timeout=none`.
+    #[serde(default)]
+    pub library_effective: String,
     /// The seed of the trial's random numbers.
     pub seed: u64,
     /// Whether acknowledged updates are expected to be lost; empty if nothing was written down in advance.
@@ -313,6 +325,10 @@ impl LabRow {
             server: String::new(),
             server_settings: String::new(),
             clients: 1,
+            library: String::new(),
+            library_version: String::new(),
+            library_settings: String::new(),
+            library_effective: String::new(),
             seed: 0,
             expected_lost: None,
             expected_doubled: None,

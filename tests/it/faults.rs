@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use redis_lost_updates::fault::expected_table;
-use redis_lost_updates::record::lab::{LabRow, LabRun};
+use redis_lost_updates::record::lab::{Expected, LabRow, LabRun};
 use redis_lost_updates::verdict::Verdict;
 
 use crate::strategies::binaries;
@@ -161,6 +161,58 @@ fn a_counter_that_is_taken_away_is_lost() {
 }
 
 #[test]
+fn a_client_that_dies_takes_along_what_it_acknowledged_before_it_sent_it_and_nothing_else() {
+    on_every_server("incr,pipelined-incr,write-behind", "client-crash", |rows| {
+        // Two of four clients die, each with one batch on its way.
+        for (protection, unknown) in [("incr", 2), ("pipelined-incr", 32)] {
+            let row = of(rows, protection, "client-crash");
+            assert_eq!((row.lost, row.doubled, row.unknown), (Some(0), Some(0), Some(unknown)), "{row:?}");
+            assert!(row.found >= row.acked.map(|acked| acked as i64), "{row:?}");
+        }
+        let held = of(rows, "write-behind", "client-crash");
+        assert!(held.lost > Some(0) && held.lost < Some(2_000), "two clients hold up to 999 each: {held:?}");
+        // A client that ends in order sends what it holds.
+        assert_eq!(of(rows, "write-behind", "none").lost, Some(0));
+    });
+}
+
+#[test]
+fn a_client_library_is_held_to_its_own_expectation_and_finds_the_new_primary() {
+    on_every_server("redis-rs,redis-rs+safe", "reply-lost:fin,failover-lagging,failover-planned:cluster", |rows| {
+        let default = of(rows, "redis-rs", "reply-lost:fin");
+        assert_eq!((default.unknown, default.doubled, default.lost), (Some(40), Some(0), Some(0)));
+        assert_eq!((default.library.as_str(), default.library_settings.as_str()), ("redis-rs", "default"));
+        assert!(default.library_effective.contains("retries=0"), "{}", default.library_effective);
+        assert_eq!(default.expected_doubled, Some(Expected::Never), "its manifest says that it sends once");
+        let safe = of(rows, "redis-rs+safe", "failover-lagging");
+        assert!(safe.lost > Some(0), "{safe:?}");
+        // It goes on after the failover, through the same address.
+        assert!(safe.found > Some(0) && safe.recover_ns.is_some(), "{safe:?}");
+        let cluster = of(rows, "redis-rs", "failover-planned:cluster");
+        assert!(cluster.is_skipped() && cluster.note.as_ref().unwrap().contains("one address"), "{cluster:?}");
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_verdicts() {
+    let run = || {
+        let folder = tempfile::tempdir().unwrap();
+        let args =
+            ["--protections", "incr-retry,idempotent-lua", "--faults", "reply-lost:fin,request-lost:rst", "--csv"];
+        let output = report(&args).args(["--seed", "5", "--out"]).arg(folder.path().join("lab")).output().unwrap();
+        let rows: Vec<LabRow> =
+            csv::Reader::from_reader(output.stdout.as_slice()).deserialize().map(Result::unwrap).collect();
+        let figures =
+            |row: LabRow| (row.trial, row.protection, row.fault, row.seed, row.verdict, row.doubled, row.lost);
+        rows.into_iter().map(figures).collect::<Vec<_>>()
+    };
+    let first = run();
+    assert_eq!(first.len(), 7);
+    assert_eq!(run(), first);
+    assert_eq!(run(), first);
+}
+
+#[test]
 fn a_run_leaves_a_folder_that_says_what_happened_and_no_server() {
     let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let out = folder.path().join("lab");
@@ -200,8 +252,10 @@ fn a_run_that_is_interrupted_or_killed_leaves_no_server() {
         let args = ["--protections", "incr", "--faults", "replica-frozen,crash-restart", "--rounds", "50"];
         let mut child =
             report(&args).env("TMPDIR", scratch.path()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let servers = || std::fs::read_dir(scratch.path()).unwrap().count();
-        wait_until(|| servers() > 0);
+        let folders = || std::fs::read_dir(scratch.path()).unwrap().flatten().map(|entry| entry.path());
+        let servers = || folders().count();
+        // A kill before a server runs leaves its folder, and nobody who could remove it.
+        wait_until(|| folders().any(|folder| folder.join("socket").exists()));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).unwrap();
         child.wait().unwrap();
@@ -227,6 +281,10 @@ fn only_private_servers_are_broken_and_unknown_names_are_refused() {
         (vec!["--faults", "flood"], "no fault 'flood'"),
         (vec!["--protections", "hope"], "no protection 'hope'"),
         (vec!["--faults", "pause:1h"], "expected a time up to 5 s"),
+        (vec!["--protections", "redis-rs+sure"], "it has default, safe"),
+        (vec!["--protections", "incr,incr"], "'incr' is named twice"),
+        (vec!["--protections", "redis-rs,redis-rs"], "'redis-rs' is named twice"),
+        (vec!["--protections", "redis-rs-cluster"], "on a single server"),
     ] {
         let output = report(&args).output().unwrap();
         assert_eq!(output.status.code(), Some(2));

@@ -1,0 +1,169 @@
+//! The clients of a trial: threads of this process, or processes of their own, which a fault can kill and which a client
+//! library of any language needs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::fault::clients::{Done, LONGEST, MOST, PAUSE, Work};
+use crate::fault::protection::ClientLibrary;
+use crate::fault::{Load, process};
+use crate::race::ClientLog;
+use crate::target::Target;
+use crate::update::{Event, Outcome, Updater};
+use crate::worker::{Fault, Flush, Installed, Job, Killer, Patience, Race, WorkerPace, Workers};
+
+/// How many processes the clients are spread over, so that some go on when one is killed.
+const PROCESSES: usize = 2;
+
+/// How long processes may take to connect, and to say that they are done. A client that still waits then is cut off.
+const PATIENCE: Patience = Patience { ready: Duration::from_secs(30), after_end: Duration::from_secs(3) };
+
+/// How long a process may take to end in order, and to send what it still holds.
+const TO_END: Duration = Duration::from_secs(1);
+
+/// The clients, connected.
+pub(super) enum Crew {
+    Threads(Vec<Box<dyn Updater>>, Arc<AtomicU64>),
+    Processes(Workers),
+}
+
+/// What a process of clients is started from.
+pub(super) struct Processes<'a> {
+    pub(super) library: Option<&'a ClientLibrary>,
+    /// This program.
+    pub(super) report: &'a std::path::Path,
+    pub(super) seed: u64,
+}
+
+impl Crew {
+    /// Starts `clients` clients in processes, and waits until all are connected.
+    pub(super) fn start(
+        from: &Processes<'_>,
+        server: &Target,
+        strategy: (&str, usize),
+        key: &str,
+        clients: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        let (installed, settings) = match from.library {
+            Some(library) => (library.installed()?.clone(), library.settings.as_str()),
+            None => (process::library(from.report.to_owned()), "default"),
+        };
+        let installed = in_processes(installed, clients);
+        let (strategy, batch) = strategy;
+        let job = Job {
+            batch,
+            // What every language has as an integer.
+            seed: from.seed >> 11,
+            sequences: vec![vec![0]; clients],
+            ..Job::one_key(&server.secret_url(), strategy, settings, key)
+        };
+        let workers = Workers::open(&installed, &job, clients, PATIENCE, stop);
+        workers.map(Self::Processes).map_err(|fault| failed(&fault))
+    }
+
+    /// Updates acknowledged so far, by all clients.
+    pub(super) fn acked(&self) -> Arc<AtomicU64> {
+        match self {
+            Self::Threads(_, acked) => acked.clone(),
+            Self::Processes(workers) => workers.acked(),
+        }
+    }
+
+    /// What kills some of the clients, if they are processes.
+    pub(super) fn killer(&self) -> Option<Killer> {
+        match self {
+            Self::Threads(..) => None,
+            Self::Processes(workers) => workers.killer(),
+        }
+    }
+
+    /// The settings in effect, as the library says, if there is one.
+    pub(super) fn effective(&self) -> String {
+        match self {
+            Self::Threads(..) => String::new(),
+            Self::Processes(workers) => workers.ready().effective(),
+        }
+    }
+
+    /// Races all clients to their end. Threads end when the fault is over; processes after `time`, which is known before.
+    pub(super) fn race(self, work: &Work<'_>, time: Duration, fault_is_none: bool) -> Result<Vec<Done>> {
+        match self {
+            Self::Threads(updaters, acked) => std::thread::scope(|scope| {
+                let start = |updater| scope.spawn(|| work.run(updater, &acked));
+                let threads: Vec<_> = updaters.into_iter().map(start).collect();
+                let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Done>>| {
+                    thread.join().unwrap_or_else(|_| Err(Error::broken("a client's thread panicked")))
+                };
+                threads.into_iter().map(join).collect()
+            }),
+            Self::Processes(workers) => race(workers, work, time, fault_is_none),
+        }
+    }
+}
+
+fn race(mut workers: Workers, work: &Work<'_>, time: Duration, fault_is_none: bool) -> Result<Vec<Done>> {
+    let (most, time) = match work.load {
+        Load::Updates(updates) => (updates, LONGEST),
+        Load::UntilOver => (MOST as u64, time.min(LONGEST)),
+    };
+    // Row by row, a killed process leaves all that it did; in blocks, rates are those of the library.
+    let flush = if fault_is_none { Flush::Block } else { Flush::Row };
+    let pace = WorkerPace { pause: PAUSE, flush, ..WorkerPace::CLOSED };
+    let batch = workers.ready().batch;
+    let raced = workers.race(&vec![most; work.clients], time, pace, work.stop);
+    let done = raced.map_err(|fault| failed(&fault)).and_then(|race| logs(race, work.zero, batch));
+    workers.end(TO_END);
+    done
+}
+
+/// What the clients did, on the clock of the trial. A client that was cut off may have had a batch in flight.
+fn logs(race: Race, zero: Instant, batch: usize) -> Result<Vec<Done>> {
+    match &race.fault {
+        // Killed by the fault, or waiting for a reply that does not come.
+        None | Some(Fault::Died(_) | Fault::Silent { .. }) => {}
+        Some(fault) => return Err(failed(fault)),
+    }
+    let is_silent = matches!(race.fault, Some(Fault::Silent { .. }));
+    let late_ns = race.zero.saturating_duration_since(zero).as_nanos() as u64;
+    let now_ns = zero.elapsed().as_nanos() as u64;
+    let start_ns = race.start_ns + late_ns;
+    let clients = race.clients.into_iter().map(|client| {
+        let at = |event: &Event| {
+            Event::new(
+                event.key(),
+                event.begin_ns() + late_ns,
+                event.end_ns() + late_ns,
+                event.tries(),
+                event.outcome(),
+            )
+        };
+        let mut events: Vec<Event> = client.events.iter().map(at).collect();
+        let last_ns = events.last().map_or(start_ns, Event::end_ns);
+        if client.is_cut_off {
+            events.extend((0..batch).map(|_| Event::new(0, last_ns, now_ns, 1, Outcome::Unknown)));
+        }
+        // One that waits in vain has been racing until now, one that was killed has not.
+        let end_ns = if client.is_cut_off && is_silent { now_ns } else { last_ns };
+        let log = ClientLog { events, start_ns, end_ns, trouble: race.error.clone(), ..ClientLog::default() };
+        Done { log, reconnects: None }
+    });
+    Ok(clients.collect())
+}
+
+/// The same library with its clients spread over [`PROCESSES`] at least.
+fn in_processes(mut installed: Installed, clients: usize) -> Installed {
+    let each = clients.div_ceil(PROCESSES);
+    let own = installed.manifest.clients_per_process.unwrap_or(each);
+    installed.manifest.clients_per_process = Some(own.min(each));
+    installed
+}
+
+fn failed(fault: &Fault) -> Error {
+    match fault {
+        Fault::Interrupted => Error::interrupted(),
+        fault => Error::broken(fault.to_string()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Updates counted in the client's memory, acknowledged at once, and sent a thousand at a time: what a client that is
+//! killed had counted is lost.
+//!
+//! `local-sum-early-ack` is the same mistake with a client that stops by itself, to be shown without the lab. Here only
+//! the fault stops it: a client that ends in order sends what it holds, and loses nothing.
+
+use crate::error::{BoxError, Result};
+use crate::strategy::{Info, Replies, Strategy};
+use crate::target::{Session, Target};
+use crate::update::{Update, Updater};
+
+/// Its name, as a protection has it.
+pub(super) const NAME: &str = "write-behind";
+
+/// Updates counted before they are sent. At a kill each client holds any number up to this one: that none of several
+/// holds one will not be seen.
+const HOLDS: i64 = 1_000;
+
+const INFO: Info = Info {
+    round_trips: "1/1000",
+    commands: &["incrby"],
+    replies: Replies::Early,
+    ..Info::lossy(NAME, "Updates counted in memory, acknowledged at once, and sent a thousand at a time.")
+};
+
+pub(super) struct WriteBehind;
+
+struct Buffer {
+    connection: Session,
+    key: String,
+    held: i64,
+}
+
+impl Buffer {
+    /// An update that was acknowledged long ago cannot be refused any more: an error stays unseen, as in any such buffer.
+    fn send(&mut self) {
+        if self.held > 0 {
+            let _unseen = redis::cmd("INCRBY").arg(&self.key).arg(self.held).exec(&mut self.connection);
+            self.held = 0;
+        }
+    }
+}
+
+impl Updater for Buffer {
+    fn update(&mut self, key: &str) -> Result<Update, BoxError> {
+        if self.key != key {
+            self.send();
+            key.clone_into(&mut self.key);
+        }
+        self.held += 1;
+        if self.held >= HOLDS {
+            self.send();
+        }
+        Ok(Update::Applied { value: None, tries: 1 })
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.send();
+    }
+}
+
+impl Strategy for WriteBehind {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+
+    fn parameters(&self) -> String {
+        format!("holds={HOLDS}")
+    }
+
+    fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
+        let open = |_| {
+            let buffer = Buffer { connection: server.connect()?, key: String::new(), held: 0 };
+            Ok(Box::new(buffer) as Box<dyn Updater>)
+        };
+        (0..workers).map(open).collect()
+    }
+}
