@@ -150,20 +150,24 @@ fn by_default() -> String {
 }
 
 fn none() -> String {
-    "none".to_owned()
+    NO_FAULT.to_owned()
 }
 
 fn one() -> u32 {
     1
 }
 
-/// What one line of a plan is called: its strategy's name, and of worker processes the library, with its settings if
-/// they are not the ones it comes with.
-pub fn entrant_name(strategy: &str, driver: DriverKind, library: &str, settings: &str) -> String {
+/// The fault of a trial in which nothing is broken.
+pub const NO_FAULT: &str = "none";
+
+/// What one line of a plan is called: its strategy's name, of worker processes the library, with its settings if they are
+/// not the ones it comes with, and the fault if there is one.
+pub fn entrant_name(strategy: &str, driver: DriverKind, library: &str, settings: &str, fault: &str) -> String {
+    let under = if fault == NO_FAULT { String::new() } else { format!(" under {fault}") };
     match (driver, settings) {
-        (DriverKind::External, "default") => format!("{strategy} {library}"),
-        (DriverKind::External, _) => format!("{strategy} {library} {settings}"),
-        _ => strategy.to_owned(),
+        (DriverKind::External, "default") => format!("{strategy} {library}{under}"),
+        (DriverKind::External, _) => format!("{strategy} {library} {settings}{under}"),
+        _ => format!("{strategy}{under}"),
     }
 }
 
@@ -201,7 +205,7 @@ impl Condition {
 
     /// What it is called in a running plan, whatever its load: see [`entrant_name`].
     pub fn entrant(&self) -> String {
-        entrant_name(&self.strategy, self.driver, &self.library, &self.settings)
+        entrant_name(&self.strategy, self.driver, &self.library, &self.settings, &self.fault)
     }
 
     /// Its clients in words: `16 threads`, `1 thread`, `10000 clients`.

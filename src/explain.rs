@@ -70,7 +70,7 @@ pub fn explain_within(
     patience: Duration,
     stop: &AtomicBool,
 ) -> Result<Option<Witness>> {
-    within(server, Entrant { strategy, driver: driver::of(workload.driver)? }, workload, patience, stop)
+    within(server, Entrant { strategy, driver: driver::of(workload.driver)?, breaker: None }, workload, patience, stop)
 }
 
 fn within(
@@ -146,7 +146,8 @@ pub fn record_losses(folder: &Path, servers: &[Target], entrants: &[Entrant<'_>]
     let since = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
     let mut trouble = Ok(());
-    for entrant in entrants {
+    // What a fault loses is no race that a healthy server could show again.
+    for entrant in entrants.iter().filter(|entrant| entrant.breaker.is_none()) {
         let name = entrant.name();
         let losses =
             run.records.iter().filter(|r| r.condition.entrant() == name && r.lost.is_some_and(|lost| lost > 0));

@@ -23,6 +23,7 @@
 mod catalogue;
 mod clients;
 mod crew;
+mod dimension;
 mod expected;
 mod losses;
 mod plan;
@@ -62,15 +63,20 @@ use crate::condition::Topology;
 use crate::error::Result;
 
 pub use catalogue::{Chosen, find};
+pub use dimension::Dimension;
 pub use expected::{Expectation, expected, table as expected_table};
 pub use plan::{Cell, Plan};
 pub use process::{NAME as WORKER, work};
 pub use protection::{ClientLibrary, PROTECTIONS, Protection};
 pub use scene::Scene;
+pub use servers::Origin;
 pub use trial::{Kept, Lab};
 
 /// How long a client waits for a reply, or for a connection.
 pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The longest that clients race, whatever happens.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// The description of a fault.
 #[derive(Debug)]

@@ -174,13 +174,19 @@ impl Target {
     pub(crate) fn node(private: &Private, by_way_of: Option<&crate::proxy::Address>) -> Result<Self> {
         let info = private.connection(Transport::Tcp).map_err(|e| Error::server(e.to_string()))?;
         let info = match by_way_of {
-            Some(crate::proxy::Address::Tcp(address)) => {
-                info.set_addr(ConnectionAddr::Tcp(address.ip().to_string(), address.port()))
-            }
-            Some(crate::proxy::Address::Unix(path)) => info.set_addr(ConnectionAddr::Unix(path.clone())),
+            Some(proxy) => self::by_way_of(info, proxy),
             None => info,
         };
         Self::answering(topology::nodelay(info), None)
+    }
+
+    #[cfg(feature = "cli")]
+    /// The same server, reached through a proxy, with keys of its own.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) fn through(&self, proxy: &crate::proxy::Address) -> Result<Self> {
+        Self::answering(by_way_of(self.client.get_connection_info().clone(), proxy), None)
     }
 
     #[cfg(feature = "cli")]
@@ -429,6 +435,14 @@ impl Target {
             self.refuses(error)
         ))
     }
+}
+
+#[cfg(feature = "cli")]
+fn by_way_of(info: ConnectionInfo, proxy: &crate::proxy::Address) -> ConnectionInfo {
+    info.set_addr(match proxy {
+        crate::proxy::Address::Tcp(address) => ConnectionAddr::Tcp(address.ip().to_string(), address.port()),
+        crate::proxy::Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+    })
 }
 
 /// The keys of one node that match a pattern.

@@ -12,18 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::condition::{Condition, entrant_name};
+use crate::condition::{Condition, NO_FAULT, entrant_name};
 use crate::driver::{self, Clients, Driver, Library, Process};
 use crate::error::{Error, Result};
 use crate::history::{self, Judgement};
 use crate::pace::Timetable;
 use crate::plain::one_line;
 use crate::race::{Limits, Work};
-use crate::record::{Bucket, Clock, Record};
+use crate::record::{Bucket, Clock, Fault, Record};
 use crate::strategy::Strategy;
 use crate::target::{Counts, Lease, Session, Spent, Target, keyspace};
 use crate::update::Event;
-use crate::verdict::{Verdict, judge};
+use crate::verdict::{Promise, Verdict, judge};
 use crate::workload::{Plan, Size, Workload};
 
 pub use crate::race::{ClientLog, RaceLog};
@@ -98,6 +98,8 @@ pub struct Trial {
     pub library: Library,
     /// The processes that the clients were in, if that was not this one.
     pub process: Option<Process>,
+    /// What was done to the servers.
+    pub faults: Vec<Fault>,
 }
 
 impl<'a> Crew<'a> {
@@ -112,7 +114,7 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
-        let entrant = Entrant { strategy, driver: driver::of(workload.driver)? };
+        let entrant = Entrant { strategy, driver: driver::of(workload.driver)?, breaker: None };
         Self::of(server, entrant, workload, seed, stop)
     }
 
@@ -122,7 +124,7 @@ impl<'a> Crew<'a> {
     /// As [`Crew::open`].
     pub fn of(
         server: &'a Target,
-        Entrant { strategy, driver }: Entrant<'a>,
+        Entrant { strategy, driver, .. }: Entrant<'a>,
         workload: Workload,
         seed: u64,
         stop: &'a AtomicBool,
@@ -203,6 +205,7 @@ impl<'a> Crew<'a> {
             timetable: timetable.copied(),
             library: self.library.clone(),
             process,
+            faults: Vec::new(),
         })
     }
 
@@ -483,13 +486,48 @@ pub struct Entrant<'a> {
     pub strategy: &'a dyn Strategy,
     /// What drives them.
     pub driver: &'a dyn Driver,
+    /// What breaks the servers while they race, if anything does.
+    pub breaker: Option<&'a dyn Breaker>,
+}
+
+/// What breaks servers while clients race. Its trials bring their own servers or proxies, because what is broken is no
+/// place for other trials.
+pub trait Breaker {
+    /// The name of its fault, as a [`Condition`] has it.
+    fn fault(&self) -> String;
+
+    /// What the condition of a trial on healthy servers becomes.
+    fn condition(&self, healthy: Condition) -> Condition;
+
+    /// What a strategy promises under this fault.
+    fn promise(&self, strategy: &dyn Strategy) -> Promise;
+
+    /// One trial, by the clients of this load, on servers like this one. The inner error is why they cannot run it.
+    ///
+    /// # Errors
+    /// It cannot be measured, or the run must end.
+    fn trial(
+        &self,
+        server: &Target,
+        strategy: &dyn Strategy,
+        load: &Workload,
+        trial: (u32, u64),
+        stop: &AtomicBool,
+    ) -> Result<std::result::Result<Trial, String>>;
 }
 
 impl Entrant<'_> {
     /// Its name in the plan: the strategy's name, and that of the client library if there is one.
     pub fn name(&self) -> String {
         let Library { name, settings, .. } = self.driver.library();
-        entrant_name(self.strategy.info().name, self.driver.kind(), &name, &settings)
+        let fault = self.breaker.map_or_else(|| NO_FAULT.to_owned(), Breaker::fault);
+        entrant_name(self.strategy.info().name, self.driver.kind(), &name, &settings, &fault)
+    }
+
+    /// A row of it as its fault makes it.
+    fn row(&self, row: Record) -> Record {
+        let Some(breaker) = self.breaker else { return row };
+        Record { condition: breaker.condition(row.condition), promise: breaker.promise(self.strategy), ..row }
     }
 }
 
@@ -529,7 +567,8 @@ pub fn measure(
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let driver = driver::of(plan.driver)?;
-    let entrants: Vec<Entrant<'_>> = strategies.iter().map(|&strategy| Entrant { strategy, driver }).collect();
+    let entrants: Vec<Entrant<'_>> =
+        strategies.iter().map(|&strategy| Entrant { strategy, driver, breaker: None }).collect();
     measure_entrants(plan, servers, &entrants, stop, observer)
 }
 
@@ -551,8 +590,10 @@ pub fn measure_entrants(
         servers.iter().flat_map(|server| entrants.iter().map(move |entrant| (server, *entrant))).collect();
     let unavailable: Vec<Option<String>> = pairs
         .iter()
-        .map(|(server, Entrant { strategy, driver })| match driver.refuses(server, *strategy) {
+        .map(|(server, Entrant { strategy, driver, breaker })| match driver.refuses(server, *strategy) {
             Some(why) => Ok(Some(why)),
+            // Its trials have servers of their own, which are asked when they are there.
+            None if breaker.is_some() => Ok(None),
             None => strategy.unavailable(server),
         })
         .collect::<Result<_>>()?;
@@ -564,7 +605,7 @@ pub fn measure_entrants(
             done += 1;
             let library = entrant.driver.library();
             let blank = blank(entrant.strategy, server, &cell.workload, &library);
-            let blank = Record { trial: done as u32, round, ..blank };
+            let blank = entrant.row(Record { trial: done as u32, round, ..blank });
             match &unavailable[cell.entrant] {
                 Some(why) => {
                     let note = Some(one_line(&format!("skipped: {why}")));
@@ -624,11 +665,17 @@ fn measure_cell(
     observer: &mut dyn Observer,
 ) -> Result<()> {
     let mut left = Ok(());
-    let trial = Crew::of(server, entrant, workload, plan.seed, stop).and_then(|mut crew| {
-        let trial = crew.sized_trial(plan.size_at(workload.threads));
-        left = crew.close();
-        trial
-    });
+    let trial = match entrant.breaker {
+        Some(breaker) => {
+            let seed = fastrand::Rng::with_seed(plan.seed ^ u64::from(blank.trial).rotate_left(32)).u64(..);
+            breaker.trial(server, entrant.strategy, &workload, (blank.trial, seed), stop)
+        }
+        None => Crew::of(server, entrant, workload, plan.seed, stop).and_then(|mut crew| {
+            let trial = crew.sized_trial(plan.size_at(workload.threads));
+            left = crew.close();
+            trial.map(Ok)
+        }),
+    };
     // A private server's keys disappear with it.
     if let (Err(error), None) = (&left, server.child()) {
         observer.leaves(error);
@@ -641,14 +688,19 @@ fn measure_cell(
         return Err(Error::interrupted());
     }
     let trial = match trial {
-        Ok(trial) => trial,
+        Ok(Ok(trial)) => trial,
+        Ok(Err(why)) => {
+            let note = Some(one_line(&format!("skipped: {why}")));
+            return observer.keeps(Record { note, ..blank }, Vec::new(), None);
+        }
         Err(error) => {
             let error = Some(one_line(&error.to_string()));
             observer.keeps(Record { error, ..blank }, Vec::new(), None)?;
             return answers;
         }
     };
-    let record = Record { trial: blank.trial, round: blank.round, ..trial.record(entrant.strategy, server, &workload) };
+    let record = entrant.row(trial.record(entrant.strategy, server, &workload));
+    let record = Record { trial: blank.trial, round: blank.round, ..record };
     let service = trial.latency().into_iter().map(|times| record.bucket(Clock::Service, times));
     let response = trial.response().into_iter().flatten().map(|times| record.bucket(Clock::Response, times));
     let pool = trial.waits().into_iter().map(|times| record.bucket(Clock::Pool, times));

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::condition::NO_FAULT;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::interchange::Decimal;
 use crate::lost_reply::Trial;
 use crate::pace::Pace;
@@ -336,6 +338,14 @@ pub(super) struct PlanArgs {
     /// delays each direction
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) rtt: Option<Duration>,
+    /// Race every strategy also under these faults, each as long as the fault takes: names of report faults --list, each
+    /// with a form or a time after a colon (reply-lost:rst, failover-lagging:200ms), or all
+    #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...", conflicts_with_all = ["libraries", "rate", "rtt", "pool_size", "until"])]
+    pub(super) faults: Vec<String>,
+    /// Permit --faults on a server that is not private: a proxy in front of this run's clients loses their commands or
+    /// replies, and nothing else is done
+    #[arg(long, requires = "faults")]
+    pub(super) allow_faults: bool,
     /// Passes over all cells, each in a new shuffled order [default: 5; with --until at most 100]
     #[arg(long, value_name = "N")]
     rounds: Option<u32>,
@@ -626,6 +636,23 @@ impl PlanArgs {
         self.asks_only_what_there_is(known)?;
         self.has_a_pool(strategies)?;
         Ok(plan)
+    }
+
+    /// The faults that strategies are raced under, beside none.
+    pub(super) fn faults(&self) -> Result<Vec<fault::Chosen>> {
+        if self.faults.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.driver != DriverKind::Threads {
+            let driver = self.driver;
+            return Err(Error::usage(format!("--faults is not supported by --driver {driver}: expected threads")));
+        }
+        if self.keys != [1] {
+            return Err(Error::usage("--faults races on one counter: leave out --keys"));
+        }
+        let chosen = fault::find(&self.faults)?;
+        // Without a fault everything is measured anyway.
+        Ok(chosen.into_iter().filter(|chosen| chosen.to_string() != NO_FAULT).collect())
     }
 
     /// When rounds are enough, if that is not for the plan to say.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fault::{self, Cell, ClientLibrary, Kept, Lab, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
+use crate::fault::{self, Cell, ClientLibrary, Kept, Lab, Origin, PROTECTIONS, Plan, Protection, REPLY_TIMEOUT};
 use crate::record::lab::{LabFolder, LabRow, LabRun};
 use crate::record::{Machine, PAGE, csv_bytes};
 use crate::report::{self, faults as words};
@@ -34,7 +34,8 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     plan.validate()?;
     let binary = cli.server.binary(&mut |line| say(&format!("report: {line}")))?;
     let report = libraries::this_program()?;
-    let lab = Lab { product: product(&binary)?, binary, clients: args.clients.into(), report, stop: &STOP };
+    let (product, clients) = (product(&binary)?, args.clients.into());
+    let lab = Lab { origin: Origin::Program(binary), product, clients, report, stop: &STOP };
     let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
     say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, in_words(plan.takes()), plan.seed));
     let out = args.out.clone().unwrap_or_else(default_folder);

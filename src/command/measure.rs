@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::driver::Driver;
 use crate::driver::external::External;
 use crate::error::{Error, Result};
+use crate::fault::Dimension;
 use crate::record::{Folder, Machine, PAGE, Run, SUMMARY, write_whole};
 use crate::secret::concealed;
 use crate::strategy::Strategy;
 use crate::summary::{Outcome, Summary};
 use crate::target::Target;
-use crate::trial::Entrant;
+use crate::trial::{Breaker, Entrant};
 use crate::until::{Decision, percent};
 use crate::verdict::Promise;
 use crate::workload::Plan;
@@ -44,9 +45,16 @@ pub(super) fn measure(
     if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
         return Err(Error::usage("--until needs an exact strategy among --strategies"));
     }
+    let program = libraries::this_program()?;
+    let faults: Vec<Dimension> =
+        cli.plan.faults()?.into_iter().map(|chosen| Dimension::new(chosen, program.clone())).collect();
     let mut said = Said::new(cli.output.quiet);
-    let estimate = estimate::said(&plan, lines, cli.server.servers());
-    let is_long = estimate::time(&plan, lines * cli.server.servers()).is_some_and(|time| time > MINUTE);
+    let broken = broken_time(&faults, &plan, lines * cli.server.servers());
+    let mut estimate = estimate::said(&plan, lines, cli.server.servers());
+    if !faults.is_empty() {
+        estimate += &format!("; about {} more under faults", estimate::in_words(broken));
+    }
+    let is_long = estimate::time(&plan, lines * cli.server.servers()).is_some_and(|time| time + broken > MINUTE);
     if cli.plan.quick && is_long && !cli.plan.yes {
         return Err(Error::usage(format!(
             "--quick with these options takes {estimate}; add --yes to run it anyway, or leave some out"
@@ -62,10 +70,12 @@ pub(super) fn measure(
     let looking = InOrder::begin();
     let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
     drop(looking);
-    let entrants = entrants(&plan, &strategies, &drivers)?;
+    servers.iter().try_for_each(|server| check_faults(&faults, server, cli.plan.allow_faults))?;
+    let entrants = entrants(&plan, &strategies, &drivers, &faults)?;
     servers.iter().try_for_each(|server| trial::check_room(&plan, server, &entrants))?;
     let mut machine = Machine::gather(&servers, &plan, &strategies)?;
     libraries::add_facts(&mut machine, &drivers);
+    faults.iter().for_each(|fault| machine.add(&format!("fault.{}", fault.fault()), fault.about()));
     machine.add("started", now());
     machine.add("command", command_line(words));
     if let Some(goal) = goal {
@@ -125,14 +135,45 @@ pub(super) fn measure(
     Ok(code)
 }
 
-/// Every strategy with what drives it: one driver for all, or one for each client library.
-fn entrants<'a>(plan: &Plan, strategies: &[&'a dyn Strategy], drivers: &'a [External]) -> Result<Vec<Entrant<'a>>> {
+/// How long the trials under faults take.
+fn broken_time(faults: &[Dimension], plan: &Plan, lines: usize) -> Duration {
+    let trials = u32::try_from(plan.trials(lines)).unwrap_or(u32::MAX);
+    faults.iter().map(|fault| fault.takes().saturating_mul(trials)).fold(Duration::ZERO, Duration::saturating_add)
+}
+
+/// Refuses to break a server that is not ours, or what cannot be done there.
+fn check_faults(faults: &[Dimension], server: &Target, is_allowed: bool) -> Result<()> {
+    if let Some(why) = faults.iter().find_map(|fault| fault.refuses(server)) {
+        return Err(Error::usage(why));
+    }
+    match faults.is_empty() || server.child().is_some() || is_allowed {
+        true => Ok(()),
+        false => Err(Error::usage(
+            "--faults on a server that is not private needs --allow-faults: this run's clients then lose replies",
+        )),
+    }
+}
+
+/// Every strategy with what drives it, one driver for all or one for each client library, without and with each fault.
+fn entrants<'a>(
+    plan: &Plan,
+    strategies: &[&'a dyn Strategy],
+    drivers: &'a [External],
+    faults: &'a [Dimension],
+) -> Result<Vec<Entrant<'a>>> {
     let drivers: Vec<&dyn Driver> = match drivers {
         [] => vec![driver::of(plan.driver)?],
         drivers => drivers.iter().map(|driver| driver as &dyn Driver).collect(),
     };
-    let each = |&strategy: &&'a dyn Strategy| drivers.iter().map(move |&driver| Entrant { strategy, driver });
-    Ok(strategies.iter().flat_map(each).collect())
+    let breakers: Vec<Option<&dyn Breaker>> =
+        std::iter::once(None).chain(faults.iter().map(|fault| Some(fault as &dyn Breaker))).collect();
+    let mut entrants = Vec::new();
+    for &strategy in strategies {
+        for &driver in &drivers {
+            entrants.extend(breakers.iter().map(|&breaker| Entrant { strategy, driver, breaker }));
+        }
+    }
+    Ok(entrants)
 }
 
 /// The labels of a run in progress: the entrants, with the server if there are several.

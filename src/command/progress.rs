@@ -148,7 +148,7 @@ impl Progress {
         let path = folder.join(format!(
             "{}-{}-{}-{}{on}.csv",
             record.round,
-            record.condition.entrant().replace(' ', "-"),
+            record.condition.entrant().replace([' ', ':'], "-"),
             record.condition.threads,
             record.condition.keys
         ));
@@ -184,6 +184,7 @@ impl Observer for Progress {
         }
         // The row last, so that every row's history is there.
         if let Some(trial) = trial {
+            self.folder.append_faults(&trial.faults)?;
             self.keep_history(&record, &trial)?;
         }
         self.folder.append(&record, &latency)?;

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::condition::Condition;
+use crate::condition::{Condition, NO_FAULT};
 
 /// Columns that are axes of tables and charts, or are told by others.
 const AXES: [&str; 5] = ["strategy", "threads", "keys", "library_version", "server_settings"];
+
+/// The column of the fault.
+const FAULT: &str = "fault";
 
 /// A name for each condition: its strategy, followed by those of its columns in which the conditions of that strategy
 /// differ. The number of clients and of counters is never part of it.
@@ -30,9 +33,15 @@ pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeM
         let columns: Vec<(&Condition, Vec<(String, String)>)> =
             conditions.into_iter().map(|condition| (condition, condition.columns())).collect();
         let first = columns[0].1.clone();
+        // A fault has servers of its own: its name tells how they are arranged.
+        let is_like =
+            |condition: &Condition, name: &str, other: &Condition| name == FAULT || condition.fault == other.fault;
         let varies = |at: usize| {
-            let (name, value) = &first[at];
-            !AXES.contains(&name.as_str()) && columns.iter().any(|(_, columns)| columns[at].1 != *value)
+            let name = first[at].0.as_str();
+            let differ = |(one, values): &(&Condition, Vec<(String, String)>)| {
+                columns.iter().any(|(other, others)| is_like(one, name, other) && values[at].1 != others[at].1)
+            };
+            !AXES.contains(&name) && columns.iter().any(differ)
         };
         let telling: Vec<usize> = (0..first.len()).filter(|&at| varies(at)).collect();
         for (condition, columns) in columns {
@@ -53,7 +62,8 @@ fn words(column: &str, value: &str) -> Option<String> {
         ("shards", n) => Some(format!("{n} shards")),
         ("replicas", n) => Some(format!("{n} replicas")),
         ("rtt_us", us) => Some(format!("rtt {us} µs")),
-        ("fault", "none") => Some("no fault".to_owned()),
+        (FAULT, NO_FAULT) => None,
+        (FAULT, fault) => Some(format!("under {fault}")),
         (_, value) => Some(value.to_owned()),
     }
 }
@@ -69,5 +79,15 @@ mod tests {
         let labels = labels(&all);
         let seen: Vec<&str> = all.iter().map(|condition| labels[condition].as_str()).collect();
         assert_eq!(seen, ["incr", "incr", "incr rtt 500 µs", "watch"]);
+    }
+
+    #[test]
+    fn a_fault_is_named_and_its_servers_are_not() {
+        let (fault, topology) = ("failover-crash".to_owned(), crate::condition::Topology::Replicated);
+        let broken = Condition { fault, topology, replicas: 1, ..Condition::of("incr", 4, 1) };
+        let all = [Condition::of("incr", 4, 1), broken];
+        let labels = labels(&all);
+        let seen: Vec<&str> = all.iter().map(|condition| labels[condition].as_str()).collect();
+        assert_eq!(seen, ["incr", "incr under failover-crash"]);
     }
 }

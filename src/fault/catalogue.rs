@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::condition::Topology;
+use crate::condition::{NO_FAULT, Topology};
 use crate::error::{Error, Result};
-use crate::fault::{ALL, Fault, nothing};
+use crate::fault::{ALL, Fault};
 use crate::target::Layout;
 
 /// The longest that a fault may last: every trial is bounded.
@@ -31,7 +31,7 @@ impl Chosen {
 
     /// Whether nothing is done.
     pub(super) fn is_none(&self) -> bool {
-        self.fault.info().name == nothing::NAME
+        self.fault.info().name == NO_FAULT
     }
 
     /// How long it lasts; zero if that cannot be chosen.

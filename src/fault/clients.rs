@@ -5,17 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{BoxError, Error, Result};
-use crate::fault::Load;
 use crate::fault::servers::Servers;
+use crate::fault::{LONGEST, Load};
 use crate::race::{ClientLog, said};
 use crate::strategy::Strategy;
 use crate::update::{Event, Outcome, Update, Updater};
 
 /// The pause between two attempts of a client that is refused.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
-
-/// The longest that clients race, whatever happens.
-pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
 /// The most updates of one client: enough for the longest race at the fastest rate that a blocking client reaches.
 pub(super) const MOST: usize = 1_000_000;

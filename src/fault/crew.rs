@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::fault::clients::{Done, LONGEST, MOST, PAUSE, Work};
+use crate::fault::clients::{Done, MOST, PAUSE, Work};
 use crate::fault::protection::ClientLibrary;
-use crate::fault::{Load, process};
+use crate::fault::{LONGEST, Load, process};
 use crate::race::ClientLog;
 use crate::target::Target;
 use crate::update::{Event, Outcome, Updater};

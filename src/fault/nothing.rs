@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use crate::condition::Topology;
+use crate::condition::{NO_FAULT, Topology};
 use crate::error::Result;
 use crate::fault::{Fault, Info, Scene, Words};
-
-/// Its name.
-pub(super) const NAME: &str = "none";
 
 const INFO: Info = Info {
     // With a replica, as the faults that need the most servers have, so that prices are measured on the same setup.
     topology: Topology::Replicated,
     ..Info::of(
-        NAME,
+        NO_FAULT,
         Words { title: "No fault", one: "trial without a fault", many: "trials without a fault" },
         "Nothing is done.",
         "Not a proof that nothing can happen.",

@@ -170,6 +170,14 @@ impl Protection {
         Ok(Self { name, about, strategy: INCR, library: Some(Arc::new(library)), ..plain("", LIBRARY, "") })
     }
 
+    /// A strategy as it is, on a server as it is; it may be one that this crate does not have.
+    pub fn of_strategy(name: &str) -> Self {
+        match Self::named(name) {
+            Some(known) => known.clone(),
+            None => Self { name: name.to_owned().into(), ..plain("", "none", "") },
+        }
+    }
+
     /// The strategy itself.
     ///
     /// # Errors

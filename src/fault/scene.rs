@@ -8,9 +8,8 @@ use redis::FromRedisValue;
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::fault::Chosen;
-use crate::fault::clients::LONGEST;
 use crate::fault::servers::Servers;
+use crate::fault::{Chosen, LONGEST};
 use crate::proxy::{By, Direction, Proxy, Rule};
 use crate::worker::Killer;
 

@@ -1,6 +1,6 @@
 //! The private servers of one trial, and the proxies in front of them. They end with this value, however we end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,10 @@ use redis::{ConnectionLike, FromRedisValue};
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::fault::REPLY_TIMEOUT;
+use crate::fault::{LONGEST, REPLY_TIMEOUT};
 use crate::proxy::{Address, Framing, Options, Proxy};
-use crate::target::{Fleet, Layout, Private, Target, first_slot, slot_of};
+use crate::strategy::Strategy;
+use crate::target::{Fleet, Layout, Lease, Private, Target, first_slot, slot_of};
 
 /// How long servers may take to be ready, or to be stable again.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -33,6 +34,15 @@ pub(super) struct Needs {
     pub(super) seed: u64,
 }
 
+/// Where the servers of a trial come from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// They are started from this program, and end with the trial.
+    Program(PathBuf),
+    /// A server that is not ours: its clients' proxy may lose what passes, and nothing is done to the server.
+    Given(Box<Target>),
+}
+
 /// One server, a primary and its replica, the same watched by Sentinels, or a cluster.
 pub(super) struct Servers {
     /// The nodes, unless Sentinels or a cluster decide which of them is the primary: then they belong to the one target.
@@ -49,7 +59,11 @@ pub(super) struct Servers {
 
 impl Servers {
     /// Starts them, and waits until a write reaches the replica: one that says it is online may have no key yet.
-    pub(super) fn start(binary: &Path, needs: &Needs) -> Result<Self> {
+    pub(super) fn start(origin: &Origin, needs: &Needs) -> Result<Self> {
+        let binary = match origin {
+            Origin::Program(binary) => binary,
+            Origin::Given(server) => return Self::in_front_of(server, needs),
+        };
         let settings: Vec<&str> = needs.settings.iter().map(String::as_str).collect();
         if matches!(needs.topology, Topology::Sentinel | Topology::Cluster) {
             return Self::start_fleet(binary, needs.topology, &settings);
@@ -86,6 +100,27 @@ impl Servers {
         let fleet = Fleet::start_with(binary, layout, settings, None)?;
         let seen = vec![Target::fleet(fleet, layout)?.answering_within(REPLY_TIMEOUT)];
         Ok(Self { nodes: Vec::new(), seen, front: None, link: None, primary: AtomicUsize::new(0) })
+    }
+
+    /// A proxy in front of a server that is not ours.
+    fn in_front_of(server: &Target, needs: &Needs) -> Result<Self> {
+        let front = Proxy::start(&server.proxied()?, Options { seed: needs.seed, ..Options::default() })?;
+        let seen = vec![server.through(front.address())?.answering_within(REPLY_TIMEOUT)];
+        Lease::of(&seen[0]).renew(&mut seen[0].connect()?, LONGEST);
+        Ok(Self { nodes: Vec::new(), seen, front: Some(front), link: None, primary: AtomicUsize::new(0) })
+    }
+
+    /// Removes what a trial made on a server that is not ours.
+    pub(super) fn leave(&self, strategy: &dyn Strategy, key: &str) -> Result<()> {
+        if !self.nodes.is_empty() || self.fleet().is_some() {
+            return Ok(());
+        }
+        let (server, mut names) = (self.current(), strategy.side_keys(key));
+        names.push(key.to_owned());
+        let mut db = server.connect()?;
+        server.remove(&mut db, &names)?;
+        Lease::of(server).end(&mut db);
+        Ok(())
     }
 
     fn fleet(&self) -> Option<&Fleet> {
@@ -212,6 +247,9 @@ impl Servers {
             let is_whole = !fleet.primaries.iter().any(Private::is_down);
             // A primary that is down stays down, and the one that took its place has no replica.
             return Ok(reaches(&mut server.connect()?).map_err(|e| server.refuses(&e))? || !is_whole);
+        }
+        if self.nodes.is_empty() {
+            return Ok(redis::cmd("PING").exec(&mut self.current().connect()?).is_ok());
         }
         let primary = self.primary.load(Ordering::Relaxed);
         let role = self.role(primary)?;

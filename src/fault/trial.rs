@@ -11,7 +11,7 @@ use crate::fault::clients::{Done, Work};
 use crate::fault::crew::{Crew, Processes};
 use crate::fault::losses::{acked_ns, attributed, longest_gap, lost_updates, recovery, timeline};
 use crate::fault::scene::{Mark, Scene};
-use crate::fault::servers::{Needs, Servers, layout};
+use crate::fault::servers::{Needs, Origin, Servers, layout};
 use crate::fault::witness::{Found, witness};
 use crate::fault::{Cell, Load, expected};
 use crate::history;
@@ -32,8 +32,8 @@ const MOST_ROWS: usize = 1_000;
 
 /// What every trial runs with.
 pub struct Lab<'a> {
-    /// The server's program.
-    pub binary: PathBuf,
+    /// Where its servers come from.
+    pub origin: Origin,
     /// Its product and version, as rows have it.
     pub product: String,
     /// Clients of each trial.
@@ -58,13 +58,13 @@ pub struct Kept {
 }
 
 /// What a race left behind.
-struct Raced {
-    clients: Vec<Done>,
+pub(super) struct Raced {
+    pub(super) clients: Vec<Done>,
     marks: Vec<Mark>,
-    found: i64,
+    pub(super) found: i64,
     /// From the clients' end until the counter could be read.
-    stable: Duration,
-    faults: Vec<FaultRow>,
+    pub(super) stable: Duration,
+    pub(super) faults: Vec<FaultRow>,
     commands_lost: Option<u64>,
     /// When the counter was read.
     read_ns: u64,
@@ -79,7 +79,8 @@ impl Lab<'_> {
     /// The run must end.
     pub fn trial(&self, cell: &Cell, trial: u32, round: u32, seed: u64) -> Result<Kept> {
         let blank = LabRow { trial, round, seed, ..self.blank(cell) };
-        match self.race(cell, trial, seed) {
+        let raced = cell.protection.strategy().and_then(|strategy| self.race(cell, strategy, trial, seed));
+        match raced {
             Ok(Ok(raced)) => Ok(judged(cell, blank, raced)),
             Ok(Err(why)) => Ok(without_figures(LabRow { note: Some(format!("{SKIPPED}{}", one_line(&why))), ..blank })),
             Err(error) if error.is_interrupt() || self.stop.load(Ordering::Relaxed) => Err(Error::interrupted()),
@@ -122,12 +123,17 @@ impl Lab<'_> {
     }
 
     /// The inner error is why these servers cannot run it.
-    fn race(&self, cell: &Cell, trial: u32, seed: u64) -> Result<Result<Raced, String>> {
+    pub(super) fn race(
+        &self,
+        cell: &Cell,
+        strategy: &dyn Strategy,
+        trial: u32,
+        seed: u64,
+    ) -> Result<Result<Raced, String>> {
         if let Some(why) = cell.impossible() {
             return Ok(Err(why));
         }
-        let strategy = cell.protection.strategy()?;
-        let servers = Servers::start(&self.binary, &needs(cell, seed))?;
+        let servers = Servers::start(&self.origin, &needs(cell, seed))?;
         // A replica is ours, and the target of one node does not know of it.
         if !cell.protection.needs_replica
             && let Some(why) = strategy.unavailable(servers.current())?
@@ -135,13 +141,27 @@ impl Lab<'_> {
             return Ok(Err(why));
         }
         let key = keyspace::counter(servers.current().prefix(), seed as u32, 0);
-        let crew = self.crew(cell, strategy, &servers, &key, seed)?;
+        let raced = self.race_on(&servers, cell, strategy, &key, (trial, seed));
+        // However it ended, nothing of ours stays on a server that is not ours.
+        let left = servers.leave(strategy, &key);
+        raced.and_then(|raced| left.map(|()| Ok(raced)))
+    }
+
+    fn race_on(
+        &self,
+        servers: &Servers,
+        cell: &Cell,
+        strategy: &dyn Strategy,
+        key: &str,
+        (trial, seed): (u32, u64),
+    ) -> Result<Raced> {
+        let crew = self.crew(cell, strategy, servers, key, seed)?;
         let (acked, effective) = (crew.acked(), crew.effective());
         let is_over = AtomicBool::new(false);
         let scene = Scene {
-            servers: &servers,
+            servers,
             chosen: cell.fault,
-            key: &key,
+            key,
             zero: Instant::now(),
             acked: &acked,
             killer: crew.killer(),
@@ -152,8 +172,8 @@ impl Lab<'_> {
         fault.prepare(&scene)?;
         let work = Work {
             strategy,
-            servers: &servers,
-            key: &key,
+            servers,
+            key,
             load: fault.info().load,
             zero: scene.zero,
             is_over: &is_over,
@@ -173,13 +193,13 @@ impl Lab<'_> {
         if cell.in_processes() && fault.info().load == Load::UntilOver {
             outlast(&clients, &scene)?;
         }
-        servers.settle(&key, self.stop)?;
-        let found = read_back(strategy, &servers, &key)?;
+        servers.settle(key, self.stop)?;
+        let found = read_back(strategy, servers, key)?;
         let stable = ended.elapsed();
         let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (faults, commands_lost) = done_by_proxies(&servers, scene.zero, trial, &mut marks);
+        let (faults, commands_lost) = done_by_proxies(servers, scene.zero, trial, &mut marks);
         let read_ns = scene.zero.elapsed().as_nanos() as u64;
-        Ok(Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns, effective }))
+        Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns, effective })
     }
 }
 

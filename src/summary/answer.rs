@@ -2,6 +2,7 @@
 //! race loses. Decided once, as data; page, terminal and JSON put it into words.
 
 use super::{CellSummary, Summary};
+use crate::condition::NO_FAULT;
 use crate::record::Machine;
 use crate::verdict::{Promise, Role, Verdict};
 
@@ -74,17 +75,23 @@ impl Summary {
     /// Those of the [ranking](Summary::ranking) that nothing speaks against.
     fn exact(&self, threads: usize, keys: usize) -> Vec<&CellSummary> {
         let ranking = self.ranking(threads, keys).into_iter();
-        ranking.filter(|cell| cell.verdict == Some(Verdict::Exact)).collect()
+        ranking.filter(|cell| cell.verdict == Some(Verdict::Exact) && is_healthy(cell)).collect()
     }
 
     fn worst(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
         let lossy = || {
-            let judged = self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy);
+            let judged =
+                self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy && is_healthy(cell));
             judged.filter(move |cell| (cell.condition.threads, cell.condition.keys) == (threads, keys))
         };
         let race = lossy().find(|cell| machine.role(&cell.condition.strategy, cell.promise) == Role::Race);
         race.or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
     }
+}
+
+/// Strategies are compared where nothing is broken.
+fn is_healthy(cell: &CellSummary) -> bool {
+    cell.condition.fault == NO_FAULT
 }
 
 /// Where p99 is among the percentiles of a cell.

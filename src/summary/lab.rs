@@ -8,8 +8,7 @@ use crate::condition::Topology;
 use crate::record::lab::{Expected, LabRow};
 use crate::stats::proportion_interval;
 
-/// What the fault column says if no fault is applied.
-pub const NO_FAULT: &str = "none";
+pub use crate::condition::NO_FAULT;
 
 /// The protection that prices are relative to.
 pub const UNPROTECTED: &str = "incr";

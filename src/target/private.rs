@@ -140,6 +140,12 @@ impl Private {
         Self::start_as(binary, &Extra::args(extra), cpus)
     }
 
+    #[cfg(feature = "cli")]
+    /// The program that it runs.
+    pub(crate) fn program(&self) -> &Path {
+        &self.binary
+    }
+
     /// A second server of the same binary with the same password, so that it can become a replica of this one.
     ///
     /// # Errors

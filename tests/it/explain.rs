@@ -80,7 +80,8 @@ fn losses_of_a_run_are_recorded_beside_it() {
     let server = private();
     let threads = driver::of(DriverKind::Threads).unwrap();
     let named = find(&["get-set", "incr"]).unwrap();
-    let entrants: Vec<Entrant<'_>> = named.iter().map(|&strategy| Entrant { strategy, driver: threads }).collect();
+    let entrants: Vec<Entrant<'_>> =
+        named.iter().map(|&strategy| Entrant { strategy, driver: threads, breaker: None }).collect();
     record_losses(&path, std::slice::from_ref(&server), &entrants, &NEVER).unwrap();
     let witness = Run::read(Path::new(&path)).unwrap().witness;
     assert!(witness.iter().all(|step| (step.strategy.as_str(), step.threads) == ("get-set", 4)));

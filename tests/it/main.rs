@@ -12,6 +12,7 @@ mod corpus;
 mod doubled;
 mod explain;
 mod external;
+mod fault_dimension;
 mod faults;
 mod history;
 mod interchange;

@@ -78,6 +78,7 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
         timetable,
         library,
         process: None,
+        faults: Vec::new(),
     }
 }
 
