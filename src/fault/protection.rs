@@ -163,10 +163,10 @@ impl Protection {
     /// As [`ClientLibrary::check`].
     pub fn of_library(library: ClientLibrary) -> Result<Self> {
         ClientLibrary::check(&library.manifest, &library.settings)?;
-        let Manifest { name, settings, about, .. } = &library.manifest;
+        let Manifest { name, version, settings, about, .. } = &library.manifest;
         let suffix = if library.settings == "default" { String::new() } else { format!("+{}", library.settings) };
         let set = settings.get(&library.settings).map_or("", |set| &set.about);
-        let (name, about) = (format!("{name}{suffix}").into(), format!("{about} Settings: {set}.").into());
+        let (name, about) = (format!("{name}{suffix}").into(), format!("{about} Version {version}, settings: {set}.").into());
         Ok(Self { name, about, strategy: INCR, library: Some(Arc::new(library)), ..plain("", LIBRARY, "") })
     }
 
