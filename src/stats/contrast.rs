@@ -393,6 +393,60 @@ mod tests {
         assert_eq!(MeanLog { variance: 0.0, ..mean }.relative_error(), 0.0);
     }
 
+    #[test]
+    fn several_runs_vary_as_runs_do_and_a_run_alone_is_taken_to_vary_as_the_others() {
+        let mean = |mean, variance, freedom| MeanLog { mean, variance, freedom };
+        let (one, several) = between_runs(&[1.0, 2.0, 3.0], &[4.0, 8.0]).unwrap();
+        assert_eq!((one.mean, one.freedom, several), (2.0, 2.0, mean(6.0, 4.0, 1.0)));
+        near(one.variance, 1.0 / 3.0);
+        // S² is 1, so the difference has the variance 1 + 1/3, with two degrees of freedom.
+        let difference = |(before, after): (MeanLog, MeanLog)| {
+            let (error, freedom) = welch(&before, &after);
+            near(error, (4.0_f64 / 3.0).sqrt());
+            near(freedom, 2.0);
+            (before.mean, after.mean)
+        };
+        assert_eq!(difference(between_runs(&[5.0], &[1.0, 2.0, 3.0]).unwrap()), (5.0, 2.0));
+        assert_eq!(difference(between_runs(&[1.0, 2.0, 3.0], &[5.0]).unwrap()), (2.0, 5.0));
+        for (before, after) in [(&[1.0][..], &[2.0][..]), (&[], &[1.0, 2.0]), (&[1.0, 2.0], &[]), (&[1.0], &[])] {
+            assert_eq!(between_runs(before, after), None, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_told_by_their_differences_alone() {
+        // Differences of 2, 0 and 4.
+        let pairs = [(1.0, 3.0), (2.0, 2.0), (6.0, 10.0)];
+        let (before, after) = paired(&pairs, 0.0).unwrap();
+        assert_eq!((before.mean, before.variance, after.mean, after.freedom), (3.0, 0.0, 5.0, 2.0));
+        near(after.variance, 4.0 / 3.0);
+        let correlated = MeanLog::of(&[2.0, 0.0, 4.0], 0.2).unwrap();
+        assert_eq!(paired(&pairs, 0.2).unwrap().1, MeanLog { mean: 5.0, ..correlated });
+        assert_eq!((paired(&pairs[..1], 0.0), paired(&[], 0.0)), (None, None));
+    }
+
+    #[test]
+    fn the_smallest_slowdown_found_is_the_root_of_its_equation() {
+        let mean = |variance, freedom| MeanLog { mean: 7.0, variance, freedom };
+        let (one, two) = (mean(0.0004, 4.0), mean(0.0009, 6.0));
+        // mpmath with 40 digits: Student's quantile from the incomplete beta function, and the equation that the iteration
+        // solves, as a quadratic one.
+        for (before, after, tests, floor, right) in [
+            (one, two, 1, 0.0, 0.115_969_009_825_585_6),
+            (one, two, 0, 0.0, 0.115_969_009_825_585_6),
+            (one, two, 12, 0.0, 0.172_821_006_863_839_5),
+            // The floor is more than what chance alone asks for.
+            (one, two, 1, 0.5, 0.418_507_151_601_152_9),
+            (mean(1e-6, 1_000.0), mean(3e-6, 1_000.0), 60, 0.02, 0.021_311_164_066_154_93),
+            (mean(1e-4, 2.0), mean(1e-4, 1.0), 1, 0.02, 0.088_135_630_420_126_44),
+            // Without any error whatever is beyond the floor is found: 1 - 1/1.25.
+            (mean(0.0, 4.0), mean(0.0, 6.0), 12, 0.25, 0.2),
+        ] {
+            let found = smallest_found(&before, &after, tests, floor);
+            assert!((found - right).abs() < 1e-8, "{tests} tests, {floor}: {found}, not {right}");
+        }
+    }
+
     /// The covariance of two values `apart` places from each other.
     fn covariance(rho: f64, apart: usize) -> f64 {
         (0..apart).fold(1.0, |product, _| product * rho)
