@@ -23,6 +23,17 @@ fn the_prediction_is_what_the_model_does() {
 }
 
 #[test]
+fn the_model_plays_as_many_updates_as_it_is_asked_for() {
+    for seed in 0..20 {
+        // What four clients lose of three updates each is a number of twelfths.
+        let lost = simulate(4, 3, seed) * 12.0;
+        assert!((lost - lost.round()).abs() < 1e-9 && (0.0..12.0).contains(&lost), "{lost} twelfths");
+        assert_eq!(simulate(1, 100, seed), 0.0, "one client loses nothing, and nothing is gained");
+    }
+    assert_eq!(simulate(4, 0, 7), 0.0, "nothing was asked");
+}
+
+#[test]
 fn known_values() {
     assert_eq!((predict(0), predict(1)), (0.0, 0.0));
     assert!((predict(2) - 0.375).abs() < 1e-12, "by hand: three eighths");
