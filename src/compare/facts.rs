@@ -138,7 +138,54 @@ mod tests {
         assert!(told(&[&one, &two], &[&three, &four]) && told(&[&four, &three], &[&one]));
         assert!(!told(&[&one, &three], &[&two, &four]));
         assert!(!told(&[&one], &[&two]), "of one run a side it goes without saying");
+        // Two of the same second: which was first is not known.
+        assert!(!told(&[&one, &two], &[&two, &three]) && !told(&[&two, &three], &[&one, &two]));
         assert!(!in_sequence(&[&Run::default(), &Run::default()], &[&Run::default()]), "nobody says when");
+    }
+
+    fn of_facts(facts: &[(&str, &str)]) -> Run {
+        let mut machine = Machine::default();
+        facts.iter().for_each(|&(fact, value)| machine.add(fact, value));
+        Run { machine, ..Run::default() }
+    }
+
+    fn differing(before: &[Run], after: &[Run]) -> Vec<(String, String, String)> {
+        let all = differences(&before.iter().collect::<Vec<_>>(), &after.iter().collect::<Vec<_>>());
+        all.into_iter().map(|difference| (difference.fact, difference.before, difference.after)).collect()
+    }
+
+    #[test]
+    fn what_two_runs_may_differ_in_or_is_told_elsewhere_is_no_difference() {
+        for fact in ["seed", "started", "commit", "strategy.incr", "round_trips.incr", "role.incr", "threads", "rounds"]
+        {
+            assert_eq!(differing(&[of_facts(&[(fact, "a")])], &[of_facts(&[(fact, "b")])]), [], "{fact}");
+        }
+        let told = differing(&[of_facts(&[("cpu", "a"), ("os", "c")])], &[of_facts(&[("os", "c"), ("cpu", "b")])]);
+        assert_eq!(told, [("cpu".to_owned(), "a".to_owned(), "b".to_owned())]);
+    }
+
+    #[test]
+    fn a_side_has_each_value_of_its_runs_once() {
+        let [a, b] = ["a", "b"].map(|cpu| of_facts(&[("cpu", cpu)]));
+        assert_eq!(differing(&[a.clone(), a.clone()], std::slice::from_ref(&a)), []);
+        let told = differing(&[b.clone(), a.clone(), b, Run::default()], &[a]);
+        assert_eq!(told, [("cpu".to_owned(), "a; b".to_owned(), "a".to_owned())]);
+    }
+
+    #[test]
+    fn a_warning_differs_if_one_side_lacks_it_and_a_parameter_if_both_have_it() {
+        let [few, many, none] = [
+            of_facts(&[("warning.load", "0.5"), ("parameters.lock", "ttl 1 s")]),
+            of_facts(&[("warning.load", "7.5"), ("parameters.lock", "ttl 9 s")]),
+            Run::default(),
+        ]
+        .map(|run| [run]);
+        let names = |before: &[Run], after: &[Run]| {
+            differing(before, after).into_iter().map(|(fact, ..)| fact).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&few, &many), ["parameters.lock"]);
+        assert_eq!(names(&few, &none), ["warning.load"]);
+        assert_eq!(names(&none, &few), ["warning.load"]);
     }
 
     #[test]

@@ -231,12 +231,9 @@ pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
 fn name(cells: &mut [Cell]) {
     let servers: BTreeSet<&str> = cells.iter().map(|cell| cell.condition.server.as_str()).collect();
     let products: BTreeSet<&str> = cells.iter().map(Cell::product).collect();
-    // Several servers in one run are told apart, by their products if that is enough.
-    let server = |cell: &Cell| match (servers.len(), products.len()) {
-        (..2, _) => String::new(),
-        (servers, products) if products == servers => cell.product().to_owned(),
-        _ => cell.condition.server.clone(),
-    };
+    // Several servers in one run are told apart, by their products if that is enough; one alone is in no label.
+    let is_told_by_product = products.len() == servers.len();
+    let server = |cell: &Cell| if is_told_by_product { cell.product() } else { &cell.condition.server }.to_owned();
     let conditions: Vec<Condition> =
         cells.iter().map(|cell| Condition { server: server(cell), ..cell.condition.without_versions() }).collect();
     let labels = labels(&conditions);

@@ -223,6 +223,26 @@ fn what_is_told_has_both_its_interval_and_its_power_within_the_bound() {
 }
 
 #[test]
+fn a_gate_names_three_strategies_and_counts_the_others() {
+    let said = |count: usize| {
+        let unsure = change(Outcome::CannotTell, 0.7, 0.9, 1.1);
+        let cells = vec![cell("s0", 1, Some(unsure))];
+        let compared = by_hand((0..count).map(|i| whole(&format!("s{i}"), unsure)).collect(), cells);
+        let Gate::CannotTell(why) = compared.gate() else { panic!("{:?}", compared.gate()) };
+        why.split(" became").next().unwrap().to_owned()
+    };
+    assert_eq!(said(3), "cannot tell whether s0, s1, s2");
+    assert_eq!(said(5), "cannot tell whether s0, s1, s2 and 2 more");
+}
+
+#[test]
+fn every_outcome_has_its_words() {
+    let all = [Outcome::Faster, Outcome::Slower, Outcome::Same, Outcome::CannotTell, Outcome::NotComparable];
+    let words = ["faster", "slower", "same within the noise", "cannot tell", "not comparable"];
+    assert_eq!(all.map(Outcome::words), words);
+}
+
+#[test]
 fn what_all_have_in_common_is_a_landslide_from_three_quarters_on() {
     let at = |ratio, trusted| Comparison { shift: Some(Shift { ratio, trusted }), ..by_hand(Vec::new(), Vec::new()) };
     assert_eq!(at(0.75, false).landslide(), Some(0.75));
@@ -329,6 +349,21 @@ fn differences_within_the_floor_are_the_same_however_sure() {
     assert_eq!(outcome(10_000.0 * (1.0 + FLOOR - 0.001)), Outcome::Same);
     assert_eq!(outcome(10_000.0 / (1.0 + FLOOR + 0.001)), Outcome::Faster);
     assert_eq!(outcome(10_000.0 / (1.0 + FLOOR - 0.001)), Outcome::Same);
+}
+
+#[test]
+fn a_speed_up_that_all_have_in_common_hides_a_slowdown_of_its_size() {
+    let finds = |before: f64, after: f64| {
+        let [before, after] = near(4, before, after);
+        let compared = Comparison::of(("a", &before), ("b", &after), Options::default());
+        compared.strategies[0].surviving.finds.unwrap()
+    };
+    // A slowdown common to all hides nothing. Without noise, what is found is hardly more than the floor.
+    let open = finds(10_000.0, 12_500.0);
+    assert!(open > FLOOR / (1.0 + FLOOR) && open < 2.0 * FLOOR, "{open}");
+    // If all are faster by a quarter, a strategy that fell behind by as much shows no change.
+    let hidden = finds(12_500.0, 10_000.0);
+    assert!((hidden - (1.0 - (1.0 - open) / 1.25)).abs() < 1e-6, "{hidden} {open}");
 }
 
 /// A run of these strategies, four rounds each, whose p99 is `p99_ns`.

@@ -6,6 +6,7 @@ mod cases;
 mod clean;
 mod cli;
 mod compare;
+mod compare_cells;
 mod compare_edges;
 mod compose;
 mod corpus;
