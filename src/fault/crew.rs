@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::fault::clients::{Done, MOST, PAUSE, Work};
 use crate::fault::protection::ClientLibrary;
-use crate::fault::{LONGEST, Load, process};
+use crate::fault::{Cell, LONGEST, Load, process};
 use crate::race::ClientLog;
 use crate::target::Target;
 use crate::update::{Event, Outcome, Updater};
@@ -88,8 +88,8 @@ impl Crew {
         }
     }
 
-    /// Races all clients to their end. Threads end when the fault is over; processes after `time`, which is known before.
-    pub(super) fn race(self, work: &Work<'_>, time: Duration, fault_is_none: bool) -> Result<Vec<Done>> {
+    /// Races all clients to their end. Threads end when the fault is over; processes after a time that is known before.
+    pub(super) fn race(self, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>> {
         match self {
             Self::Threads(updaters, acked) => std::thread::scope(|scope| {
                 let start = |updater| scope.spawn(|| work.run(updater, &acked));
@@ -99,33 +99,33 @@ impl Crew {
                 };
                 threads.into_iter().map(join).collect()
             }),
-            Self::Processes(workers) => race(workers, work, time, fault_is_none),
+            Self::Processes(workers) => race(workers, work, cell),
         }
     }
 }
 
-fn race(mut workers: Workers, work: &Work<'_>, time: Duration, fault_is_none: bool) -> Result<Vec<Done>> {
+fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>> {
     let (most, time) = match work.load {
         Load::Updates(updates) => (updates, LONGEST),
-        Load::UntilOver => (MOST as u64, time.min(LONGEST)),
+        Load::UntilOver => (MOST as u64, cell.races_for().min(LONGEST)),
     };
     // Row by row, a killed process leaves all that it did; in blocks, rates are those of the library.
-    let flush = if fault_is_none { Flush::Block } else { Flush::Row };
+    let flush = if cell.fault.is_none() { Flush::Block } else { Flush::Row };
     let pace = WorkerPace { pause: PAUSE, flush, ..WorkerPace::CLOSED };
     let batch = workers.ready().batch;
-    let raced = workers.race(&vec![most; work.clients], time, pace, work.stop);
-    let done = raced.map_err(|fault| failed(&fault)).and_then(|race| logs(race, work.zero, batch));
+    let raced = workers.race(&vec![most; work.clients], time, pace, work.stop).map_err(|fault| failed(&fault));
+    let done = raced.and_then(|race| match &race.fault {
+        // Waiting for a reply that does not come, or killed by the fault.
+        None | Some(Fault::Silent { .. }) => Ok(logs(race, work.zero, batch)),
+        Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(logs(race, work.zero, batch)),
+        Some(fault) => Err(failed(fault)),
+    });
     workers.end(TO_END);
     done
 }
 
 /// What the clients did, on the clock of the trial. A client that was cut off may have had a batch in flight.
-fn logs(race: Race, zero: Instant, batch: usize) -> Result<Vec<Done>> {
-    match &race.fault {
-        // Killed by the fault, or waiting for a reply that does not come.
-        None | Some(Fault::Died(_) | Fault::Silent { .. }) => {}
-        Some(fault) => return Err(failed(fault)),
-    }
+fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
     let is_silent = matches!(race.fault, Some(Fault::Silent { .. }));
     let late_ns = race.zero.saturating_duration_since(zero).as_nanos() as u64;
     let now_ns = zero.elapsed().as_nanos() as u64;
@@ -150,7 +150,7 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Result<Vec<Done>> {
         let log = ClientLog { events, start_ns, end_ns, trouble: race.error.clone(), ..ClientLog::default() };
         Done { log, reconnects: None }
     });
-    Ok(clients.collect())
+    clients.collect()
 }
 
 /// The same library with its clients spread over [`PROCESSES`] at least.

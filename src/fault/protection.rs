@@ -114,7 +114,7 @@ pub static PROTECTIONS: &[Protection] = &[
     plain(
         write_behind::NAME,
         "none",
-        "Updates counted in memory, acknowledged at once, and sent a thousand at a time: a mistake.",
+        "Updates counted in memory, acknowledged at once, and sent once a second: a mistake.",
     ),
     plain("incr-retry", "retry", "INCR, sent again when no reply comes."),
     plain("idempotent-lua", "retry", "INCR in a script that remembers each update by its id."),
@@ -166,7 +166,8 @@ impl Protection {
         let Manifest { name, version, settings, about, .. } = &library.manifest;
         let suffix = if library.settings == "default" { String::new() } else { format!("+{}", library.settings) };
         let set = settings.get(&library.settings).map_or("", |set| &set.about);
-        let (name, about) = (format!("{name}{suffix}").into(), format!("{about} Version {version}, settings: {set}.").into());
+        let (name, about) =
+            (format!("{name}{suffix}").into(), format!("{about} Version {version}, settings: {set}.").into());
         Ok(Self { name, about, strategy: INCR, library: Some(Arc::new(library)), ..plain("", LIBRARY, "") })
     }
 

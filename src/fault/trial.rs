@@ -181,7 +181,7 @@ impl Lab<'_> {
             clients: self.clients as usize,
         };
         let (struck, clients) = std::thread::scope(|scope| {
-            let race = scope.spawn(|| crew.race(&work, cell.races_for(), cell.fault.is_none()));
+            let race = scope.spawn(|| crew.race(&work, cell));
             let struck = fault.strike(&scene).and_then(|()| scene.wait(AFTERMATH));
             is_over.store(true, Ordering::Relaxed);
             (struck, race.join().unwrap_or_else(|_| Err(Error::broken("the clients' thread panicked"))))

@@ -1,8 +1,12 @@
-//! Updates counted in the client's memory, acknowledged at once, and sent a thousand at a time: what a client that is
-//! killed had counted is lost.
+//! Updates counted in the client's memory, acknowledged at once, and sent once a second: what a client that is killed had
+//! counted is lost.
+//!
+//! The lab kills clients within their first second, so that each still holds all that it has acknowledged.
 //!
 //! `local-sum-early-ack` is the same mistake with a client that stops by itself, to be shown without the lab. Here only
 //! the fault stops it: a client that ends in order sends what it holds, and loses nothing.
+
+use std::time::{Duration, Instant};
 
 use crate::error::{BoxError, Result};
 use crate::strategy::{Info, Replies, Strategy};
@@ -12,15 +16,14 @@ use crate::update::{Update, Updater};
 /// Its name, as a protection has it.
 pub(super) const NAME: &str = "write-behind";
 
-/// Updates counted before they are sent. At a kill each client holds any number up to this one: that none of several
-/// holds one will not be seen.
-const HOLDS: i64 = 1_000;
+/// How long updates are held.
+const HOLDS: Duration = Duration::from_secs(1);
 
 const INFO: Info = Info {
-    round_trips: "1/1000",
+    round_trips: "1 a second",
     commands: &["incrby"],
     replies: Replies::Early,
-    ..Info::lossy(NAME, "Updates counted in memory, acknowledged at once, and sent a thousand at a time.")
+    ..Info::lossy(NAME, "Updates counted in memory, acknowledged at once, and sent once a second.")
 };
 
 pub(super) struct WriteBehind;
@@ -29,6 +32,8 @@ struct Buffer {
     connection: Session,
     key: String,
     held: i64,
+    /// When the first of them was counted.
+    since: Option<Instant>,
 }
 
 impl Buffer {
@@ -36,7 +41,7 @@ impl Buffer {
     fn send(&mut self) {
         if self.held > 0 {
             let _unseen = redis::cmd("INCRBY").arg(&self.key).arg(self.held).exec(&mut self.connection);
-            self.held = 0;
+            (self.held, self.since) = (0, None);
         }
     }
 }
@@ -48,7 +53,7 @@ impl Updater for Buffer {
             key.clone_into(&mut self.key);
         }
         self.held += 1;
-        if self.held >= HOLDS {
+        if self.since.get_or_insert_with(Instant::now).elapsed() >= HOLDS {
             self.send();
         }
         Ok(Update::Applied { value: None, tries: 1 })
@@ -67,12 +72,12 @@ impl Strategy for WriteBehind {
     }
 
     fn parameters(&self) -> String {
-        format!("holds={HOLDS}")
+        format!("holds={}s", HOLDS.as_secs())
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
         let open = |_| {
-            let buffer = Buffer { connection: server.connect()?, key: String::new(), held: 0 };
+            let buffer = Buffer { connection: server.connect()?, key: String::new(), held: 0, since: None };
             Ok(Box::new(buffer) as Box<dyn Updater>)
         };
         (0..workers).map(open).collect()

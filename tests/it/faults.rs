@@ -171,7 +171,7 @@ fn a_client_that_dies_takes_along_what_it_acknowledged_before_it_sent_it_and_not
             assert!(row.found >= row.acked.map(|acked| acked as i64), "{row:?}");
         }
         let held = of(rows, "write-behind", "client-crash");
-        assert!(held.lost > Some(0) && held.lost < Some(2_000), "two clients hold up to 999 each: {held:?}");
+        assert!(held.lost > Some(0) && held.verdict == Some(Verdict::Lost), "{held:?}");
         // A client that ends in order sends what it holds.
         assert_eq!(of(rows, "write-behind", "none").lost, Some(0));
     });
