@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use headless_chrome::protocol::cdp::types::Event;
 use headless_chrome::protocol::cdp::{Emulation, Input, Network, Page as CdpPage};
+use headless_chrome::types::PrintToPdfOptions;
 use headless_chrome::{Browser, LaunchOptions, Tab};
 use serde_json::Value;
 
@@ -277,11 +278,16 @@ impl Page {
         self.tab.capture_screenshot(CdpPage::CaptureScreenshotFormatOption::Png, None, None, true)
     }
 
-    /// The page as printed, as PDF.
+    /// The page as PDF, on the paper that its style sheet asks for.
     ///
     /// # Errors
     /// The browser is gone.
     pub fn printed(&self) -> Result<Vec<u8>> {
-        self.tab.print_to_pdf(None)
+        let options = PrintToPdfOptions {
+            print_background: Some(true),
+            prefer_css_page_size: Some(true),
+            ..PrintToPdfOptions::default()
+        };
+        self.tab.print_to_pdf(Some(options))
     }
 }
