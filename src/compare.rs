@@ -233,6 +233,8 @@ pub struct Comparison {
     pub alarms: Vec<Alarm>,
     /// Facts that differ: what they are put in doubt by.
     pub differences: Vec<Difference>,
+    /// What both sides were measured on and with.
+    pub facts: Vec<Difference>,
     /// What all strategies have in common; nothing for fewer than four.
     pub shift: Option<Shift>,
     /// Whether all runs of one side were made before all of the other. A change of the machine in between then looks

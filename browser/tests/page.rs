@@ -72,6 +72,11 @@ fn text(page: &Page, expression: &str) -> String {
     page.eval(expression).unwrap().as_str().unwrap_or_else(|| panic!("no text: {expression}")).to_owned()
 }
 
+/// Opens all that is folded.
+fn unfold(page: &Page) {
+    page.run("document.querySelectorAll('details.fold').forEach((n) => n.open = true)").unwrap();
+}
+
 /// The number of visible matches.
 fn visible(page: &Page, selector: &str) -> usize {
     let count = format!("[...document.querySelectorAll('{selector}')].filter((n) => n.getClientRects().length).length");
@@ -134,15 +139,16 @@ fn without_a_script_the_page_is_whole_and_its_choices_still_work() {
     let Some(stage) = Stage::set(USUAL) else { return };
     let page = stage.open(Look { script: false, ..WIDE });
     assert_eq!(visible(&page, ".answer"), 1);
+    page.click(".fold summary").unwrap();
     assert_eq!(visible(&page, ".panel"), 10);
-    assert_eq!(visible(&page, ".lin .chart:not(.bare)"), 1);
+    assert_eq!(visible(&page, ".log .chart:not(.bare)"), 1);
     page.click("#t4").unwrap();
     assert!(is(
         &page,
         "[...document.querySelectorAll('.answer')].find((n) => n.getClientRects().length).textContent.includes('At 4 clients')"
     ));
-    page.click("#y-log").unwrap();
-    assert_eq!((visible(&page, ".lin"), visible(&page, "figure > .log")), (0, 1));
+    page.click("#y-lin").unwrap();
+    assert_eq!((visible(&page, ".log"), visible(&page, "figure > .lin")), (0, 1));
     page.click(".who summary").unwrap();
     page.click("#show-s0").unwrap();
     assert_eq!(visible(&page, ".panel"), 9);
@@ -165,6 +171,7 @@ fn every_marker_stands_on_its_point() {
 fn every_choice_and_button_works_by_mouse() {
     let Some(stage) = Stage::set(KEYED) else { return };
     let page = stage.open(WIDE);
+    unfold(&page);
     let ids = page.eval("[...document.querySelectorAll('input[type=radio]')].map((n) => n.id)").unwrap();
     for id in ids.as_array().unwrap().iter().rev() {
         let id = id.as_str().unwrap();
@@ -230,6 +237,7 @@ fn every_choice_and_button_works_by_mouse() {
 fn copying_falls_back_where_the_clipboard_is_closed() {
     let Some(stage) = Stage::set(USUAL) else { return };
     let page = stage.open(WIDE);
+    unfold(&page);
     page.run("window.copied = ''; navigator.clipboard.writeText = () => Promise.reject(new Error('no')); document.addEventListener('copy', () => { window.copied = document.activeElement.value; })").unwrap();
     page.click(".tools button").unwrap();
     assert!(text(&page, "window.copied").starts_with("| strategy"));
@@ -240,6 +248,7 @@ fn copying_falls_back_where_the_clipboard_is_closed() {
 fn every_point_reads_out_by_mouse() {
     let Some(stage) = Stage::set(USUAL) else { return };
     let page = stage.open(WIDE);
+    unfold(&page);
     page.hover("figure .kept.s6 [data-c]").unwrap();
     let said = text(&page, "document.querySelector('.tip').innerText");
     assert!(
@@ -274,6 +283,7 @@ fn every_point_reads_out_by_mouse() {
 fn everything_works_by_keyboard_in_a_sensible_order() {
     let Some(stage) = Stage::set(USUAL) else { return };
     let page = stage.open(WIDE);
+    unfold(&page);
     // Every stop is on the way of the tabulator, each once, from top to bottom.
     page.run("document.querySelectorAll('a[href], input, summary, button, [tabindex=\"0\"]').forEach((n, i) => n.dataset.stop = i)").unwrap();
     let wanted = "[...document.querySelectorAll('[data-stop]')].filter((n) => n.checkVisibility({ visibilityProperty: true }) && !(n.type === 'radio' && !n.checked)).map((n) => Number(n.dataset.stop))";
@@ -485,6 +495,11 @@ fn screenshots_for_people_to_look_at() {
         }
         let pdf = stage.open(WIDE).printed().unwrap();
         assert!(pdf.starts_with(b"%PDF"));
+        if name == "usual" {
+            let count = |what: &[u8]| pdf.windows(what.len()).filter(|part| part == &what).count();
+            let sheets = count(b"/Type /Page") - count(b"/Type /Pages");
+            assert!((1..=8).contains(&sheets), "{sheets} sheets of paper");
+        }
         std::fs::write(dir.join(format!("{name}.pdf")), pdf).unwrap();
     }
     for (name, html) in sheets() {

@@ -103,6 +103,34 @@ pub(super) fn differences(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
         .collect()
 }
 
+/// What a reader asks first of two sides: what they are, with both values.
+const ASKED: [&str; 14] = [
+    "server",
+    "server_version",
+    "transport",
+    "topology",
+    "cpu",
+    "cores",
+    "kernel",
+    "placement",
+    "driver",
+    "trial_ms",
+    "rounds",
+    "version",
+    "commit",
+    "started",
+];
+
+/// The facts that are asked for first, of both sides.
+pub(super) fn asked(before: &[&Run], after: &[&Run]) -> Vec<Difference> {
+    let both = ASKED.iter().map(|fact| Difference {
+        fact: (*fact).to_owned(),
+        before: value(before, fact),
+        after: value(after, fact),
+    });
+    both.filter(|both| !both.before.is_empty() || !both.after.is_empty()).collect()
+}
+
 /// Whether all runs of one side were started before all of the other; false for one run a side or unknown times.
 pub(super) fn in_sequence(before: &[&Run], after: &[&Run]) -> bool {
     let started = |side: &[&Run]| {

@@ -67,6 +67,7 @@ pub(super) fn compared(
         bound: options.bound,
         alarms,
         differences: facts::differences(before.1, after.1),
+        facts: facts::asked(before.1, after.1),
         shift,
         in_sequence: facts::in_sequence(before.1, after.1),
         autocorrelation: rules.rho,

@@ -7,7 +7,7 @@
 
 mod answer;
 mod bars;
-mod cast;
+pub(super) mod cast;
 mod caveats;
 mod criterion;
 mod facts;
@@ -26,9 +26,16 @@ use askama::Template;
 use crate::record::Run;
 use crate::report::markup::{Markup, html};
 use crate::report::{policy, words};
-use crate::summary::{BrokenPromise, Summary};
+use crate::summary::{Cause, CellSummary, Summary, What};
+use crate::verdict::Verdict;
 use caveats::{Caveat, Touches, touching};
 use view::View;
+
+/// How charts look, on every page that has some: the colours of strategies, lines, markers.
+pub(super) const CHART_CSS: &str = include_str!("page/chart.css");
+
+/// The shapes that charts are drawn with, which every page that has some begins with.
+pub(super) const CHART_SHAPES: &str = include_str!("page/shapes.svg");
 
 /// The page's template: everything in it is either a field here or a loop over one.
 #[derive(Template)]
@@ -40,21 +47,27 @@ struct Page<'a> {
     policy: Markup,
     css: Markup,
     js: Markup,
+    shapes: Markup,
     readouts: Markup,
     most_threads: usize,
     first_keys: usize,
     broken: Vec<Markup>,
-    failed: Vec<(String, String)>,
-    skipped: Vec<(String, String)>,
+    failed: Vec<Unjudged>,
+    skipped: Vec<Unjudged>,
+    /// Why nothing at all was judged.
+    nothing: Option<Unjudged>,
     answers: Vec<answer::Answer>,
     caveats: &'a [Caveat],
-    rate_caveats: Vec<&'a Caveat>,
-    loss_caveats: Vec<&'a Caveat>,
-    latency_caveats: Vec<&'a Caveat>,
-    has_greys: bool,
+    rate_caveats: Vec<usize>,
+    loss_caveats: Vec<usize>,
+    latency_caveats: Vec<usize>,
+    has_quiet: bool,
+    /// Whether there is one load alone, of which no line can be drawn.
+    is_one_load: bool,
     starts_log: bool,
     by_keys: Vec<ByKeys>,
     over_keys: Markup,
+    rates_over_keys: Markup,
     predicts: bool,
     groups: Vec<bars::Group>,
     /// The rate that was offered, in an open loop.
@@ -62,7 +75,7 @@ struct Page<'a> {
     /// What measuring adds to every time.
     overhead: Option<String>,
     percentiles: Markup,
-    percentile_names: [(f64, &'static str); 5],
+    percentile_names: [(usize, &'static str); 2],
     latency_ticks: Markup,
     latency_rows: Vec<latency::Row>,
     estimates: tables::Table,
@@ -82,6 +95,8 @@ struct Page<'a> {
 /// The charts over threads at one key count.
 struct ByKeys {
     keys: usize,
+    /// `, 4 keys`, where there are several numbers of them.
+    on: String,
     rates: Markup,
     panels: Markup,
     losses: Markup,
@@ -98,26 +113,12 @@ pub fn render(summary: &Summary, run: &Run) -> String {
 
 fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
     let (summary, run) = (view.summary, view.run);
-    let unjudged = |failed: bool| {
-        let cells = summary.cells.iter().filter(move |cell| cell.trials == 0 && cell.error.is_some() == failed);
-        let why = cells.filter_map(|cell| Some((cell, cell.error.as_ref().or(cell.note.as_ref())?)));
-        let mut rows: Vec<(String, String)> = Vec::new();
-        for (cell, why) in why {
-            let threads = view.racers(cell.condition.threads);
-            match rows.iter_mut().find(|(what, known)| known == why && what.starts_with(&format!("{} at", cell.label)))
-            {
-                Some((what, _)) => {
-                    let (one, many) = (format!(" {}", view.racer()), format!(" {}s", view.racer()));
-                    *what = format!("{}, {threads}", what.trim_end_matches(&many).trim_end_matches(&one));
-                }
-                None => rows.push((format!("{} at {threads}", cell.label), why.clone())),
-            }
-        }
-        rows
-    };
+    let mut failed = unjudged(view, true);
+    // Of a run without any verdict, the most frequent reason is the headline.
+    let nothing = (summary.trials == 0 && !failed.is_empty()).then(|| failed.remove(0));
     let answers = answer::answers(view);
     let js = Markup::ours(include_str!("page/page.js"));
-    let css = Markup::ours(include_str!("page/page.css")) + selected_css(view) + widths();
+    let css = Markup::ours(CHART_CSS) + Markup::ours(include_str!("page/page.css")) + selected_css(view) + widths();
     let title = "Redis counters under contention: how fast, and how many updates are lost?".to_owned();
     let parameters = run
         .machine
@@ -130,36 +131,41 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         policy: policy::of(&css, Some(&js)),
         css,
         js,
+        shapes: Markup::ours(CHART_SHAPES),
         readouts: readouts(view),
         most_threads: view.threads.last().copied().unwrap_or(1),
         first_keys: view.keys.first().copied().unwrap_or(1),
         broken: broken(view),
-        failed: unjudged(true),
-        skipped: unjudged(false),
+        failed,
+        skipped: unjudged(view, false),
+        nothing,
         answers,
         caveats,
         rate_caveats: touching(caveats, Touches::Rates),
         loss_caveats: touching(caveats, Touches::Losses),
         latency_caveats: touching(caveats, Touches::Latency),
         starts_log: lines::starts_logarithmic(view),
-        has_greys: view.cast.iter().any(|member| !member.is_lead()),
+        is_one_load: view.threads.len() * view.keys.len() < 2,
+        has_quiet: view.cast.iter().any(|member| !member.is_lead()),
         by_keys: view
             .keys
             .iter()
             .map(|&keys| ByKeys {
                 keys,
+                on: if view.keys.len() > 1 { format!(", {}", view::keys(keys)) } else { String::new() },
                 rates: lines::rates(view, keys),
                 panels: lines::panels(view, keys),
                 losses: lines::losses(view, keys),
             })
             .collect(),
         over_keys: lines::losses_over_keys(view),
+        rates_over_keys: lines::rates_over_keys(view),
         predicts: view.is_predictable() && view.threads.len() > 1,
         groups: bars::groups(view),
         offered: words::offered(summary).map(words::count),
         overhead: facts::overhead(&run.machine),
         percentiles: latency::percentiles(view),
-        percentile_names: latency::PERCENTILES,
+        percentile_names: latency::SHOWN,
         latency_ticks: latency::ticks(view),
         latency_rows: latency::rows(view),
         estimates: criterion::estimates(&run.estimates),
@@ -177,22 +183,83 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
     }
 }
 
-/// Every broken promise in words, the loudest thing a page can say.
-fn broken(view: &View) -> Vec<Markup> {
-    let mut rows: Vec<Markup> = Vec::new();
-    for BrokenPromise { round, condition, verdict } in &view.summary.broken {
-        let strategy = view::name(&condition.strategy);
-        let (threads, keys) = (view.racers(condition.threads), view::keys(condition.keys));
-        rows.push(html!(
-            "{} broke its promise: verdict <b>{}</b> in round {}, {} on {}",
-            strategy,
-            verdict,
-            round,
-            threads,
-            keys
-        ));
+/// Cells without a verdict that have their reason in common.
+struct Unjudged {
+    cells: usize,
+    /// Their strategies and loads.
+    what: String,
+    why: String,
+}
+
+/// What could not be judged: each reason once, the most frequent first.
+fn unjudged(view: &View, failed: bool) -> Vec<Unjudged> {
+    let cells = view.summary.cells.iter().filter(|cell| cell.trials == 0 && cell.error.is_some() == failed);
+    let mut reasons: Vec<(String, &str, Vec<&CellSummary>)> = Vec::new();
+    for cell in cells {
+        let Some(why) = cell.error.as_ref().or(cell.note.as_ref()) else { continue };
+        // The same reason says "after 5 of 8 connections" of one load and "after 5 of 16" of another.
+        let alike = why.replace(|c: char| c.is_ascii_digit(), "");
+        match reasons.iter_mut().find(|(known, ..)| *known == alike) {
+            Some((.., cells)) => cells.push(cell),
+            None => reasons.push((alike, why, vec![cell])),
+        }
     }
-    rows
+    reasons.sort_by_key(|(.., cells)| std::cmp::Reverse(cells.len()));
+    let said = |(_, why, cells): (String, &str, Vec<&CellSummary>)| {
+        let mut labels: Vec<&str> = cells.iter().map(|cell| cell.label.as_str()).collect();
+        labels.dedup();
+        let mut threads: Vec<usize> = cells.iter().map(|cell| cell.condition.threads).collect();
+        threads.sort_unstable();
+        threads.dedup();
+        let names = if labels.len() > NAMED { format!("{} strategies", labels.len()) } else { labels.join(", ") };
+        Unjudged { cells: cells.len(), what: format!("{names} at {}", loads(view, &threads)), why: why.to_owned() }
+    };
+    reasons.into_iter().map(said).collect()
+}
+
+/// `1, 2, 4 threads`.
+fn loads(view: &View, threads: &[usize]) -> String {
+    let Some((&last, before)) = threads.split_last() else { return String::new() };
+    let all: Vec<String> = before.iter().map(usize::to_string).chain([view.racers(last)]).collect();
+    all.join(", ")
+}
+
+/// How many strategies a reason names before it only counts.
+const NAMED: usize = 6;
+
+/// Every strategy that broke its promise, with how much and how often: the loudest thing a page can say.
+fn broken(view: &View) -> Vec<Markup> {
+    let causes = view.summary.causes.iter();
+    let broken = causes.filter_map(|cause| match cause.what {
+        What::Broken(verdict) => Some((cause, verdict)),
+        _ => None,
+    });
+    let said = |(cause, verdict): (&Cause, Verdict)| {
+        html!(
+            "{} promises to be exact and {} in <b>{} of {}</b>, at {}. Verdict: {}.",
+            view::name(&cause.strategy),
+            harm(cause),
+            cause.trials.to_string(),
+            words::counted(cause.of, "trial"),
+            loads(view, &cause.threads),
+            verdict
+        )
+    };
+    broken.map(said).collect()
+}
+
+/// What became of the updates of a strategy that broke its promise.
+fn harm(cause: &Cause) -> Markup {
+    let (lost, acked, doubled) = (words::count(cause.lost), words::count(cause.acked), words::count(cause.doubled));
+    match (cause.lost, cause.doubled) {
+        (0, 0) => Markup::ours("was not"),
+        (0, _) => html!("counted <b>{}</b> of {} updates more than once", doubled, acked),
+        (_, more) => {
+            let part = words::percent(cause.lost as f64 / cause.acked.max(1) as f64);
+            let more = if more > 0 { format!(", and {doubled} counted more than once") } else { String::new() };
+            html!("lost <b>{}</b> ({} of {}{})", part, lost, acked, more)
+        }
+    }
 }
 
 /// Rules that hide what is not selected: they name this run's thread counts, key counts and strategies.

@@ -247,7 +247,16 @@ fn every_rendering_fits_and_nothing_in_a_file_becomes_markup() {
     assert!(md.starts_with("### c against a\\|&lt;b>\n") && md.contains("| **slower** |"), "{md}");
     let html = page(&comparison);
     assert!(!html.contains("<script") && html.contains("default-src 'none'"));
-    assert!(html.len() < 100_000);
+    assert!(html.len() < 150_000, "{}", html.len());
+    // An axis with ticks, the charts of both sides in the strategies' own colours, and what was measured.
+    assert!(
+        html.matches("class=\"whisker\"").count() > 60
+            && html.matches("<article class=\"panel ").count() == STRATEGIES.len()
+    );
+    assert!(
+        html.contains("panel warm0 lossy") && html.contains("panel cool0 exact") && html.contains("What was measured")
+    );
+    assert!(html.contains("<th scope=\"row\">server version</th><td>7.0.15</td>"), "{html}");
 }
 
 /// A bench run; `factor` is what a strategy's time is multiplied by, and `offset` that of all of them.

@@ -114,6 +114,7 @@ fn by_hand(strategies: Vec<StrategyComparison>, cells: Vec<CellComparison>) -> C
         after: "after".to_owned(),
         design: Design::OneRun,
         bound: 0.125,
+        facts: Vec::new(),
         in_sequence: false,
         alarms: Vec::new(),
         differences: Vec::new(),

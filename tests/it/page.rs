@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use redis_lost_updates::compare::{Comparison, Options};
 use redis_lost_updates::condition::Condition;
-use redis_lost_updates::record::{Clock, Record, Run};
+use redis_lost_updates::record::{Clock, Estimate, Record, Run};
 use redis_lost_updates::report::{comparison, render, sheet, table};
 use redis_lost_updates::summary::{Limit, Summary};
 use redis_lost_updates::verdict::{Promise, Verdict};
@@ -60,7 +60,7 @@ fn a_batch_is_no_measure_for_those_that_take_one_update_at_a_time() {
     let answer = between(&html, "<div class=\"answer by-t t16 by-k k1\">", "</div>");
     assert!(!answer.contains("without loss, <code>multiplexed-incr</code>"), "{answer}");
     assert!(answer.contains("can submit many updates at once: <code>multiplexed-incr</code>"), "{answer}");
-    assert!(html.contains("the fastest exact strategy, in batches"));
+    assert!(html.contains("× in batches</span>"));
 }
 
 #[test]
@@ -73,20 +73,22 @@ fn no_lossy_strategy_is_ever_ranked() {
 }
 
 #[test]
-fn warnings_stand_beside_the_charts_they_touch() {
+fn warnings_stand_once_with_a_mark_where_they_touch() {
     let html = page(&sample::run(USUAL));
     let section = |heading: &str| between(&html, &format!("<h2 id=\"{heading}\">"), "</section>");
-    assert!(section("losses").contains("may evict keys"));
-    assert!(!section("latency").contains("may evict keys"));
+    let number = |said: &str| {
+        assert_eq!(html.matches(said).count(), 1, "{said}");
+        let before = &html[..html.find(said).unwrap()];
+        before.rsplit("id=\"care-").next().unwrap().split('"').next().unwrap().to_owned()
+    };
+    let marked = |heading: &str, said: &str| section(heading).contains(&format!("href=\"#care-{}\"", number(said)));
+    assert!(marked("losses", "may evict keys") && !marked("latency", "may evict keys"));
     for touched in ["rates", "cost", "latency"] {
-        assert!(section(touched).contains("not optimised"), "{touched}");
-        assert!(section(touched).contains("CPUs were not assigned"), "{touched}");
-        assert!(section(touched).contains("<b>Mixed drivers:</b>"), "{touched}");
-        assert!(section(touched).contains("The run ended early"), "{touched}");
+        for said in ["not optimised", "CPUs were not assigned", "<b>Mixed drivers:</b>", "The run ended early"] {
+            assert!(marked(touched, said), "{touched}: {said}");
+        }
     }
-    assert!(section("losses").contains("<b>Low overlap:</b>"));
-    assert!(section("rates").contains("The clients were the limit"));
-    assert!(section("what").contains("may evict keys"));
+    assert!(marked("losses", "<b>Low overlap:</b>") && marked("rates", "The clients were the limit"));
 }
 
 #[test]
@@ -112,8 +114,14 @@ fn where_the_clients_are_the_limit_every_row_says_so() {
 fn a_broken_promise_comes_before_everything() {
     let shape = Shape { broken: true, ..USUAL };
     let html = page(&sample::run(shape));
-    let alarm =
-        html.find("<code>lua</code> broke its promise: verdict <b>lost</b> in round 3, 8 clients on 1 key").unwrap();
+    let said = "<code>lua</code> promises to be exact and lost <b>";
+    let alarm = html.find(said).unwrap_or_else(|| panic!("no {said}"));
+    let alarm_text = between(&html, said, "</li>");
+    assert!(alarm_text.contains("in <b>1 of 5 trials</b>, at 8 clients. Verdict: lost"), "{alarm_text}");
+    assert!(
+        html.contains("Did anybody else write to this server")
+            && html.contains("<div class=\"bars by-t t8 by-k k1 broke\">")
+    );
     assert!(alarm < html.find("id=\"answer\"").unwrap());
     assert!(html.contains("Broke their promise to be exact: not ranked"));
     assert!(!page(&sample::run(USUAL)).contains("A promise was broken"));
@@ -188,6 +196,158 @@ fn keys_have_a_chart_of_their_own_if_there_are_several() {
 }
 
 #[test]
+fn what_many_cells_have_in_common_is_said_once() {
+    let mut run = sample::run(USUAL);
+    for (i, threads) in [1, 2, 4, 8].into_iter().enumerate() {
+        for name in ["a", "b", "c", "d", "e", "f", "g"] {
+            let blank = Record::blank(Condition::of(name, threads, 1), Promise::Exact);
+            // The same reason, though its figures differ.
+            let error = Some(format!("the disk is full after {} bytes", 100 * threads));
+            run.records.push(Record { round: 1 + i as u32, error, ..blank });
+        }
+    }
+    let html = page(&run);
+    let failed = between(&html, "<h2>Could not be measured</h2>", "</div>");
+    assert!(failed.contains("<b>7 strategies at 1, 2, 4, 8 "), "{failed}");
+    assert_eq!(failed.matches("the disk is full").count(), 1, "{failed}");
+}
+
+/// A run at an offered rate: name, updates per second, p99.
+fn paced(strategies: &[(&str, u64, u64)]) -> Run {
+    let mut run = Run::default();
+    for (at, &(name, rate, p99_ns)) in strategies.iter().enumerate() {
+        for round in 1..=5 {
+            let mut condition = Condition::of(name, 4, 1);
+            condition.offered_per_s = Some(2_000);
+            let record = Record {
+                trial: at as u32 * 5 + round,
+                round,
+                attempted: Some(rate),
+                acked: Some(rate),
+                lost: Some(0),
+                backlog: Some(if rate < 2_000 { 500 } else { 0 }),
+                span_ns: Some(1_000_000_000),
+                verdict: Some(Verdict::Exact),
+                ..Record::blank(condition, Promise::Exact)
+            };
+            for clock in [Clock::Service, Clock::Response] {
+                run.latency
+                    .extend([record.bucket(clock, (p99_ns / 2, rate - 100)), record.bucket(clock, (p99_ns, 100))]);
+            }
+            run.records.push(record);
+        }
+    }
+    run
+}
+
+#[test]
+fn at_an_offered_rate_those_that_kept_up_are_ranked_by_their_p99() {
+    let html = page(&paced(&[("incr", 2_000, 3_000_000), ("lua", 2_000, 1_000_000), ("lock", 1_200, 500_000)]));
+    let answer = between(&html, "<div class=\"answer by-t t4 by-k k1\">", "</div>");
+    assert!(answer.contains("<code>lua</code> kept up with the lowest 99th percentile: <b>1.0 ms</b>"), "{answer}");
+    assert!(answer.contains("Kept up with a higher percentile: <code>incr</code> (3.0 ms, 0 lost)."), "{answer}");
+    assert!(answer.contains("Could not keep up: <code>lock</code> (1,200/s, 0 lost)."), "{answer}");
+    let bars = between(&html, "Exact, ranked", "</ol>");
+    let ranked = ["lua", "incr", "lock"].map(|name| bars.find(&format!("<code>{name}</code>")).unwrap());
+    assert!(ranked.is_sorted() && bars.contains("<span>1.0 ms</span>"), "{bars}");
+    let none = page(&paced(&[("lock", 1_200, 500_000)]));
+    assert!(none.contains("no exact strategy kept up"));
+    let mut few = paced(&[("incr", 2_000, 3_000_000)]);
+    few.latency.clear();
+    assert!(page(&few).contains("too few updates were sent for a 99th percentile"));
+}
+
+#[test]
+fn a_bench_folder_is_answered_by_criterions_intervals() {
+    let mut run = page_run(vec![row(9, 3)]);
+    run.records[0].condition.threads = 4;
+    let estimate = |name: &str, mean_ns: f64, lost| Estimate {
+        bench_id: format!("{name}/4"),
+        baseline: "this run".to_owned(),
+        strategy: name.to_owned(),
+        threads: 4,
+        mean_ns,
+        mean_low_ns: mean_ns * 0.98,
+        mean_high_ns: mean_ns * 1.02,
+        median_ns: mean_ns,
+        confidence: 0.95,
+        acked: 1_000,
+        lost,
+        doubled: 0,
+        verdict: Some(if lost > 0 { Verdict::Lost } else { Verdict::Exact }),
+    };
+    run.estimates =
+        vec![estimate("incr", 50_000.0, 0), estimate("get-set", 90_000.0, 700), estimate("mutex", 400_000.0, 0)];
+    let html = page(&run);
+    let answer = between(&html, "<div class=\"answer by-t t4 by-k k1\">", "</div>");
+    assert!(
+        answer
+            .contains("<code>incr</code> was the fastest that lost nothing: <b>50 µs</b> (criterion: 49 µs to 51 µs)"),
+        "{answer}"
+    );
+    assert!(answer.contains("<code>get-set</code> took 90 µs and <b class=\"loss\">lost 70.0 %</b>"), "{answer}");
+    assert!(answer.contains("Slower: <code>mutex</code> (392 µs to 408 µs)."), "{answer}");
+    // One that promises nothing does not win, even where it lost nothing.
+    run.estimates[1] = estimate("get-set", 9_000.0, 0);
+    assert!(page(&run).contains("<code>incr</code> was the fastest that lost nothing"));
+}
+
+#[test]
+fn a_strategy_has_one_colour_in_every_page() {
+    let tone = |html: &str, name: &str| {
+        let ends = [format!("</svg>{name}<"), format!("</svg>{name} <small>lossy")];
+        let before = html[..ends.iter().find_map(|end| html.find(end)).unwrap_or_else(|| panic!("no {name}"))]
+            .rfind("<label class=\"")
+            .unwrap();
+        html[before + 14..].split(' ').next().unwrap().to_owned()
+    };
+    let (few, many) =
+        (page(&sample::run(Shape { strategies: 7, ..USUAL })), page(&sample::run(Shape { strategies: 35, ..USUAL })));
+    for name in ["get-set", "watch", "mutex", "pooled-incr", "incr"] {
+        assert_eq!(tone(&few, name), tone(&many, name), "{name}");
+    }
+    assert_ne!(tone(&few, "incr"), tone(&few, "mutex"));
+}
+
+#[test]
+fn every_strategy_looks_unlike_the_others_of_its_kind_and_the_default_ones_have_their_own_colours() {
+    let rows = redis_lost_updates::strategy::ALL.iter().map(|strategy| {
+        let info = strategy.info();
+        Record {
+            acked: Some(9),
+            lost: Some(0),
+            round: 1,
+            span_ns: Some(1_000_000_000),
+            verdict: Some(Verdict::Exact),
+            ..Record::blank(Condition::of(info.name, 4, 1), info.promise)
+        }
+    });
+    let html = page(&page_run(rows.collect()));
+    let menu = between(&html, "<p class=\"quick\">", "</div>");
+    let (mut looks, mut colours) = (HashSet::new(), HashSet::new());
+    for label in menu.split("<label class=\"").skip(1) {
+        let (tone, marker) = (label.split(' ').next().unwrap(), between(label, "href=\"#m", "\""));
+        let name = between(label, "</svg>", "<").trim();
+        assert!(looks.insert((tone, marker)), "{name} looks like another: {tone}, marker {marker}");
+        if redis_lost_updates::strategy::DEFAULT.contains(&name) {
+            assert!(colours.insert(tone), "{name} has another's colour: {tone}");
+        }
+    }
+    assert_eq!(looks.len(), redis_lost_updates::strategy::ALL.len());
+    assert_eq!(colours.len(), redis_lost_updates::strategy::DEFAULT.len());
+}
+
+#[test]
+fn the_page_of_the_example_is_short() {
+    let html = std::fs::read_to_string("results/example/index.html").unwrap();
+    let body = &html[html.find("<main>").unwrap()..html.find("</main>").unwrap()];
+    let text: String =
+        body.split('<').map(|part| part.split_once('>').map_or("", |(_, text)| text).to_owned() + " ").collect();
+    let words = text.split_whitespace().count();
+    assert!(words <= 4_700, "{words} words");
+}
+
+#[test]
 fn ids_are_unique_and_references_lead_somewhere() {
     let html = page(&sample::run(USUAL));
     let mut ids = HashSet::new();
@@ -207,12 +367,32 @@ fn an_empty_or_failed_run_still_has_a_page() {
     let blank = Record::blank(Condition::of("incr", 4, 1), Promise::Exact);
     let records = vec![Record { round: 1, error: Some("connection refused".to_owned()), ..blank }];
     let html = page(&Run { records, ..Run::default() });
-    assert!(html.contains("Could not be measured") && html.contains("connection refused"));
+    assert_eq!(html.matches("connection refused").count(), 1, "{html}");
+    assert!(html.contains("Nothing could be measured: connection refused") && !html.contains("class=\"controls\""));
+}
+
+#[test]
+fn a_load_without_a_kept_promise_still_has_an_answer() {
+    let exact = || Record { promise: Promise::Exact, ..row(9, 0) };
+    let lost = Record { lost: Some(1), verdict: Some(Verdict::Lost), ..exact() };
+    let html = page_of(vec![lost], &[]);
+    assert!(html.contains("no strategy was shown to keep its promise") && !html.contains("No result"), "{html}");
+    // Doubled, not lost; and more than all updates can explain.
+    let doubled = Record { doubled: Some(2), verdict: Some(Verdict::Excess), ..exact() };
+    let excess = Record { verdict: Some(Verdict::Excess), ..exact() };
+    assert!(
+        page_of(vec![doubled], &[]).contains("promises to be exact and counted <b>2</b> of 9 updates more than once")
+    );
+    assert!(page_of(vec![excess], &[]).contains("promises to be exact and was not in <b>1 of 1 trial</b>"));
+}
+
+fn page_run(records: Vec<Record>) -> Run {
+    Run { records, ..Run::default() }
 }
 
 /// A page of these rows and facts.
 fn page_of(records: Vec<Record>, facts: &[(&str, &str)]) -> String {
-    let mut run = Run { records, ..Run::default() };
+    let mut run = page_run(records);
     facts.iter().for_each(|(fact, value)| run.machine.add(fact, *value));
     page(&run)
 }

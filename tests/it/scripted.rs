@@ -414,7 +414,9 @@ fn the_whole_command_reports_what_was_scripted_and_fails_where_a_promise_was_bro
         "{said}"
     );
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
-    assert!(page.contains("<code>incr</code> broke its promise: verdict <b>lost</b> in round 1, 3 threads on 1 key"));
+    let broken = "<code>incr</code> promises to be exact and lost <b>14.2 %</b> (85 of 600) in <b>1 of 1 trial</b>, at 3 threads. \
+                  Verdict: lost.";
+    assert!(page.contains(broken));
 
     let refusing = Scripted::start(Script { refuse: 5, ..Script::default() });
     let (output, record, _) = report(

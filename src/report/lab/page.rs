@@ -12,6 +12,7 @@ use super::{names, verdict};
 use crate::record::Machine;
 use crate::record::lab::{Evidence, EvidenceKind, LabRow, LabRun};
 use crate::report::markup::{Markup, html};
+use crate::report::page::CHART_CSS;
 use crate::report::policy;
 use crate::report::words::{self, count};
 use crate::verdict::Verdict;
@@ -105,7 +106,9 @@ const WITNESSES: usize = 24;
 /// The page: a pure function of the run.
 pub fn page(run: &LabRun) -> String {
     let matrix = Matrix::of(&run.rows);
-    let css = Markup::ours(include_str!("../page/page.css")) + Markup::ours(include_str!("lab.css"));
+    let css = Markup::ours(CHART_CSS)
+        + Markup::ours(include_str!("../page/page.css"))
+        + Markup::ours(include_str!("lab.css"));
     let surprises = matrix.faulted().filter_map(|(row, cell)| {
         let why = &cell.first().expected_why;
         let why = if why.is_empty() { String::new() } else { format!(" (expected because: {why})") };

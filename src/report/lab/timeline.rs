@@ -110,7 +110,7 @@ fn chart(trial: &LabRow, moments: &[Moment]) -> Markup {
             .collect();
     let highest = moments.iter().map(|moment| per_s(moment.acked, moment)).fold(1.0, f64::max);
     let scale = Scale::linear(highest, &rate_tick);
-    let top = scale.ticks.last().map_or(highest, |(at, _)| *at);
+    let top = scale.highest();
     let dot = |at: u64, value: f64| Dot { x: place(at), value, interval: None, cell: None };
     // A bucket is drawn flat, with two points.
     let steps = |of: fn(&Moment) -> u64| -> Vec<Dot> {

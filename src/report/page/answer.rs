@@ -1,10 +1,12 @@
 //! The answer in one sentence, with its uncertainty. [`summary`](crate::summary) decides what it is.
 
+use super::cast::Member;
 use super::view::{View, fate, interval, keys, name, scope, since_send};
+use crate::record::Estimate;
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
-use crate::summary::CellSummary;
-use crate::verdict::Promise;
+use crate::summary::{self, CellSummary};
+use crate::verdict::{Promise, Verdict};
 
 /// The answer at one load, in words.
 pub(super) struct Answer {
@@ -22,73 +24,233 @@ pub(super) fn answers(view: &View) -> Vec<Answer> {
 }
 
 fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
-    let found = view.summary.answer(&view.run.machine, at_threads, at_keys)?;
-    let (lossy, best) = (found.lossy, found.best);
-    let mut load = format!("At {}", view.racers(at_threads));
-    if view.keys.len() > 1 {
-        load += &format!(" on {}", keys(at_keys));
+    let scope = scope(at_threads, at_keys);
+    if let Some((sentence, support)) = benched(view, at_threads) {
+        return Some(Answer { scope, sentence, support });
     }
-    let offered = words::offered(view.summary);
-    let mut sentence = match offered {
-        Some(per_s) => html!("Offered <b>{}</b> updates per second, a{}", words::count(per_s), &load[1..]),
-        None => load.into(),
+    let Some(found) = view.summary.answer(&view.run.machine, at_threads, at_keys) else {
+        view.at(at_threads, at_keys).next()?;
+        let sentence = html!("At {} no strategy was shown to keep its promise.", load(view, at_threads, at_keys));
+        return Some(Answer { scope, sentence, support: Vec::new() });
     };
-    let fastest = if offered.is_some() {
-        "the strategy with the most surviving updates and no loss"
-    } else {
-        "the fastest strategy without loss"
+    let (sentence, mut support) = match words::offered(view.summary) {
+        Some(per_s) => offered(view, &found, per_s),
+        None => closed(view, &found),
     };
+    support.extend(over_keys(view, &found));
+    Some(Answer { scope, sentence, support })
+}
+
+/// `16 threads`, `16 threads on 4 keys`.
+fn load(view: &View, threads: usize, at_keys: usize) -> String {
+    let racers = view.racers(threads);
+    if view.keys.len() > 1 { format!("{racers} on {}", keys(at_keys)) } else { racers }
+}
+
+/// In a closed loop the fastest that lost nothing wins.
+fn closed(view: &View, found: &summary::Answer) -> (Markup, Vec<Markup>) {
+    let (lossy, best) = (found.lossy, found.best);
+    let mut sentence: Markup = format!("At {}", load(view, found.threads, found.keys)).into();
     let mut support = Vec::new();
     if let Some(cell) = lossy {
-        let acked = words::rate(cell.acked_per_s.median);
-        if cell.lost == 0 {
-            sentence += html!(
-                " {} acknowledged <b>{}</b> updates per second and {}",
-                name(&cell.label),
-                acked,
-                if at_threads == 1 { "had no competitor, so it lost none" } else { "showed no loss" }
-            );
-        } else {
-            sentence += html!(
-                " {} acknowledged <b>{}</b> updates per second and <b class=\"loss\">lost {}</b> of them, leaving {}",
-                name(&cell.label),
-                acked,
-                words::lost(cell),
-                words::rate(cell.surviving_per_s.median)
-            );
-        }
+        sentence += html!(" {} acknowledged {}", name(&cell.label), raced(cell, found.threads));
     }
-    if let Some(cell) = best {
-        let joint = if lossy.is_some() { format!("; {fastest},") } else { format!(", {fastest} was") };
-        let comma = if lossy.is_some() { "," } else { ":" };
-        sentence += html!(
-            "{} {}{} kept <b>{}</b> per second",
-            joint,
-            name(&cell.label),
-            comma,
+    let Some(cell) = best else {
+        return (sentence + none_kept(view, lossy.is_some()), support);
+    };
+    let joint = if lossy.is_some() { ";" } else { "," };
+    let (label, rate) = (name(&cell.label), words::rate(cell.surviving_per_s.median));
+    sentence += html!("{} the fastest strategy without loss, {}, kept <b>{}</b> per second.", joint, label, rate);
+    support.push(sure_of(cell).into());
+    if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
+        let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
+        support.push(html!("That is {} the surviving rate of {}.", words::times(ratio), name(&lossy.label)));
+    }
+    if !found.rivals.is_empty() {
+        support.push(html!("Not distinguishable from it: {}.", list(&named(&found.rivals))));
+    }
+    if !found.batchers.is_empty() {
+        let batchers = list(&named(&found.batchers));
+        support.push(html!("Faster if a client can submit many updates at once: {}.", batchers));
+    }
+    (sentence, support)
+}
+
+/// What became of the updates of one that does not protect them.
+fn raced(cell: &CellSummary, threads: usize) -> Markup {
+    let acked = words::rate(cell.acked_per_s.median);
+    match (cell.lost, threads) {
+        (0, 1) => html!("<b>{}</b> updates per second and had no competitor, so it lost none", acked),
+        (0, _) => html!("<b>{}</b> updates per second and showed no loss", acked),
+        _ => html!(
+            "<b>{}</b> updates per second and <b class=\"loss\">lost {}</b> of them, leaving {}",
+            acked,
+            words::lost(cell),
             words::rate(cell.surviving_per_s.median)
-        );
-        support.push(sure_of(cell).into());
-        support.extend(waited(cell).map(Markup::from));
-        if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
-            let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
-            support.push(html!("That is {} the surviving rate of {}.", words::times(ratio), name(&lossy.label)));
-        }
-        if !found.rivals.is_empty() {
-            support.push(html!("Not distinguishable from it: {}.", list(&named(&found.rivals))));
-        }
-        if !found.batchers.is_empty() {
-            let batchers = list(&named(&found.batchers));
-            support.push(html!("Faster if a client can submit many updates at once: {}.", batchers));
-        }
-    } else {
-        sentence += Markup::ours(if view.cast.iter().any(|member| member.promise == Promise::Exact) {
-            "; no exact strategy kept its promise here"
-        } else {
-            "; no exact strategy was measured"
-        });
+        ),
     }
-    Some(Answer { scope: scope(at_threads, at_keys), sentence: sentence + Markup::ours("."), support })
+}
+
+fn none_kept(view: &View, is_more: bool) -> Markup {
+    let joint = if is_more { "; " } else { " " };
+    let has_exact = view.cast.iter().any(|member| member.promise == Promise::Exact);
+    let what = if has_exact { "kept its promise here" } else { "was measured" };
+    html!("{}no exact strategy {}.", joint, what)
+}
+
+/// At an offered rate all that keep up achieve the same, so their p99 tells them apart.
+fn offered(view: &View, found: &summary::Answer, per_s: u64) -> (Markup, Vec<Markup>) {
+    let place = load(view, found.threads, found.keys);
+    let mut sentence = html!("Offered <b>{}</b> updates per second, at {} ", words::count(per_s), place);
+    let mut support = Vec::new();
+    if let Some((best, others)) = found.prompt.split_first() {
+        let (label, time) = (name(&best.label), p99(best));
+        sentence += html!("{} kept up with the lowest 99th percentile: <b>{}</b>, {}", label, time, fate(best));
+        support = prompt(best, others);
+    } else if kept_up(view, found) {
+        sentence += Markup::ours("too few updates were sent for a 99th percentile");
+    } else {
+        sentence += Markup::ours("no exact strategy kept up");
+    }
+    if let Some(cell) = found.lossy.filter(|cell| cell.lost > 0) {
+        sentence += html!("; {} <b class=\"loss\">lost {}</b>", name(&cell.label), words::lost(cell));
+    }
+    if !found.behind.is_empty() {
+        let one = |cell: &&CellSummary| {
+            html!("{} ({}/s, {})", name(&cell.label), words::rate(cell.acked_per_s.median), fate(cell))
+        };
+        let behind: Vec<Markup> = found.behind.iter().map(one).collect();
+        support.push(html!("Could not keep up: {}.", list(&behind)));
+    }
+    (sentence + Markup::ours("."), support)
+}
+
+fn p99(cell: &CellSummary) -> String {
+    cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time)
+}
+
+/// Whether any exact strategy kept up at all, if only with too few updates for a percentile.
+fn kept_up(view: &View, found: &summary::Answer) -> bool {
+    let ranking = view.summary.ranking(found.threads, found.keys);
+    ranking.iter().any(|cell| cell.verdict == Some(Verdict::Exact) && !cell.fell_behind())
+}
+
+/// What the lowest p99 rests on, and the p99 of the others that kept up.
+fn prompt(best: &CellSummary, others: &[&CellSummary]) -> Vec<Markup> {
+    let spread = &best.latency_spread[2];
+    let range = match spread.n {
+        ..2 => "One trial only, so without a range.".to_owned(),
+        n => format!(
+            "Between {} and {} over {}.",
+            words::time(spread.low as u64),
+            words::time(spread.high as u64),
+            words::counted(n, "trial")
+        ),
+    };
+    let mut support = vec![html!("{} Lost {}.", range, words::bound(best))];
+    support.extend(waited(best).map(Markup::from));
+    let is_close = |cell: &&&CellSummary| spread.n > 1 && cell.latency_spread[2].low <= spread.high;
+    let (close, higher): (Vec<_>, Vec<_>) = others.iter().partition(is_close);
+    for (what, cells) in [("Not distinguishable from it", close), ("Kept up with a higher percentile", higher)] {
+        let one = |cell: &&CellSummary| html!("{} ({}, {})", name(&cell.label), p99(cell), fate(cell));
+        if !cells.is_empty() {
+            support.push(html!("{}: {}.", what, list(&cells.into_iter().map(one).collect::<Vec<_>>())));
+        }
+    }
+    support
+}
+
+/// What more keys do to throughput and loss, where several numbers of them were measured.
+fn over_keys(view: &View, found: &summary::Answer) -> Vec<Markup> {
+    let (Some(&first), Some(&last)) = (view.keys.first(), view.keys.last()) else { return Vec::new() };
+    let ends = |label: &str| {
+        let cell = |at: usize| {
+            let mut cells = view.summary.cells.iter().filter(|cell| cell.trials > 0 && cell.label == label);
+            cells.find(|cell| (cell.condition.threads, cell.condition.keys) == (found.threads, at))
+        };
+        cell(first).zip(cell(last)).filter(|_| first != last)
+    };
+    let span = format!("From {} to {}", keys(first), keys(last));
+    let loss = found.lossy.and_then(|cell| ends(&cell.label)).map(|(one, many)| {
+        let label = name(&one.label);
+        html!("{}, the loss of {} changes from {} to {}.", &span, label, words::lost(one), words::lost(many))
+    });
+    let rate = found.best.and_then(|cell| ends(&cell.label)).map(|(one, many)| {
+        html!(
+            "{}, the surviving updates per second of {} change from {} to {}.",
+            &span,
+            name(&one.label),
+            words::rate(one.surviving_per_s.median),
+            words::rate(many.surviving_per_s.median)
+        )
+    });
+    loss.into_iter().chain(rate).collect()
+}
+
+/// A bench run's answer, by criterion's estimates; `None` if there are none at this load.
+fn benched(view: &View, threads: usize) -> Option<(Markup, Vec<Markup>)> {
+    let own = view.run.estimates.iter().filter(|one| one.baseline == "this run" && one.threads == threads);
+    let mut own: Vec<&Estimate> = own.collect();
+    own.sort_by(|a, b| a.mean_ns.total_cmp(&b.mean_ns));
+    own.first()?;
+    let is = |one: &Estimate, what: fn(&Member) -> bool| view.cast.iter().any(|m| m.name == one.strategy && what(m));
+    let keeps = |one: &&Estimate| one.verdict == Some(Verdict::Exact) && !is(one, Member::is_lossy);
+    let exact: Vec<&Estimate> = own.iter().copied().filter(keeps).collect();
+    let (batchers, kept): (Vec<&Estimate>, Vec<&Estimate>) =
+        exact.into_iter().partition(|one| is(one, Member::is_batching));
+    let mut sentence = html!("At {} ", view.racers(threads));
+    let mut support = Vec::new();
+    if let Some((best, others)) = kept.split_first() {
+        sentence += html!(
+            "{} was the fastest that lost nothing: <b>{}</b> (criterion: {}) for an update by every {}",
+            name(&best.strategy),
+            mean(best),
+            span(best),
+            view.racer()
+        );
+        support = estimated(best, others, &batchers);
+    } else {
+        sentence += Markup::ours("no strategy was shown to keep its promise");
+    }
+    if let Some(worst) = own.iter().filter(|one| one.lost > 0).max_by(|a, b| part(a).total_cmp(&part(b))) {
+        let (label, lost) = (name(&worst.strategy), words::percent(part(worst)));
+        sentence += html!("; {} took {} and <b class=\"loss\">lost {}</b>", label, mean(worst), lost);
+    }
+    Some((sentence + Markup::ours("."), support))
+}
+
+fn mean(one: &Estimate) -> String {
+    words::time(one.mean_ns.round() as u64)
+}
+
+fn span(one: &Estimate) -> String {
+    format!("{} to {}", words::time(one.mean_low_ns.round() as u64), words::time(one.mean_high_ns.round() as u64))
+}
+
+fn part(one: &Estimate) -> f64 {
+    one.lost as f64 / one.acked.max(1) as f64
+}
+
+/// The other estimates beside the best one, and what their intervals are of.
+fn estimated(best: &Estimate, others: &[&Estimate], batchers: &[&Estimate]) -> Vec<Markup> {
+    let (close, slower): (Vec<&Estimate>, Vec<&Estimate>) =
+        others.iter().partition(|one| one.mean_low_ns <= best.mean_high_ns);
+    let faster = batchers.iter().copied().filter(|one| one.mean_ns < best.mean_ns).collect();
+    let lists = [
+        ("Not distinguishable from it", close),
+        ("Slower", slower),
+        ("Faster if a client can submit many updates at once", faster),
+    ];
+    let one = |one: &&Estimate| html!("{} ({})", name(&one.strategy), span(one));
+    let filled = lists.into_iter().filter(|(_, estimates)| !estimates.is_empty());
+    let said =
+        filled.map(|(what, estimates)| html!("{}: {}.", what, list(&estimates.iter().map(one).collect::<Vec<_>>())));
+    let confidence = format!("{:.0} %", best.confidence * 100.0);
+    let warning = html!(
+        "Criterion's {} intervals are of one process; two runs of the same build usually differ by more.",
+        confidence
+    );
+    said.chain([warning]).collect()
 }
 
 fn sure_of(cell: &CellSummary) -> String {
@@ -110,9 +272,7 @@ fn sure_of(cell: &CellSummary) -> String {
 fn waited(cell: &CellSummary) -> Option<String> {
     let [p50, _, p99, ..] = cell.latency_ns;
     let sent = since_send(cell)?;
-    let behind =
-        if cell.fell_behind() { format!(" It could not keep up: {}.", words::behind(cell)) } else { String::new() };
-    Some(format!("Response time: {}; service time: {sent}.{behind}", words::within(p50, p99)))
+    Some(format!("Response time: {}; service time: {sent}.", words::within(p50, p99)))
 }
 
 /// Strategies with their rates and fates.

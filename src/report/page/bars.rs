@@ -14,6 +14,10 @@ pub(super) struct Group {
     pub(super) title: &'static str,
     /// Whether its order is a ranking.
     pub(super) ranked: bool,
+    /// Whether its strategies broke their promise.
+    pub(super) broken: bool,
+    /// What stands over the last two columns.
+    pub(super) heads: [Markup; 2],
     /// Its bars.
     pub(super) bars: Vec<Bar>,
 }
@@ -26,8 +30,8 @@ pub(super) struct Bar {
     pub(super) svg: Markup,
     pub(super) rate: String,
     pub(super) fate: String,
-    /// How it compares.
-    pub(super) ratios: Vec<Markup>,
+    /// How many times as fast it is as the fastest exact strategy, and as the race; at an offered rate its p99 and nothing.
+    pub(super) ratios: [String; 2],
 }
 
 /// Bars for every load: ranked exact strategies, then lossy ones, then any that broke their promise.
@@ -38,28 +42,43 @@ pub(super) fn groups(view: &View) -> Vec<Group> {
 fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     let mut cells: Vec<_> = view.at(at_threads, at_keys).collect();
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
+    let is_offered = words::offered(view.summary).is_some();
+    if is_offered {
+        // All that kept up achieved the same, so their p99 ranks them.
+        cells.sort_by_key(|(_, cell, _)| match cell.fell_behind() {
+            false => (0, cell.latency_ns[2].unwrap_or(u64::MAX)),
+            true => (1, 0),
+        });
+    }
     let longest = cells.iter().map(|(_, cell, _)| cell.acked_per_s.high).fold(f64::MIN_POSITIVE, f64::max);
     let best = view.fastest(at_threads, at_keys);
     let race = cells.iter().find(|(.., member)| member.role == Role::Race).map(|(_, cell, _)| *cell);
-    let mut groups = [
-        ("Exact, ranked by surviving updates per second", true),
-        ("Lossy: known to lose updates; shown for comparison, not ranked", false),
-        ("Broke their promise to be exact: not ranked", false),
-    ]
-    .map(|(title, ranked)| Group { scope: scope(at_threads, at_keys), title, ranked, bars: Vec::new() });
+    let mut groups =
+        [("Exact, ranked", true), ("Lossy, not ranked", false), ("Broke their promise to be exact: not ranked", false)]
+            .map(|(title, ranked)| Group {
+                scope: scope(at_threads, at_keys),
+                title,
+                ranked,
+                broken: title.starts_with("Broke"),
+                heads: match is_offered {
+                    true => [Markup::ours("99 % within"), Markup::default()],
+                    false => [best, race]
+                        .map(|cell| cell.map_or_else(Markup::default, |cell| html!("vs. {}", name(&cell.label)))),
+                },
+                bars: Vec::new(),
+            });
     for (i, cell, member) in cells {
-        let ratio = |to: &CellSummary| words::times(cell.surviving_per_s.median / to.surviving_per_s.median);
-        let mut ratios = Vec::new();
-        match best {
-            Some(best) if best.label == cell.label => ratios.push(Markup::ours("the fastest exact strategy")),
-            Some(best) if member.is_batching() => {
-                ratios.push(html!("{} the fastest exact strategy, in batches", ratio(best)))
-            }
-            Some(best) => ratios.push(html!("{} the fastest exact strategy", ratio(best))),
-            None => {}
-        }
-        if let Some(race) = race.filter(|race| race.label != cell.label && race.surviving_per_s.median > 0.0) {
-            ratios.push(html!("{} the surviving rate of {}", ratio(race), name(&race.label)));
+        let ratio = |to: Option<&CellSummary>| match to.filter(|to| to.surviving_per_s.median > 0.0) {
+            Some(to) if to.label == cell.label => "1×".to_owned(),
+            Some(to) => words::times(cell.surviving_per_s.median / to.surviving_per_s.median),
+            None => String::new(),
+        };
+        let mut ratios = match is_offered {
+            true => [cell.latency_ns[2].map_or_else(String::new, words::time), String::new()],
+            false => [best, race].map(ratio),
+        };
+        if member.is_batching() {
+            ratios[0] += " in batches";
         }
         let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {

@@ -1,4 +1,4 @@
-//! What a reader must know before trusting a chart, shown next to that chart.
+//! What a reader must know before believing a chart: said once, numbered, with its number beside every chart it touches.
 
 use std::collections::BTreeSet;
 
@@ -145,9 +145,9 @@ pub(super) fn caveats(view: &View) -> Vec<Caveat> {
     all
 }
 
-/// What touches one kind of figure.
-pub(super) fn touching(all: &[Caveat], what: Touches) -> Vec<&Caveat> {
-    all.iter().filter(|caveat| caveat.touches.contains(&what)).collect()
+/// The numbers of what touches one kind of figure, from 1 in the order of the list.
+pub(super) fn touching(all: &[Caveat], what: Touches) -> Vec<usize> {
+    (1..).zip(all).filter(|(_, caveat)| caveat.touches.contains(&what)).map(|(number, _)| number).collect()
 }
 
 /// How many strategies a caveat names before it only counts.

@@ -5,6 +5,7 @@
 
 use super::plot::{Dot, Line, Plot};
 use super::scale::Scale;
+use super::tables::micros;
 use super::view::{View, fate, name, scope};
 use crate::report::markup::{Markup, html, num};
 use crate::report::words;
@@ -14,7 +15,10 @@ use crate::summary::CellSummary;
 pub(super) const PERCENTILES: [(f64, &str); 5] =
     [(0.5, "median"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
 
-/// Percentiles over how many updates they cover, one chart for each load, with straight and logarithmic scale.
+/// Those that stand beside a distribution: their places among all, and their heads. The others are in the full table.
+pub(super) const SHOWN: [(usize, &str); 2] = [(0, "median, µs"), (2, "99 %, µs")];
+
+/// Percentiles over how many updates they cover, one chart for each load, on a logarithmic scale.
 pub(super) fn percentiles(view: &View) -> Markup {
     let mut out = Markup::default();
     let ticks: Vec<(f64, String, String)> = PERCENTILES
@@ -43,8 +47,7 @@ pub(super) fn percentiles(view: &View) -> Markup {
                 alternative += &format!(" {text} within {};", cell.latency_ns[p].map_or_else(String::new, words::time));
             }
             let labelled = view.cast.len() <= 16 || member.is_lead();
-            let (_, percentile) = PERCENTILES[dots.len() - 1];
-            let more = format!("{percentile} within {}, {}", words::time(last.value as u64), fate(cell));
+            let more = words::time(last.value as u64);
             lines.push(Line {
                 class: format!("kept {}", member.classes()),
                 label: labelled.then(|| (member.name.clone(), more)),
@@ -59,17 +62,9 @@ pub(super) fn percentiles(view: &View) -> Markup {
         let values = || lines.iter().flat_map(|line| &line.dots).map(|dot| dot.value);
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(1.0, f64::max));
         let tick = |ns: f64| time_tick(ns);
-        let chart = |scale: Scale| {
-            let (lines, alternative) = (lines.clone(), alternative.clone());
-            let title = "share of updates that took no longer";
-            Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
-        };
-        out += html!(
-            "<div class=\"{}\"><div class=\"llog\">{}</div><div class=\"llin\">{}</div></div>",
-            scope(t, k),
-            chart(Scale::log(low, high, &tick)),
-            chart(Scale::linear(high, &tick))
-        );
+        let (scale, title) = (Scale::log(low, high, &tick), "share of updates that took no longer");
+        let plot = Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative };
+        out += html!("<div class=\"{}\">{}</div>", scope(t, k), plot.html());
     }
     out
 }
@@ -84,11 +79,10 @@ pub(super) struct Row {
     pub(super) scope: String,
     pub(super) classes: String,
     pub(super) name: Markup,
-    pub(super) fate: String,
     pub(super) cell: usize,
     pub(super) svg: Markup,
-    /// Each percentile: what to sort by, what to read, and what the trials ranged over.
-    pub(super) times: Vec<(u64, String, String)>,
+    /// The median and 99 %: what to sort by, what to read, and what the trials ranged over; empty if unknown.
+    pub(super) times: Vec<(String, String, String)>,
     /// 99 % from the send, in an open loop: what to sort by, and what to read.
     pub(super) sent: Option<(u64, String)>,
 }
@@ -123,20 +117,20 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
     let mut rows = Vec::new();
     for (t, k) in view.loads() {
         for (i, cell, member) in view.at(t, k).filter(|(_, cell, _)| !cell.buckets.is_empty()) {
-            let times = cell.latency_ns.iter().zip(cell.latency_spread).map(|(&ns, spread)| {
-                let Some(ns) = ns else { return (0, "too few".to_owned(), String::new()) };
+            let times = SHOWN.iter().map(|&(at, _)| {
+                let (ns, spread) = (cell.latency_ns[at], cell.latency_spread[at]);
+                let Some(ns) = ns else { return (String::new(), String::new(), String::new()) };
                 let range = format!("trials {} to {}", words::time(spread.low as u64), words::time(spread.high as u64));
-                (ns, words::time(ns), if spread.n > 1 { range } else { String::new() })
+                (ns.to_string(), micros(ns), if spread.n > 1 { range } else { String::new() })
             });
             rows.push(Row {
                 scope: scope(t, k),
                 classes: member.classes(),
                 name: name(&member.name),
-                fate: fate(cell),
                 cell: i,
                 svg: distribution(cell, &scale),
                 times: times.collect(),
-                sent: cell.service_ns.and_then(|service| Some((service[2]?, words::time(service[2]?)))),
+                sent: cell.service_ns.and_then(|service| Some((service[2]?, micros(service[2]?)))),
             });
         }
     }

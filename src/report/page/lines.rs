@@ -19,17 +19,24 @@ fn both(lin: Markup, log: Markup) -> Markup {
 fn rate_scales(view: &View) -> [Scale; 2] {
     let cells = || view.summary.cells.iter().filter(|cell| cell.trials > 0);
     let highest = cells().map(|cell| cell.acked_per_s.high).fold(1.0, f64::max);
-    let above_zero = cells().map(|cell| cell.surviving_per_s.low).filter(|&low| low > 0.0);
-    let lowest = above_zero.fold(highest, f64::min).max(highest / 1e6);
+    let lowest =
+        |figure: fn(&CellSummary) -> f64| cells().map(figure).filter(|&rate| rate > 0.0).fold(highest, f64::min);
+    let median = lowest(|cell| cell.surviving_per_s.median).max(highest / 1e6);
+    // An interval that reaches far below all medians is cut off: it would press them together at the top.
+    let lowest = lowest(|cell| cell.surviving_per_s.low).max(median / 3.0);
     [Scale::linear(highest, &rate_tick), Scale::log(lowest, highest, &rate_tick)]
 }
 
-/// Whether the loss would be too small to see on a straight scale, so that a logarithmic one should show first.
+/// The spread of medians from which a straight scale would press most of them onto its bottom.
+const WIDE: f64 = 30.0;
+
+/// Whether the medians of all strategies and loads are spread too far for a straight scale.
 pub(super) fn starts_logarithmic(view: &View) -> bool {
-    let judged = || view.summary.cells.iter().filter(|cell| cell.trials > 0);
-    let highest = judged().map(|cell| cell.acked_per_s.high).fold(0.0, f64::max);
-    let losing = judged().filter(|cell| cell.lost > 0).map(|cell| cell.acked_per_s.median).fold(0.0, f64::max);
-    losing > 0.0 && losing < highest / 5.0
+    let medians = || {
+        let judged = view.summary.cells.iter().filter(|cell| cell.trials > 0);
+        judged.map(|cell| cell.surviving_per_s.median).filter(|&median| median > 0.0)
+    };
+    medians().fold(0.0, f64::max) > WIDE * medians().fold(f64::INFINITY, f64::min)
 }
 
 /// What the axis of loads is.
@@ -144,29 +151,17 @@ pub(super) fn panels(view: &View, at_keys: usize) -> Markup {
             Plot { height: 90.0, scale: &scale, across: &ticks, across_title: "", lines: lines.clone(), alternative }
                 .html()
         });
-        let mut figures = Markup::default();
-        for (_, cell) in view.curve(&member.name, at_keys) {
-            let acked = words::rate(cell.acked_per_s.median);
-            let text = if cell.lost == 0 {
-                html!("<b>{}</b>/s, {}", acked, fate(cell))
-            } else {
-                let kept = words::rate(cell.surviving_per_s.median);
-                html!("acked {}/s, surviving <b>{}</b>/s, <b class=\"loss\">{}</b>", acked, kept, fate(cell))
-            };
-            figures += html!("<p class=\"by-t t{}\">{}</p>", cell.condition.threads, text);
-        }
         let trips = member
             .round_trips
             .as_ref()
-            .map_or_else(String::new, |n| format!(" · {n} round trip{} per update", if n == "1" { "" } else { "s" }));
+            .map_or_else(String::new, |n| format!(", {n} round trip{}", if n == "1" { "" } else { "s" }));
         out += html!(
-            "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{}</p>{}{}<p class=\"about\">{}</p></article>",
+            "<article class=\"panel {}\"><h3><svg class=\"key\" aria-hidden=\"true\"><use href=\"#m{}\"/></svg>{}</h3><p class=\"tag\">{}{}</p>{}<p class=\"about\">{}</p></article>",
             member.classes(),
             member.marker,
             name(&member.name),
             member.promise,
             trips,
-            figures,
             both(lin, log),
             &member.about
         );
@@ -177,10 +172,10 @@ pub(super) fn panels(view: &View, at_keys: usize) -> Markup {
 /// The lost part over threads, with what the law of the race predicts for GET and SET on one key.
 pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
     let ticks = thread_ticks(view);
-    let scale = Scale::percent();
     let x = |t: usize| across(&view.threads, t);
+    let measured = view.cast.iter().filter(|m| view.curve(&m.name, at_keys).next().is_some());
     let (losing, clean): (Vec<&Member>, Vec<&Member>) =
-        view.cast.iter().partition(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.lost > 0));
+        measured.partition(|m| view.curve(&m.name, at_keys).any(|(_, cell)| cell.lost > 0));
     let mut lines = Vec::new();
     if view.is_predictable() && view.threads.len() > 1 {
         let (first, last) = (view.threads[0], view.threads[view.threads.len() - 1]);
@@ -224,6 +219,7 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
         let label = Some((only, format!("0 lost, 95 % bound: {}", words::at_most(bounds.fold(0.0, f64::max)))));
         lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
     }
+    let scale = Scale::percent(highest(&lines));
     let mut alternative = format!("Line chart of the lost share of acknowledged updates over {}s.", view.racer());
     for member in &losing {
         for (_, cell) in view.curve(&member.name, at_keys) {
@@ -232,6 +228,56 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
         }
     }
     Plot { height: 260.0, scale: &scale, across: &ticks, across_title: &racing(view), lines, alternative }.html()
+}
+
+/// The highest figure of some lines, with its interval.
+fn highest(lines: &[Line]) -> f64 {
+    let dots = lines.iter().flat_map(|line| &line.dots);
+    dots.map(|dot| dot.interval.map_or(dot.value, |(_, high)| high)).fold(0.0, f64::max)
+}
+
+/// Surviving updates per second over the number of keys, where several were measured; one chart for each thread count.
+pub(super) fn rates_over_keys(view: &View) -> Markup {
+    if view.keys.len() < 2 {
+        return Markup::default();
+    }
+    let ticks: Vec<(f64, String, String)> =
+        view.keys.iter().map(|&k| (across(&view.keys, k), k.to_string(), format!("k{k}"))).collect();
+    let mut out = Markup::default();
+    for &at_threads in &view.threads {
+        let mut alternative = format!(
+            "Line chart of surviving updates per second over the number of keys at {}.",
+            view.racers(at_threads)
+        );
+        let mut lines = Vec::new();
+        for member in &view.cast {
+            let cells: Vec<_> = view
+                .summary
+                .cells
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| c.label == member.name && c.condition.threads == at_threads && c.trials > 0)
+                .collect();
+            let Some((_, last)) = cells.last() else { continue };
+            alternative += &format!(" {}: {} at the right end.", member.name, words::rate(last.surviving_per_s.median));
+            let label = format!("{}/s, {}", words::rate(last.surviving_per_s.median), fate(last));
+            let dots = cells.iter().map(|(i, c)| dot(across(&view.keys, c.condition.keys), &c.surviving_per_s, *i));
+            lines.push(Line {
+                class: format!("kept {}", member.classes()),
+                dots: dots.collect(),
+                marker: Some(member.marker),
+                label: Some((member.name.clone(), label)),
+                ..Line::default()
+            });
+        }
+        let [lin, log] = rate_scales(view).map(|scale| {
+            let (lines, alternative) = (lines.clone(), alternative.clone());
+            let title = "number of keys";
+            Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
+        });
+        out += html!("<div class=\"by-t t{}\">{}</div>", at_threads, both(lin, log));
+    }
+    out
 }
 
 /// The lost part over the number of keys, where several were measured; one chart for each thread count.
@@ -284,9 +330,8 @@ pub(super) fn losses_over_keys(view: &View) -> Markup {
         let chart = if lines.iter().all(|line| line.class == "predicted") {
             Markup::ours("<p>No strategy lost anything here.</p>")
         } else {
-            let title = "number of keys";
-            Plot { height: 200.0, scale: &Scale::percent(), across: &ticks, across_title: title, lines, alternative }
-                .html()
+            let (title, scale) = ("number of keys", Scale::percent(highest(&lines)));
+            Plot { height: 200.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
         };
         out += html!("<div class=\"by-t t{}\">{}</div>", at_threads, chart);
     }

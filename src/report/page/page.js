@@ -148,10 +148,11 @@
       for (const box of boxes) box.checked = wanted(box);
       count();
     });
-    quick.append(button);
+    quick?.append(button);
   }
   const summary = document.querySelector(".who summary");
   const count = () => {
+    if (!summary) return;
     const on = boxes.filter((box) => box.checked).length;
     summary.textContent = `Strategies (${on} of ${boxes.length})`;
   };
@@ -213,6 +214,15 @@
     tools.append(said);
     table.closest(".scroll").after(tools);
   }
+  // On paper everything that is folded is open.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all("details.fold:not([open]), details.care:not([open])");
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
   async function copy(text) {
     try {
       await navigator.clipboard.writeText(text);

@@ -154,7 +154,7 @@ impl Plot<'_> {
     /// The markers, which keep their shape.
     fn markers(&self, line: &Line) -> Markup {
         let Some(marker) = line.marker else { return Markup::default() };
-        let small = self.height < SMALL || line.class.contains("grey");
+        let small = self.height < SMALL || line.class.contains("quiet");
         let symbol = if small { 'n' } else { 'm' };
         let uses = line.dots.iter().map(|dot| {
             let cell = dot.cell.map_or_else(Markup::default, |cell| html!(" data-c=\"{}\"", cell));

@@ -1,10 +1,12 @@
 //! The full table, and the table of tries, fairness and cost.
 
-use super::view::{View, interval, is_broken, name, scope, since_send, waiting};
+use std::collections::BTreeSet;
+
+use super::view::{View, is_broken, name, scope, since_send, waiting};
 use crate::report::markup::{Markup, html};
 use crate::report::words;
-use crate::summary::{CellSummary, Limit};
-use crate::verdict::Verdict;
+use crate::stats::Spread;
+use crate::summary::{CellSummary, Limit, Summary};
 
 /// A table that can be sorted and copied.
 pub(super) struct Table {
@@ -85,20 +87,17 @@ pub(super) fn everything(view: &View) -> Table {
         head("verdict", "The worst verdict of all trials: exact or ok, or what is wrong.", false),
         head("acked/s", "Acknowledged updates per second, median of the trials.", true),
         head("surviving/s", "Acknowledged minus lost, per second, with the interval of the median.", true),
-        head("lost", "The lost share of the acknowledged updates.", true),
-        head(
-            "95 % bound",
-            "Lost of acknowledged updates in all trials, and what that proves at 95 % confidence.",
-            true,
-        ),
-        head("doubled", "Increments applied more than once.", true),
-        head("refused", "Updates that failed with nothing changed.", true),
-        head("unknown", "Updates that ended in an error: they may or may not have happened.", true),
+        head("lost, %", "The lost share of the acknowledged updates, in percent.", true),
+        head("at most, %", "The lost share that this many updates leave possible, at 95 % confidence.", true),
+        head("lost", "Lost updates of all trials.", true),
+        head("acked", "Acknowledged updates of all trials.", true),
     ]);
-    heads.extend(
-        ["p50", "p90", "p99", "p99.9", "p99.99"]
-            .map(|p| head(p, &format!("{} % of updates took no longer, retries included.", &p[1..]), true)),
-    );
+    let rare = rare(view.summary);
+    heads.extend(rare.iter().map(|(name, meaning, _)| head(name, meaning, true)));
+    heads.extend(["p50", "p90", "p99", "p99.9", "p99.99"].map(|p| {
+        let note = if p == "p50" { ", retries included. Empty: fewer than ten took longer." } else { "." };
+        head(&format!("{p}, µs"), &format!("{} % of updates took no longer{note}", &p[1..]), true)
+    }));
     let external = view.summary.cells.iter().any(|cell| cell.no_op_per_s.is_some());
     if external {
         heads.push(head(
@@ -107,11 +106,16 @@ pub(super) fn everything(view: &View) -> Table {
             true,
         ));
     }
-    heads.extend([
-        head("overlap", "The share of the time in which all clients were running.", true),
-        head("trials", "Trials with a verdict.", true),
-        head("note", "Why it was skipped or failed, or why a fault could not show.", false),
-    ]);
+    let overlaps = view.summary.cells.iter().any(CellSummary::is_hardly_a_race);
+    if overlaps {
+        heads.push(head("overlap, %", "The share of the time in which all clients were running.", true));
+    }
+    // Where all have the same number, the sentence about the environment says it.
+    let trials: BTreeSet<usize> = view.summary.cells.iter().map(|cell| cell.trials).filter(|&n| n > 0).collect();
+    if trials.len() > 1 {
+        heads.push(head("trials", "Trials with a verdict.", true));
+    }
+    heads.push(head("note", "Why it was skipped or failed, or why a fault could not show.", false));
     let rows = view.summary.cells.iter().map(|cell| {
         let classes = view.cast.iter().find(|m| m.name == cell.label).map_or_else(String::new, |m| m.class.clone());
         let mut cells = vec![
@@ -143,7 +147,14 @@ pub(super) fn everything(view: &View) -> Table {
             let waited = waiting(cell).unwrap_or_default();
             cells.push(word(&waited, waited.clone()));
         }
-        cells.extend(figures(cell, external));
+        cells.extend(figures(cell, &rare, external));
+        if overlaps && cell.trials > 0 {
+            cells.push(number(cell.overlap, format!("{:.0}", cell.overlap * 100.0)));
+        }
+        if trials.len() > 1 && cell.trials > 0 {
+            cells.push(number(cell.trials as f64, cell.trials.to_string()));
+        }
+        cells.resize_with(heads.len() - 1, || word("", ""));
         let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().cloned().collect();
         cells.push(word(&said.join("; "), said.join("; ")));
         let broken = if is_broken(cell) { " broken" } else { "" };
@@ -153,57 +164,75 @@ pub(super) fn everything(view: &View) -> Table {
             cells,
         }
     });
-    Table { heads, rows: rows.collect() }
+    let rows = rows.collect();
+    Table { heads, rows }
 }
 
-fn figures(cell: &CellSummary, external: bool) -> Vec<Cell> {
+/// A count that most runs have none of: its head, what it means, and the count.
+type Rare = (&'static str, &'static str, fn(&CellSummary) -> u64);
+
+/// Those of which there is any: a column of zeros says nothing.
+fn rare(summary: &Summary) -> Vec<Rare> {
+    let all: [Rare; 3] = [
+        ("doubled", "Increments applied more than once.", |cell| cell.doubled),
+        ("refused", "Updates that failed with nothing changed.", |cell| cell.refused),
+        ("unknown", "Updates that ended in an error: they may or may not have happened.", |cell| cell.unknown),
+    ];
+    all.into_iter().filter(|(.., count)| summary.cells.iter().any(|cell| count(cell) > 0)).collect()
+}
+
+fn figures(cell: &CellSummary, rare: &[Rare], external: bool) -> Vec<Cell> {
     let Some(verdict) = cell.verdict else {
         let state = if cell.error.is_some() { "failed" } else { "skipped" };
-        let mut cells = vec![word(state, state.to_owned())];
-        cells.extend((0..13 + usize::from(external)).map(|_| word("", "")));
-        cells.push(number(0.0, "0".to_owned()));
-        return cells;
-    };
-    let mark = match verdict {
-        Verdict::Exact => "✓ ",
-        Verdict::Unproven => "? ",
-        _ => "✗ ",
+        return vec![word(state, state.to_owned())];
     };
     let shown = verdict.shown(cell.promise);
-    let mut cells = vec![word(&shown, html!("<b class=v-{}>{}{}</b>", verdict, mark, &shown))];
+    let mut cells = vec![word(&shown, html!("<b class=v-{}>{}</b>", verdict, &shown))];
     cells.push(number(cell.acked_per_s.median, words::rate(cell.acked_per_s.median)));
     cells.push(number(
         cell.surviving_per_s.median,
-        html!("<b>{}</b> <small>{}</small>", words::rate(cell.surviving_per_s.median), interval(&cell.surviving_per_s)),
+        html!("<b>{}</b> <small>{}</small>", words::rate(cell.surviving_per_s.median), range(&cell.surviving_per_s)),
     ));
-    cells.push(number(cell.lost_part(), words::lost(cell)));
-    cells.push(number(cell.lost_interval.1, html!("<small>{}</small>", words::bound(cell))));
-    for count in [cell.doubled, cell.refused, cell.unknown] {
-        cells.push(number(count as f64, words::count(count)));
-    }
+    cells.push(percent(cell.lost_part()));
+    cells.push(percent(cell.lost_interval.1));
+    cells.push(number(cell.lost as f64, words::count(cell.lost)));
+    cells.push(number(cell.acked as f64, words::count(cell.acked)));
+    cells.extend(rare.iter().map(|(.., count)| number(count(cell) as f64, words::count(count(cell)))));
     for percentile in cell.latency_ns {
-        cells.push(match percentile {
-            Some(ns) => number(ns as f64, words::time(ns)),
-            None if !cell.buckets.is_empty() => word("", Markup::ours("<small>too few</small>")),
-            None => word("", ""),
-        });
+        cells.push(percentile.map_or_else(|| word("", ""), |ns| number(ns as f64, micros(ns))));
     }
     if external {
         cells.push(cell.no_op_per_s.map_or_else(|| word("", ""), |rate| number(rate as f64, words::rate(rate as f64))));
     }
-    cells.push(number(cell.overlap, format!("{:.0} %", cell.overlap * 100.0)));
-    cells.push(number(cell.trials as f64, cell.trials.to_string()));
     cells
+}
+
+/// A part of one under a head that says percent.
+fn percent(part: f64) -> Cell {
+    number(part, words::percent(part).trim_end_matches(" %").to_owned())
+}
+
+/// A time under a head that says microseconds: all rows in one unit compare at a glance.
+pub(super) fn micros(ns: u64) -> String {
+    words::rate(ns as f64 / 1e3)
+}
+
+/// `99,100–104,000`
+fn range(spread: &Spread) -> String {
+    if spread.n < 2 { String::new() } else { format!("{}–{}", words::rate(spread.low), words::rate(spread.high)) }
 }
 
 /// What an update costs besides time: tries, fairness, CPU, commands, bytes.
 pub(super) fn costs(view: &View) -> Table {
     let heads = vec![
         head("strategy", "One way to add one to a counter.", false),
-        head("lost", "The lost share of the acknowledged updates.", true),
         head("tries", "Attempts per update: 1 means that no retry was needed.", true),
-        head("fairness", "Jain's index: 100 % if all clients did equally much, 1/clients if one did everything.", true),
-        head("slowest", "The slowest client's rate as a share of the fastest client's.", true),
+        head(
+            "fairness, %",
+            "Jain's index: 100 % if all clients did equally much, 1/clients if one did everything.",
+            true,
+        ),
+        head("slowest, %", "The slowest client's rate as a share of the fastest client's.", true),
         head("server µs", "Server CPU time per surviving update, in microseconds.", true),
         head("commands", "Commands the server executed per acknowledged update.", true),
         head("bytes", "Bytes to and from the server per acknowledged update.", true),
@@ -227,12 +256,11 @@ pub(super) fn costs(view: &View) -> Table {
             let cpu = cell.server_cpu_us_per_surviving;
             let cells = vec![
                 word(&cell.label, name(&cell.label)),
-                number(cell.lost_part(), words::lost(cell)),
                 number(cell.tries_per_update, barred(cell.tries_per_update, most_tries, &short(cell.tries_per_update))),
-                number(cell.jain, barred(cell.jain, 1.0, &format!("{:.0} %", cell.jain * 100.0))),
+                number(cell.jain, barred(cell.jain, 1.0, &format!("{:.0}", cell.jain * 100.0))),
                 number(
                     cell.slowest_share,
-                    barred(cell.slowest_share, 1.0, &format!("{:.0} %", cell.slowest_share * 100.0)),
+                    barred(cell.slowest_share, 1.0, &format!("{:.0}", cell.slowest_share * 100.0)),
                 ),
                 cpu.map_or_else(|| word("", "unknown".to_owned()), |us| number(us, barred(us, most_cpu, &short(us)))),
                 number(cell.calls_per_update, barred(cell.calls_per_update, most_calls, &short(cell.calls_per_update))),
