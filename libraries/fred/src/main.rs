@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fred::prelude::*;
 use fred::types::scripts::Script;
-use worker::{Adapter, Failure, Job, Update};
+use worker::{Adapter, Failure, Job, Told, Update};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,7 +35,7 @@ fn client(job: &Job) -> Result<Client, Error> {
     builder.build()
 }
 
-async fn update(db: &Client, strategy: &str, script: &Script, keys: &[&str]) -> Result<Vec<(i64, u32)>, Error> {
+async fn update(db: &Client, strategy: &str, script: &Script, keys: &[&str]) -> Result<Vec<Told>, Error> {
     let key = keys[0];
     let value: i64 = match strategy {
         "get-set" => {

@@ -34,7 +34,7 @@ async fn watch(db: &mut ConnectionManager, key: &str) -> Result<Told, RedisError
             return Ok((Some(value), tries));
         }
     }
-    Ok((0, 0))
+    Ok((None, 0))
 }
 
 async fn update(db: &mut ConnectionManager, strategy: &str, script: &Script, keys: &[&str]) -> Result<Vec<Told>, RedisError> {
