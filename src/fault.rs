@@ -126,6 +126,11 @@ pub enum Load {
 }
 
 impl Info {
+    /// What is done, and what that is not, in sentences.
+    pub fn what(&self) -> String {
+        format!("{} {}", self.about, self.is_not)
+    }
+
     /// A fault with the defaults: one server, no proxies, and clients that race until the fault is over.
     pub(crate) const fn of(name: &'static str, words: Words, about: &'static str, is_not: &'static str) -> Self {
         Self {

@@ -78,7 +78,7 @@ fn list() -> Result<()> {
         let info = fault.info();
         let forms = if info.forms.is_empty() { String::new() } else { format!(":{}", info.forms.join("|")) };
         let time = info.time.map_or_else(String::new, |time| format!(":TIME [{} ms]", time.as_millis()));
-        text += &entry(&format!("{}{forms}{time}", info.name), &format!("{} {}", info.about, info.is_not));
+        text += &entry(&format!("{}{forms}{time}", info.name), &info.what());
     }
     text += "\nProtections\n";
     for protection in PROTECTIONS {
@@ -210,7 +210,7 @@ fn facts(lab: &Lab<'_>, plan: &Plan, args: &FaultsArgs) -> Machine {
             machine.add(&format!("protection.{}", protection.name), &*protection.about);
         }
         if machine.get(&format!("fault.{fault}")).is_none() {
-            machine.add(&format!("fault.{fault}"), format!("{} {}", info.about, info.is_not));
+            machine.add(&format!("fault.{fault}"), info.what());
         }
     }
     machine

@@ -1,12 +1,12 @@
 //! A fault as one more dimension of an ordinary run: the same strategies and loads, with and without it.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::condition::{Condition, Topology, Transport};
-use crate::driver;
-use crate::error::{Error, Result};
+use crate::driver::Library;
+use crate::error::Result;
 use crate::fault::servers::layout;
 use crate::fault::{Cell, Chosen, Lab, Origin, Protection, expected};
 use crate::history;
@@ -17,7 +17,7 @@ use crate::target::Target;
 use crate::trial::{Breaker, Trial};
 use crate::update::Event;
 use crate::verdict::{Promise, judge};
-use crate::workload::{DriverKind, Workload};
+use crate::workload::Workload;
 
 /// A fault, applied to every strategy of a run under every load.
 ///
@@ -51,8 +51,7 @@ impl Dimension {
 
     /// What is done, and what that is not.
     pub fn about(&self) -> String {
-        let info = self.chosen.fault.info();
-        format!("{} {}", info.about, info.is_not)
+        self.chosen.fault.info().what()
     }
 
     /// About how long a trial takes.
@@ -105,11 +104,9 @@ impl Breaker for Dimension {
         };
         let clients = load.threads as u32;
         let lab = Lab { origin, product: server.product().to_owned(), clients, report: self.report.clone(), stop };
-        let raced = match lab.race(&self.cell(strategy.info().name), strategy, trial, seed) {
-            Ok(Ok(raced)) => raced,
-            Ok(Err(why)) => return Ok(Err(why)),
-            Err(_) if stop.load(Ordering::Relaxed) => return Err(Error::interrupted()),
-            Err(error) => return Err(error),
+        let raced = match lab.race(&self.cell(strategy.info().name), strategy, trial, seed)? {
+            Ok(raced) => raced,
+            Err(why) => return Ok(Err(why)),
         };
         let log = RaceLog { clients: raced.clients.into_iter().map(|client| client.log).collect() };
         let lanes: Vec<&[Event]> = log.clients.iter().map(|client| client.events.as_slice()).collect();
@@ -125,7 +122,7 @@ impl Breaker for Dimension {
             redirects: None,
             applied: None,
             timetable: None,
-            library: driver::of(DriverKind::Threads)?.library(),
+            library: Library::built_in(),
             process: None,
             faults: raced.faults,
             log,
