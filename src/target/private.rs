@@ -32,8 +32,10 @@ use crate::workload::MAX_CLIENTS;
 
 /// Runs "$@" until standard input closes, then kills it and removes the folder. If the server ends while the file
 /// `down` exists, it is started again once that file is gone. If standard input closes in the meantime, the watcher
-/// removes `down` and creates `over`, which prevents the restart.
-const KEEPER: &str = r#"dir=$1; shift
+/// removes `down` and creates `over`, which prevents the restart. Hang-ups are ignored: if we are killed while the server is
+/// stopped, the system sends one to the whole group, and the server would outlive its watcher.
+const KEEPER: &str = r#"trap '' HUP
+dir=$1; shift
 exec 3<&0
 while :; do
   "$@" </dev/null >>"$dir/log" 2>&1 & server=$!
