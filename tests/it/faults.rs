@@ -263,6 +263,29 @@ fn a_run_that_is_interrupted_or_killed_leaves_no_server() {
     }
 }
 
+/// Whether a process has this folder as its own and is stopped.
+#[cfg(target_os = "linux")]
+fn is_stopped_in(folder: &Path) -> bool {
+    let stopped = |process: &Path| {
+        let is_there = std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+        is_there && std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") T "))
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| stopped(&entry.path()))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_is_killed_while_its_server_is_stopped_leaves_no_server() {
+    let scratch = tempfile::tempdir().unwrap();
+    let args = ["--protections", "incr", "--faults", "pause:4s", "--rounds", "50"];
+    let mut child =
+        report(&args).env("TMPDIR", scratch.path()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_until(|| is_stopped_in(scratch.path()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until(|| std::fs::read_dir(scratch.path()).unwrap().count() == 0);
+}
+
 /// Waits until the condition holds by itself, which may take long on a slow machine.
 fn wait_until(is_so: impl Fn() -> bool) {
     for _ in 0..12_000 {
