@@ -2,7 +2,7 @@
 //! own clocks, and every call is judged, warm-up included. An exact strategy that loses an update fails the bench.
 //!
 //! Criterion has one number for each measurement; the other half, the ledger, goes into a result folder of its own
-//! under `results/`, which `report render` pacer into one page with both.
+//! under `results/`, which `report render` turns into one page with both.
 //!
 //! `cargo bench -- --quick '^(get-set|pooled-incr)/4$'`
 

@@ -17,7 +17,7 @@ use crate::worker::Manifest;
 use super::args::{Cli, FaultsArgs};
 use super::estimate::in_words;
 use super::libraries;
-use super::measure::default_folder;
+use super::measure::{default_folder, now};
 use super::output::{json, print, say, width};
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
@@ -203,7 +203,7 @@ fn facts(lab: &Lab<'_>, plan: &Plan, args: &FaultsArgs) -> Machine {
     machine.add("command", reproduce(plan, args));
     machine.add("os", std::env::consts::OS);
     machine.add("cpus", std::thread::available_parallelism().map_or(0, usize::from).to_string());
-    machine.add("started", jiff::Timestamp::now().to_string());
+    machine.add("started", now());
     for Cell { protection, fault } in &plan.cells {
         let info = fault.fault.info();
         if machine.get(&format!("protection.{}", protection.name)).is_none() {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::driver::Driver;
 use crate::driver::external::External;
@@ -223,14 +223,15 @@ fn verdict(summary: &Summary, is_whole: bool, said: &mut Said) -> ExitCode {
     }
 }
 
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+/// The date and time in UTC, to the second.
+pub(super) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 /// A new folder below `results/`, by time and host; two runs in one second have numbers.
 pub(super) fn default_folder() -> PathBuf {
     let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
-    let name = format!("{}-{host}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ"));
+    let name = format!("{}-{host}", now().replace(':', "-"));
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut folders = std::iter::once(name.clone()).chain(numbered).map(|name| Path::new("results").join(name));
     folders.find(|folder| !folder.exists()).unwrap_or_else(|| Path::new("results").join(&name))

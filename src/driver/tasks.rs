@@ -205,7 +205,7 @@ struct Ended {
 }
 
 impl Client {
-    /// All recorder of one client.
+    /// Races one client until its work is done or it has to stop.
     async fn run(mut self, work: Work, mut recorder: Recorder, bounds: Bounds) -> Ended {
         let cpu_before = thread_cpu_ns();
         let now = || bounds.zero.elapsed().as_nanos() as u64;

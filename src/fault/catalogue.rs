@@ -103,8 +103,7 @@ fn all_forms(fault: &'static dyn Fault) -> Vec<Chosen> {
 }
 
 fn time(text: &str) -> Option<Duration> {
-    let span: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(span).ok().filter(|time| !time.is_zero() && *time <= LONGEST)
+    humantime::parse_duration(text).ok().filter(|time| !time.is_zero() && *time <= LONGEST)
 }
 
 fn unknown(name: &str) -> Error {

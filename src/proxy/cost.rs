@@ -20,7 +20,7 @@ pub const CONNECTIONS: usize = 16;
 /// A proxy that carries less than this part of what the server does without it is the limit of what is measured through it.
 pub const ENOUGH: f64 = 0.5;
 
-/// Each way is measured so often, by pacer.
+/// How often each way is measured, in turns.
 const ROUNDS: usize = 5;
 
 /// For so long each time.

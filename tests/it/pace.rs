@@ -226,7 +226,7 @@ fn fewer_updates_than_clients_leave_some_with_nothing_to_do() {
 
 #[test]
 fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
-    // One update a second, by pacer; after 100 ms everybody is to stop.
+    // One update a second, in turns; after 100 ms everybody is to stop.
     let (server, table) = (private(), Timetable::of_updates(1, 4, 2).unwrap());
     let key = format!("{}late", server.prefix());
     let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();

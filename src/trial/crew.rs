@@ -1,0 +1,328 @@
+//! A strategy's clients, open, with their counters: reset, race, read back, judge; and their removal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::driver::{self, Clients, Library};
+use crate::error::{Error, Result};
+use crate::history::{self, Judgement};
+use crate::pace::Timetable;
+use crate::race::{Limits, RaceLog, Work};
+use crate::strategy::Strategy;
+use crate::target::{Counts, Lease, Session, Target, keyspace};
+use crate::update::Event;
+use crate::verdict::judge;
+use crate::workload::{Size, Workload};
+
+use super::{Entrant, Trial, memory};
+
+/// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
+const PATIENCE: u32 = 2;
+
+/// A trial sized by time allocates this many times the events that its warm-up predicts.
+const ROOM: u64 = 3;
+
+/// It allocates at least this many batches per client, because one starved client can make a warm-up very slow.
+const AT_LEAST: u64 = 100;
+
+/// Allocate for every update.
+const ALL: u64 = u64::MAX;
+
+/// The most updates of one trial sized by time: with its check it stays under 1 GiB, however fast the strategy is.
+const MOST: u64 = 10_000_000;
+
+/// Updates by every client that warm its connection.
+const FEW: u64 = 10;
+
+/// How long the very first warm-up may take.
+const FIRST_UPDATE: Duration = Duration::from_secs(5);
+
+/// How long to wait for a server that does not answer after a race: about what a failover or a restart takes.
+pub const READ_BACK: Duration = Duration::from_secs(30);
+
+/// How long to wait for it to remove our keys.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
+/// A strategy's clients, opened and ready to race.
+pub struct Crew<'a> {
+    strategy: &'a dyn Strategy,
+    server: &'a Target,
+    workload: Workload,
+    clients: Box<dyn Clients>,
+    library: Library,
+    /// The commands whose every successful call adds one.
+    counted_by: &'static [&'static str],
+    keys: Arc<[String]>,
+    sequences: Vec<Arc<[u16]>>,
+    db: Session,
+    lease: Lease,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Crew<'a> {
+    /// Opens the strategy's clients and what drives them. `stop` ends every race early once it is raised.
+    ///
+    /// # Errors
+    /// A connection or a thread cannot be created, or this driver does not support the strategy.
+    pub fn open(
+        server: &'a Target,
+        strategy: &'a dyn Strategy,
+        workload: Workload,
+        seed: u64,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
+        let entrant = Entrant { strategy, driver: driver::of(workload.driver)?, breaker: None };
+        Self::of(server, entrant, workload, seed, stop)
+    }
+
+    /// The same for a driver that is not in the list, such as one for a client library.
+    ///
+    /// # Errors
+    /// As [`Crew::open`].
+    pub fn of(
+        server: &'a Target,
+        Entrant { strategy, driver, .. }: Entrant<'a>,
+        workload: Workload,
+        seed: u64,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
+        let mut db = server.reach(READ_BACK, stop)?;
+        let lease = Lease::of(server);
+        // Before anything of ours is on the server.
+        lease.renew(&mut db, Duration::ZERO);
+        let clients = driver.open(server.for_racers(), strategy, &workload)?;
+        let crew = fastrand::u32(..);
+        Ok(Self {
+            keys: (0..workload.keys).map(|key| keyspace::counter(server.prefix(), crew, key)).collect(),
+            sequences: (0..workload.threads).map(|worker| workload.key_sequence(worker, seed).into()).collect(),
+            db,
+            lease,
+            strategy,
+            server,
+            workload,
+            clients,
+            library: driver.library(),
+            counted_by: driver.counted_by(strategy),
+            stop,
+        })
+    }
+
+    /// Races `updates` updates by every client, but begins none once `deadline` has passed, and judges what became of them.
+    ///
+    /// # Errors
+    /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
+    /// errors here: they are unknown outcomes in the trial.
+    pub fn trial(&mut self, updates: u64, deadline: Duration) -> Result<Trial> {
+        self.judged(&|_| updates, ALL, None, deadline)
+    }
+
+    /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up continue
+    /// after its end until they have sent all, or until `deadline` after its start.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn trial_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Trial> {
+        self.judged(&|client| timetable.updates_of(client), ALL, Some(timetable), deadline)
+    }
+
+    /// Resets, races as [`Crew::race`] does, reads back and judges.
+    fn judged(
+        &mut self,
+        updates: &dyn Fn(usize) -> u64,
+        room: u64,
+        timetable: Option<&Timetable>,
+        deadline: Duration,
+    ) -> Result<Trial> {
+        let refuses = |e: redis::RedisError| self.server.refuses(&e);
+        memory::check((0..self.workload.threads).map(|client| updates(client).min(room)).sum(), self.workload.keys)?;
+        self.reset(deadline)?;
+        let before = Counts::read(&mut self.db).map_err(refuses)?;
+        let redirects_before = self.server.redirects();
+        let log = self.race(updates, room, timetable, deadline)?;
+        let redirects =
+            self.server.redirects().zip(redirects_before).map(|(now, then)| (now.0 - then.0, now.1 - then.1));
+        let ended = Instant::now();
+        std::thread::sleep(self.strategy.settles_in());
+        let (after, found) = self.read_back()?;
+        let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
+        let spent = after.since(&before);
+        let process = self.clients.process();
+        let judgement = judgement(&log, &found, process.as_ref().map_or(0, |process| process.apart_ns));
+        let counted_by = self.counted_by;
+        Ok(Trial {
+            verdict: judge(&judgement.ledger),
+            judgement,
+            found,
+            waited,
+            spent,
+            nodes: after.nodes_since(&before),
+            redirects,
+            applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
+            log,
+            timetable: timetable.copied(),
+            library: self.library.clone(),
+            process,
+            faults: Vec::new(),
+        })
+    }
+
+    /// Puts the counters to their start, and makes sure that they are left alone until a race's deadline.
+    fn reset(&mut self, deadline: Duration) -> Result<()> {
+        std::thread::sleep(self.strategy.settles_in());
+        // The server may have closed an idle connection, or may have restarted.
+        if redis::cmd("PING").exec(&mut self.db).is_err() {
+            self.db = self.server.reach(READ_BACK, self.stop)?;
+        }
+        self.lease.renew(&mut self.db, deadline);
+        for key in &*self.keys {
+            self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
+        }
+        Ok(())
+    }
+
+    /// The server's counts and the counters' gains, over a new connection: whatever closed the clients' connections may
+    /// have closed ours too.
+    fn read_back(&mut self) -> Result<(Counts, Vec<i64>)> {
+        let (strategy, keys) = (self.strategy, &self.keys);
+        let (db, told) = self.server.patiently(READ_BACK, self.stop, |db| {
+            let counts = Counts::read(db)?;
+            let found = keys.iter().map(|key| strategy.found(db, key)).collect::<redis::RedisResult<_>>()?;
+            Ok((counts, found))
+        })?;
+        self.db = db;
+        Ok(told)
+    }
+
+    /// A race that warms connections and is not judged. The counters are reset before it, as before a trial: some strategies
+    /// do another thing on a counter that was never reset.
+    fn warm(&mut self, updates: u64, deadline: Duration) -> Result<RaceLog> {
+        self.reset(deadline)?;
+        self.race(&|_| updates, ALL, None, deadline)
+    }
+
+    /// Races `updates(client)` updates by each client, `room` of them allocated for beforehand: as fast as they are
+    /// acknowledged, or by a timetable.
+    fn race(
+        &mut self,
+        updates: &dyn Fn(usize) -> u64,
+        room: u64,
+        timetable: Option<&Timetable>,
+        deadline: Duration,
+    ) -> Result<RaceLog> {
+        let work = |(client, sequence): (usize, &Arc<[u16]>)| Work {
+            keys: self.keys.clone(),
+            sequence: sequence.clone(),
+            updates: updates(client),
+            room: updates(client).min(room),
+        };
+        let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
+        self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
+            Error::broken(format!("strategy {}, {} clients: {e}", self.strategy.info().name, self.workload.threads))
+        })
+    }
+
+    /// Connects whatever is not connected yet, by a race with one update per client, which is not judged.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub(crate) fn warm_connections(&mut self) -> Result<()> {
+        self.warm(1, FIRST_UPDATE).map(drop)
+    }
+
+    /// How many updates each client does in `target`, found by races of growing size. These are not judged: only a trial is.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn warm_up(&mut self, target: Duration) -> Result<u64> {
+        let batch = self.clients.batch() as u64;
+        let enough = (target / 10).min(Duration::from_millis(50)).as_nanos() as u64;
+        let mut updates = batch;
+        loop {
+            let log = self.warm(updates, target * PATIENCE)?;
+            let span = log.span_ns().max(1);
+            if span >= enough
+                || self.stop.load(Ordering::Relaxed)
+                || log.clients.iter().any(|lane| lane.trouble.is_some())
+            {
+                let fits = (u128::from(updates) * target.as_nanos() / u128::from(span)) as u64;
+                let fits = fits.min(MOST / self.workload.threads as u64);
+                return Ok((fits / batch).max(1) * batch);
+            }
+            // Towards the size that is enough, but never more than tenfold at once: the first updates are slow ones.
+            updates *= (enough / span + 1).clamp(2, 10);
+        }
+    }
+
+    /// Races for `target` and judges what became of the updates, however many they are: events are allocated beforehand
+    /// for more than the `fits` of each client that a [warm-up](Crew::warm_up) said would fit, and for a client that does
+    /// more still as it goes.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`].
+    pub fn timed_trial(&mut self, fits: u64, target: Duration) -> Result<Trial> {
+        let batch = self.clients.batch() as u64;
+        let most = (MOST / self.workload.threads as u64 / batch).max(1) * batch;
+        self.judged(&|_| most, (fits * ROOM).max(AT_LEAST * batch), None, target)
+    }
+
+    /// Measures one trial of the planned size and pace, warm-up included. A trial sized by time is time-bounded: each client stops
+    /// after its current update.
+    ///
+    /// # Errors
+    /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
+    pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
+        if let Some(timetable) = self.workload.timetable(size)? {
+            // Warms the connections; how many updates there will be, the timetable says.
+            self.warm(FEW, FIRST_UPDATE)?;
+            return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
+        }
+        match size {
+            Size::Updates(updates) => {
+                self.warm(updates.min(FEW), FIRST_UPDATE)?;
+                self.trial(updates, Duration::from_secs(600))
+            }
+            Size::Duration(target) => {
+                let fits = self.warm_up(target)?;
+                self.timed_trial(fits, target)
+            }
+        }
+    }
+
+    /// Removes the counters and all other keys of the strategy, over a new connection.
+    ///
+    /// # Errors
+    /// The server does not answer or refuses; the message says what is left there, and how to remove it.
+    pub fn close(self) -> Result<()> {
+        let Self { strategy, server, clients, keys, lease, .. } = self;
+        // What a strategy has changed on the server goes back with its clients.
+        drop(clients);
+        let side = keys.iter().flat_map(|key| strategy.side_keys(key));
+        let names: Vec<String> = keys.iter().cloned().chain(side).collect();
+        let (mut db, ()) =
+            server.patiently(CLEAN_UP, &AtomicBool::new(false), |db| redis::cmd("PING").exec(db)).map_err(|e| {
+                let prefix = server.prefix();
+                Error::server(format!(
+                    "{e}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them"
+                ))
+            })?;
+        server.remove(&mut db, &names)?;
+        lease.end(&mut db);
+        server.settings_left(&mut db)
+    }
+}
+
+/// The check, for clients whose clocks may be up to `apart_ns` apart. An update is then taken to last from its earliest
+/// possible begin to its latest possible end, so that an order that may be right is never called wrong.
+fn judgement(log: &RaceLog, found: &[i64], apart_ns: u64) -> Judgement {
+    let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
+    if apart_ns == 0 {
+        return history::check(&lanes, found);
+    }
+    let wider = |event: &Event| {
+        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns() + apart_ns);
+        Event::new(event.key(), begin, end, event.tries(), event.outcome())
+    };
+    let lanes: Vec<Vec<Event>> = lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect();
+    history::check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
+}
