@@ -36,7 +36,7 @@ pub(super) fn faults(cli: &Cli, args: &FaultsArgs) -> Result<ExitCode> {
     let report = libraries::this_program()?;
     let (product, clients) = (product(&binary)?, args.clients.into());
     let lab = Lab { origin: Origin::Program(binary), product, clients, report, stop: &STOP };
-    let trials = plan.cells.len() as u64 * u64::from(plan.rounds);
+    let trials = plan.trials();
     say(&format!("report: {trials} trials on {}, about {}, seed {}", lab.product, in_words(plan.takes()), plan.seed));
     let out = args.out.clone().unwrap_or_else(default_folder);
     let mut folder = LabFolder::create(&out, &facts(&lab, &plan, args))?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::condition::Condition;
 use crate::error::Result;
 use crate::interchange::Checked;
+use crate::plain::one_line;
 use crate::record::{Clock, Folder, Machine, PAGE, Record, Run};
 use crate::report;
 use crate::summary::Summary;
@@ -54,6 +55,11 @@ pub(super) fn write(out: &Path, histories: &[Judged]) -> Result<()> {
     report::write_page(&out.join(PAGE), &report::render(&Summary::of(&run), &run))
 }
 
+/// The lines of a witness, as one.
+fn told(witness: &str) -> String {
+    one_line(&witness.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; "))
+}
+
 fn row(judged: &Judged) -> Record {
     let Judged { name, checked } = judged;
     let ledger = &checked.judgement.ledger;
@@ -80,6 +86,7 @@ fn row(judged: &Judged) -> Record {
         span_ns: checked.load.map(|load| load.span_ns),
         overlap: checked.load.map(|load| load.overlap),
         verdict: Some(checked.verdict),
+        note: checked.witness.as_deref().map(told),
         ..Record::blank(condition, Promise::Exact)
     }
 }

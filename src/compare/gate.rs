@@ -19,6 +19,9 @@ pub enum Gate {
     AllSlower(String),
 }
 
+/// A comparison that finds no smaller slowdown than this finds none.
+const HOPELESS: f64 = 0.95;
+
 /// At this ratio or below, a slowdown common to all strategies does not pass: machines usually differ by less.
 const LANDSLIDE: f64 = 0.75;
 
@@ -96,9 +99,13 @@ impl Comparison {
     /// The same, in words.
     pub fn power_in_words(&self) -> Option<String> {
         let [(least, finest), (most, coarsest)] = self.power()?;
-        let finds = "with 80 % power this comparison finds a slowdown of";
-        Some(if finest == coarsest {
+        let finds = "with 80 % power this comparison would find a slowdown of at least";
+        Some(if least >= HOPELESS {
+            "these runs scatter so much that no slowdown would be found with 80 % power".to_owned()
+        } else if finest == coarsest {
             format!("{finds} {} ({finest})", percent_up(least))
+        } else if most >= HOPELESS {
+            format!("{finds} {} ({finest}); for {coarsest} none is large enough", percent_up(least))
         } else {
             format!("{finds} {} ({finest}) to {} ({coarsest})", percent_up(least), percent_up(most))
         })

@@ -310,17 +310,28 @@ fn measured(run: &Run) -> Vec<Cell> {
     groups.values().map(|records| Cell::of(records, p99(records, &latencies))).collect()
 }
 
-/// The logarithm of p99 of every trial, by round; in an open loop by response times.
+/// The logarithm of p99 of every trial, by round; in an open loop by response times. Empty where all trials together have
+/// fewer than ten updates beyond it, as on a run's own page.
 fn p99(records: &[&Record], latencies: &BTreeMap<u32, Vec<&Bucket>>) -> BTreeMap<u32, f64> {
-    let told = |record: &&&Record| record.round > 0;
-    let p99 = |record: &&Record| {
-        let buckets = latencies.get(&record.trial)?.iter().filter(|bucket| bucket.clock == record.clock());
-        let buckets: Vec<(u64, u64)> = buckets.map(|bucket| (bucket.up_to_ns, bucket.count)).collect();
-        let ns = quantile(&buckets, 0.99).filter(|&ns| ns > 0)?;
-        Some((record.round, (ns as f64).ln()))
+    let buckets = |record: &Record| -> Vec<(u64, u64)> {
+        let all = latencies.get(&record.trial).into_iter().flatten();
+        all.filter(|bucket| bucket.clock == record.clock()).map(|bucket| (bucket.up_to_ns, bucket.count)).collect()
     };
-    records.iter().filter(told).filter_map(p99).collect()
+    let trials: Vec<(u32, Vec<(u64, u64)>)> =
+        records.iter().filter(|record| record.round > 0).map(|record| (record.round, buckets(record))).collect();
+    let updates = trials.iter().flat_map(|(_, buckets)| buckets).fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
+    if updates < FEWEST {
+        return BTreeMap::new();
+    }
+    let log = |(round, buckets): (u32, Vec<(u64, u64)>)| {
+        let ns = quantile(&buckets, 0.99).filter(|&ns| ns > 0)?;
+        Some((round, (ns as f64).ln()))
+    };
+    trials.into_iter().filter_map(log).collect()
 }
+
+/// With fewer updates than this, fewer than ten lie beyond the 99th percentile.
+const FEWEST: u64 = 1_000;
 
 fn benched(run: &Run) -> Vec<Cell> {
     let transport = run.machine.get("transport").and_then(|text| text.parse().ok()).unwrap_or_default();

@@ -9,7 +9,7 @@ const INFO: Info = Info {
     time: Some(Duration::from_millis(200)),
     ..Info::of(
         "crash-restart",
-        Words { title: "Crash and restart", one: "crash", many: "crashes" },
+        Words { title: "Process killed and restarted", one: "crash", many: "crashes" },
         "SIGKILL ends the server, and 200 ms later it starts again from what it had written to its disk.",
         "Not power loss: what a process has handed to the system survives its death, and not that of the machine.",
     )

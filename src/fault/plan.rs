@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::condition::Topology;
+use crate::condition::{NO_FAULT, Topology};
 use crate::error::{Error, Result};
 use crate::fault::{Chosen, Load, PROTECTIONS, Protection, find};
 use crate::verdict::Promise;
@@ -89,9 +89,15 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// How often each cell is measured.
     pub rounds: u32,
+    /// How often a cell without a fault is measured in each round: a price is a ratio of two such rates, and one trial of
+    /// half a second says little of a rate.
+    pub healthy: u32,
     /// What every trial's seed is derived from.
     pub seed: u64,
 }
+
+/// How often a cell without a fault is measured in each round of the default plan.
+const HEALTHY: u32 = 3;
 
 /// The cells of the default plan: the protections under each fault.
 const STORY: &[(&str, &[&str])] = &[
@@ -150,7 +156,8 @@ impl Plan {
             let all = Protection::find(protections)?;
             cells.extend(all.into_iter().map(|protection| Cell { protection, fault }));
         }
-        Ok(Self { cells, rounds, seed }.with_prices()?.in_order())
+        let healthy = if is_quick { 1 } else { HEALTHY };
+        Ok(Self { cells, rounds, healthy, seed }.with_prices()?.in_order())
     }
 
     /// Every one of these protections under every one of these faults, and without any.
@@ -161,7 +168,7 @@ impl Plan {
         Protection::check_unique(protections)?;
         let of = |protection: &Protection, fault: Chosen| Cell { protection: protection.clone(), fault };
         let cells = protections.iter().flat_map(|protection| faults.iter().map(move |&fault| of(protection, fault)));
-        Ok(Self { cells: cells.collect(), rounds, seed }.with_prices()?.in_order())
+        Ok(Self { cells: cells.collect(), rounds, healthy: 1, seed }.with_prices()?.in_order())
     }
 
     /// Adds the trials without a fault that prices come from: of each protection, and of plain INCR.
@@ -193,12 +200,23 @@ impl Plan {
 
     /// About how long all of it takes.
     pub fn takes(&self) -> Duration {
-        self.cells.iter().map(Cell::takes).sum::<Duration>() * self.rounds
+        self.cells.iter().map(|cell| cell.takes() * self.times(cell)).sum::<Duration>() * self.rounds
+    }
+
+    /// How many trials it has.
+    pub fn trials(&self) -> u64 {
+        self.cells.iter().map(|cell| u64::from(self.times(cell))).sum::<u64>() * u64::from(self.rounds)
+    }
+
+    /// How often a cell is measured in each round.
+    fn times(&self, cell: &Cell) -> u32 {
+        if cell.fault.fault.info().name == NO_FAULT { self.healthy } else { 1 }
     }
 
     /// The cells of a round, shuffled anew in each, so that a machine that gets busy disturbs all alike.
     pub fn round(&self, round: u32) -> Vec<Cell> {
-        let mut cells = self.cells.clone();
+        let repeated = |cell: &Cell| std::iter::repeat_n(cell.clone(), self.times(cell) as usize);
+        let mut cells: Vec<Cell> = self.cells.iter().flat_map(repeated).collect();
         fastrand::Rng::with_seed(self.seed ^ u64::from(round).rotate_left(32)).shuffle(&mut cells);
         cells
     }
@@ -215,7 +233,7 @@ impl Plan {
     /// # Errors
     /// A usage error: no cell, no round, or too many trials.
     pub fn validate(&self) -> Result<()> {
-        let trials = self.cells.len() as u64 * u64::from(self.rounds);
+        let trials = self.trials();
         if trials == 0 {
             return Err(Error::usage("rounds: expected at least 1"));
         }
@@ -251,6 +269,10 @@ mod tests {
         }
         assert_eq!(of(&plan.round(1)), of(&plan.round(1)));
         assert_ne!(of(&plan.round(1)), of(&plan.round(2)));
+        let round = of(&plan.round(1));
+        let times = |name: &str| round.iter().filter(|cell| *cell == name).count();
+        assert_eq!((times("incr none"), times("incr flush")), (3, 1), "a price needs several trials");
+        assert_eq!(plan.trials() as usize, round.len() * 2);
         assert_ne!(plan.seed_of(&plan.cells[0], 1), plan.seed_of(&plan.cells[0], 2));
         assert!(Plan::story(true, 1, 1).unwrap().takes() < Duration::from_secs(50));
         assert!(Plan { rounds: 0, ..plan }.validate().is_err());

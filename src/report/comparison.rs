@@ -34,7 +34,7 @@ impl<'a> Document<'a> {
 /// A ratio in at most four characters: `0.81`, `12.3`, `140`.
 fn ratio(value: f64) -> String {
     match value {
-        v if v < 0.005 => "<.01".to_owned(),
+        v if v < 0.005 => "0.00".to_owned(),
         v if v < 9.995 => format!("{v:.2}"),
         v if v < 99.95 => format!("{v:.1}"),
         v if v < 999.5 => format!("{v:.0}"),
@@ -45,6 +45,10 @@ fn ratio(value: f64) -> String {
 /// A ratio with its interval: `0.81 (0.78-0.84)`.
 fn interval(change: &Change) -> String {
     let c = &change.contrast;
+    // An interval that covers everything says so in words.
+    if c.low < 0.005 && c.high >= 999.5 {
+        return format!("{} (any)", ratio(c.ratio));
+    }
     format!("{} ({}-{})", ratio(c.ratio), ratio(c.low), ratio(c.high))
 }
 
@@ -93,6 +97,14 @@ fn answer(comparison: &Comparison) -> Vec<String> {
         if !whole.is_empty() {
             said.push(format!("{word} overall: {}.", whole.join(", ")));
         }
+    }
+    if count(Outcome::CannotTell) == n {
+        said.push(format!(
+            "Cannot tell whether anything became slower or faster: in all {} the noise is too large.",
+            words::counted(n, "cell")
+        ));
+        said.extend(comparison.power_in_words().map(|power| format!("For strategies as a whole: {power}.")));
+        return said;
     }
     said.push(format!(
         "Of {} {} slower, {} faster, {} the same within {}, {} cannot be told{}.",
@@ -144,14 +156,14 @@ pub fn warnings(comparison: &Comparison) -> Vec<String> {
             format!("{moved}, which counts as a real effect, as requested")
         } else {
             format!(
-                "{moved}: more likely the machine than the code, so that intervals reach from the ratio to the ratio \
-                 without it; --trust-shift takes it for real"
+                "{moved}: more likely the machine than the code, so intervals include the ratio with and without that \
+                 change; --trust-shift counts it as real"
             )
         });
     }
     if comparison.shift.is_none() && comparison.compared() > 0 && !comparison.design.knows_runs() {
         said.push(
-            "with fewer than four strategies in both runs a busier machine looks like slower code: race others beside"
+            "with fewer than four strategies in both runs a busier machine looks like slower code: race more strategies"
                 .to_owned(),
         );
     }
@@ -163,8 +175,9 @@ fn design(comparison: &Comparison) -> Option<String> {
     match comparison.design {
         _ if comparison.compared() == 0 => None,
         Design::OneRun => Some(
-            "one run a side cannot tell the difference between builds from that between any two runs of one build, which \
-             these intervals leave out: give several runs a side (A1,A2,A3 B1,B2,B3), or measure in turns (--live)"
+            "with one run per side, a difference between the builds cannot be told from the difference between any two runs \
+             of one build, which the intervals leave out: give several runs per side (A1,A2,A3 B1,B2,B3), or measure in \
+             turns (--live)"
                 .to_owned(),
         ),
         Design::Runs { .. } if comparison.in_sequence => Some(
@@ -211,8 +224,9 @@ fn legend(comparison: &Comparison) -> Vec<String> {
     };
     let mut said = vec![format!(
         "Ratios are second by first, with 95 % intervals of {made_of}{widened}; throughput is what survived, rates are \
-         geometric means over {over}. A difference counts if its interval holds among so many cells (Holm) and is over \
-         {:.0} %; the same is what lies within {} with its whole interval.",
+         geometric means over {over}. A difference counts if it is over {:.0} % and still significant after Holm's \
+         correction for the number of cells, which the intervals do not include. \"Same\": the whole interval lies within \
+         {}.",
         FLOOR * 100.0,
         bound(comparison)
     )];

@@ -1,6 +1,7 @@
 //! The result of a run in a few lines for a terminal: the winner with its interval, the strategies within its noise, its
 //! ratio to the other usual choices, and what the race lost.
 
+use crate::condition::NO_FAULT;
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
 use crate::summary::{Answer, CellSummary, Summary, What};
@@ -19,11 +20,10 @@ const LINES: usize = 3;
 /// The lines, each of at most 80 columns. Of the slower strategies those of `known` names come first, as many as fit.
 pub fn headline(summary: &Summary, machine: &Machine, known: &[&str]) -> String {
     let mut said = broken(summary);
+    said.extend(under_faults(summary));
     let answer = load(summary).and_then(|(threads, keys)| summary.answer(machine, threads, keys));
     match answer {
-        Some(answer) if !answer.prompt.is_empty() || !answer.behind.is_empty() => {
-            said.extend(offered(summary, &answer))
-        }
+        Some(answer) if answer.is_offered() => said.extend(offered(summary, &answer)),
         Some(answer) => said.push(closed(summary, &answer, known)),
         None => said.push(nothing(summary)),
     }
@@ -57,12 +57,49 @@ fn broken(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
+/// What each fault did to the updates, at the highest load.
+pub(super) fn under_faults(summary: &Summary) -> Vec<String> {
+    let is_there = |cell: &&CellSummary| cell.trials > 0 && cell.condition.fault != NO_FAULT;
+    let most = summary.cells.iter().filter(is_there).map(|cell| cell.condition.threads).max();
+    let cells: Vec<&CellSummary> =
+        summary.cells.iter().filter(is_there).filter(|cell| Some(cell.condition.threads) == most).collect();
+    let mut faults: Vec<&str> = cells.iter().map(|cell| cell.condition.fault.as_str()).collect();
+    faults.sort_unstable();
+    faults.dedup();
+    let line = |fault: &str| {
+        let own = || cells.iter().filter(|cell| cell.condition.fault == fault);
+        let hurt = own().filter(|cell| cell.lost > 0 || cell.doubled > 0).map(|cell| damage(cell));
+        let unharmed: Vec<String> =
+            own().filter(|cell| cell.lost == 0 && cell.doubled == 0).map(|cell| unharmed(cell)).collect();
+        let rest = (!unharmed.is_empty()).then(|| format!("nothing lost or doubled by {}", unharmed.join(", ")));
+        format!("Under {fault}: {}.", hurt.chain(rest).collect::<Vec<_>>().join("; "))
+    };
+    faults.into_iter().map(line).collect()
+}
+
+/// `incr-retry counted 41 of 1,600 updates twice`.
+fn damage(cell: &CellSummary) -> String {
+    let (name, acked) = (&cell.condition.strategy, words::count(cell.acked));
+    let lost = (cell.lost > 0).then(|| format!("lost {}", words::count(cell.lost)));
+    let doubled = (cell.doubled > 0).then(|| format!("counted {} twice", words::count(cell.doubled)));
+    let what: Vec<String> = lost.into_iter().chain(doubled).collect();
+    format!("{name} {} ({acked} acknowledged)", what.join(" and "))
+}
+
+/// `incr (40 unknown)`.
+fn unharmed(cell: &CellSummary) -> String {
+    let name = &cell.condition.strategy;
+    if cell.unknown > 0 { format!("{name} ({} unknown)", words::count(cell.unknown)) } else { name.clone() }
+}
+
 /// The answer for a closed loop: as many ratios as fit into its lines, and what is faster in batches if there is room
 /// for it.
 fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
     let text = |(named, batches): (usize, bool)| {
         let batchers = if batches { batchers(answer) } else { String::new() };
-        let parts = [winner(summary, answer), ratios(answer, known, named), batchers, race(answer)];
+        let ratios = ratios(answer, known, named);
+        let ratios = if ratios.is_empty() { ratios } else { format!("It is {ratios}.") };
+        let parts = [winner(summary, answer), ratios, batchers, race(answer)];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     };
     let fits = |form: &(usize, bool)| wrap(&text(*form), WIDTH).len() <= LINES;
@@ -99,13 +136,15 @@ const NAMED: usize = 8;
 fn lost(cell: &CellSummary) -> String {
     match (cell.lost, cell.verdict) {
         (0, Some(Verdict::Exact | Verdict::Lost)) => format!("0 of {} lost", words::count(cell.acked)),
+        (0, Some(Verdict::Excess)) if cell.doubled > 0 => format!("0 lost, {} doubled", words::count(cell.doubled)),
+        (0, Some(Verdict::Unproven)) if cell.unknown > 0 => format!("0 lost, {} unknown", words::count(cell.unknown)),
         (0, verdict) => format!("0 lost, {}", verdict.unwrap_or(Verdict::Unproven)),
         _ => format!("{} lost", words::lost(cell)),
     }
 }
 
-/// How many times as fast the best one is as each of the others, `most` of them at most.
-fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
+/// How many times as fast the best one is as each of the others, `most` of them at most: `1.2× watch, 6.9× mutex`.
+pub(super) fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     let Some(best) = answer.best.map(|best| best.surviving_per_s.median) else { return String::new() };
     let is_known = |cell: &&&CellSummary| known.contains(&cell.condition.strategy.as_str());
     let chosen = answer.slower.iter().filter(is_known).chain(answer.slower.iter().filter(|cell| !is_known(cell)));
@@ -113,7 +152,7 @@ fn ratios(answer: &Answer, known: &[&str], most: usize) -> String {
     named.sort_by(|a, b| b.surviving_per_s.median.total_cmp(&a.surviving_per_s.median));
     let ratio = |cell: &&&CellSummary| format!("{} {}", words::times(best / cell.surviving_per_s.median), cell.label);
     let ratios: Vec<String> = named.iter().map(ratio).collect();
-    if ratios.is_empty() { String::new() } else { format!("It is {}.", ratios.join(", ")) }
+    ratios.join(", ")
 }
 
 /// The strategies that are faster in batches.
@@ -139,6 +178,9 @@ fn offered(summary: &Summary, answer: &Answer) -> Vec<String> {
     let per_s = words::offered(summary).map_or_else(String::new, words::count);
     let p99 = |cell: &CellSummary| cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time);
     let mut said = vec![match answer.prompt.split_first() {
+        None if !answer.unranked.is_empty() => {
+            format!("Offered {per_s}/s, at {place} too few updates were sent for a p99.")
+        }
         None => format!("Offered {per_s}/s, at {place} no exact strategy kept up."),
         Some((best, others)) => {
             let spread = &best.latency_spread[2];
@@ -156,7 +198,7 @@ fn offered(summary: &Summary, answer: &Answer) -> Vec<String> {
             let rivals: Vec<_> = others.iter().filter(close).collect();
             let slower: Vec<_> = others.iter().filter(|cell| !close(cell)).collect();
             let mut said = format!(
-                "Offered {per_s}/s, at {place} {} kept up with the lowest p99: {} ({range}), {}.",
+                "Offered {per_s}/s, at {place} {} had the lowest p99 of those that kept up: {} ({range}), {}.",
                 best.label,
                 p99(best),
                 lost(best)

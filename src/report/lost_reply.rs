@@ -76,6 +76,16 @@ fn outcome(row: &LostReply) -> String {
     [counted, stuck, waiting, cut].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// Whether its client was of no use any more, or still waited for a reply, when the time was over.
+fn is_hung(row: &LostReply) -> bool {
+    row.is_stuck == Some(true) || row.waiting_ns > row.recovery_ns.or(Some(0))
+}
+
+/// The longest time between two acknowledgements, as far as it ended.
+fn recovered(row: &LostReply) -> String {
+    if is_hung(row) { "never".to_owned() } else { row.recovery_ns.map_or_else(String::new, seconds) }
+}
+
 fn number(value: Option<u64>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
@@ -89,7 +99,7 @@ fn cells(row: &LostReply) -> [String; 9] {
         number(row.errors()),
         row.executions_per_ack().map_or_else(String::new, |ratio| format!("{ratio:.2}")),
         number(row.doubled),
-        row.recovery_ns.map_or_else(String::new, seconds),
+        recovered(row),
         outcome(row),
     ]
 }
@@ -99,14 +109,16 @@ fn is_safe(rows: &[&LostReply]) -> bool {
     !rows.is_empty() && rows.iter().all(|row| row.is_exactly_once_or_error())
 }
 
-/// The recipes: of each library the settings that held, and that somebody has to write.
-fn recipes(rows: &[LostReply]) -> Vec<&LostReply> {
+/// The recipes: of each library the settings that held, and that somebody has to write. The second list is of those whose
+/// client was of no use any more after some way of losing a reply.
+fn recipes(rows: &[LostReply]) -> (Vec<&LostReply>, Vec<&LostReply>) {
     let mut by_name: BTreeMap<(&str, &str), Vec<&LostReply>> = BTreeMap::new();
     for row in rows {
         by_name.entry((&row.library, &row.settings)).or_default().push(row);
     }
     let safe = by_name.values().filter(|rows| is_safe(rows) && !rows[0].recipe.is_empty());
-    safe.map(|rows| rows[0]).collect()
+    let (hung, held): (Vec<_>, Vec<_>) = safe.partition(|rows| rows.iter().any(|row| is_hung(row)));
+    (held.iter().map(|rows| rows[0]).collect(), hung.iter().map(|rows| rows[0]).collect())
 }
 
 /// The table, the effective settings, where a prediction failed, and the recipes.
@@ -147,10 +159,14 @@ pub fn terminal(rows: &[LostReply]) -> String {
     if !differing.is_empty() {
         text += &format!("\nNot as predicted:\n{differing}");
     }
-    for row in recipes(rows) {
+    let (held, hung) = recipes(rows);
+    let but = "; but after a lost reply the client stays unusable: connect again";
+    for (row, but) in held.into_iter().map(|row| (row, "")).chain(hung.into_iter().map(|row| (row, but))) {
         let recipe: String = row.recipe.lines().map(|line| format!("  {line}\n")).collect();
-        text +=
-            &format!("\n{}: with these settings an INCR is executed once, or an error says so:\n{recipe}", row.library);
+        text += &format!(
+            "\n{}: with these settings an INCR is executed once, or an error says so{but}:\n{recipe}",
+            row.library
+        );
     }
     text
 }
@@ -213,7 +229,6 @@ struct Band<'a> {
 struct Strip<'a> {
     row: &'a LostReply,
     outcome: String,
-    ratio: String,
     recovered: String,
     differs: String,
     marks: Vec<(char, &'static str)>,
@@ -225,10 +240,12 @@ struct Strip<'a> {
 struct Page<'a> {
     machine: &'a Machine,
     answer: String,
+    hung: String,
     updates: u64,
     bands: Vec<Band<'a>>,
     missing: Vec<&'a LostReply>,
-    recipes: Vec<&'a LostReply>,
+    held: Vec<&'a LostReply>,
+    stuck: Vec<&'a LostReply>,
     differing: Vec<(&'a LostReply, String)>,
 }
 
@@ -242,17 +259,53 @@ fn mark(mark: char) -> (char, &'static str) {
     }
 }
 
+/// The libraries that have such a row, each once.
+fn libraries<'a>(rows: &'a [LostReply], is: impl Fn(&LostReply) -> bool) -> Vec<&'a str> {
+    let mut names: Vec<&str> =
+        rows.iter().filter(|row| row.is_measured() && is(row)).map(|row| row.library.as_str()).collect();
+    names.dedup();
+    names
+}
+
+fn is_default(row: &LostReply) -> bool {
+    row.settings == "default"
+}
+
+/// A library that doubles with its default settings, and where it does not: `lettuce (only fin)`.
+fn doubling(rows: &[LostReply], library: &str) -> String {
+    let own = || rows.iter().filter(|row| row.library == library && row.is_measured());
+    let replies = || own().filter(|row| is_default(row) && row.way != LossWay::Dropped);
+    let ways: Vec<String> = replies().filter(|row| row.doubled > Some(0)).map(|row| row.way.to_string()).collect();
+    let mut limits = Vec::new();
+    if ways.len() < replies().count() {
+        limits.push(format!("only {}", ways.join(", ")));
+    }
+    let mut others: Vec<&str> =
+        own().map(|row| row.settings.as_str()).filter(|name| !["default", "safe"].contains(name)).collect();
+    others.dedup();
+    let holds = |name: &&str| own().filter(|row| row.settings == *name).all(|row| row.doubled == Some(0));
+    limits.extend(others.into_iter().filter(holds).map(|name| format!("not {name}")));
+    if limits.is_empty() { library.to_owned() } else { format!("{library} ({})", limits.join("; ")) }
+}
+
+/// What the page says second: whose client does not come back.
+fn hung(rows: &[LostReply]) -> String {
+    let names = libraries(rows, |row| is_default(row) && is_hung(row));
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "With default settings {} still waited when the time was over, or never got usable again, after some lost reply: {}.",
+            names.len(),
+            names.join(", ")
+        ),
+    }
+}
+
 /// What the page says first.
 fn answer(rows: &[LostReply]) -> String {
-    let libraries = |is: &dyn Fn(&LostReply) -> bool| {
-        let mut names: Vec<&str> =
-            rows.iter().filter(|row| row.is_measured() && is(row)).map(|row| row.library.as_str()).collect();
-        names.dedup();
-        names
-    };
-    let is_default = |row: &LostReply| row.settings == "default";
-    let all = libraries(&is_default);
-    let doubling = libraries(&|row| is_default(row) && row.doubled > Some(0));
+    let all = libraries(rows, is_default);
+    let doubled = libraries(rows, |row| is_default(row) && row.doubled > Some(0));
+    let doubling: Vec<String> = doubled.into_iter().map(|library| doubling(rows, library)).collect();
     match (all.len(), doubling.len()) {
         (0, _) => "Nothing was measured with default settings.".to_owned(),
         (all, 0) => format!("None of {all} client libraries counted an INCR twice with its default settings."),
@@ -270,8 +323,7 @@ pub fn page(rows: &[LostReply], machine: &Machine) -> String {
         let strip = Strip {
             row,
             outcome: outcome(row),
-            ratio: row.executions_per_ack().map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-            recovered: row.recovery_ns.map_or_else(String::new, seconds),
+            recovered: recovered(row),
             differs: row.differs().unwrap_or_default(),
             marks: row.marks.chars().map(mark).collect(),
             is_bad: !row.is_exactly_once_or_error(),
@@ -283,13 +335,16 @@ pub fn page(rows: &[LostReply], machine: &Machine) -> String {
             _ => bands.push(Band { first: row, rows: vec![strip] }),
         }
     }
+    let (held, stuck) = recipes(rows);
     let page = Page {
         machine,
         answer: answer(rows),
+        hung: hung(rows),
         updates: rows.first().map_or(0, |row| row.updates),
         bands,
         missing: rows.iter().filter(|row| !row.is_measured()).collect(),
-        recipes: recipes(rows),
+        held,
+        stuck,
         differing: rows.iter().filter_map(|row| Some((row, row.differs()?))).collect(),
     };
     // Writing to a string fails only where a field's own Display does, and ours do not.

@@ -57,6 +57,8 @@ struct Page<'a> {
     /// Why nothing at all was judged.
     nothing: Option<Unjudged>,
     answers: Vec<answer::Answer>,
+    /// Whether other programs measured, of which only their histories are known.
+    imported: bool,
     caveats: &'a [Caveat],
     rate_caveats: Vec<usize>,
     loss_caveats: Vec<usize>,
@@ -140,6 +142,7 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         skipped: unjudged(view, false),
         nothing,
         answers,
+        imported: facts::is_imported(&run.machine),
         caveats,
         rate_caveats: touching(caveats, Touches::Rates),
         loss_caveats: touching(caveats, Touches::Losses),
@@ -269,11 +272,14 @@ fn selected_css(view: &View) -> Markup {
         css += html!(":root:has(#t{}:checked) .by-t:not(.t{}){display:none}", t, t);
         css += html!(":root:has(#t{}:checked) .tick.t{}{--at:1}", t, t);
         css += html!(":root:has(#t{}:checked):has(#only:checked) .row:not(.t{}){display:none}", t, t);
+        // On paper every load of every strategy would take half of the sheets.
+        css += html!("@media print{:root:has(#t{}:checked) .row:not(.t{}){display:none}}", t, t);
     }
     for &k in &view.keys {
         css += html!(":root:has(#k{}:checked) .by-k:not(.k{}){display:none}", k, k);
         css += html!(":root:has(#k{}:checked) .tick.k{}{--at:1}", k, k);
         css += html!(":root:has(#k{}:checked):has(#only:checked) .row:not(.k{}){display:none}", k, k);
+        css += html!("@media print{:root:has(#k{}:checked) .row:not(.k{}){display:none}}", k, k);
     }
     for member in &view.cast {
         css += html!(":root:has(#show-{}:not(:checked)) .{}{display:none}", member.class, member.class);

@@ -295,7 +295,7 @@ fn row(cell: &CellSummary, mark: &str, external: bool, coloured: bool) -> Vec<Ce
         row.push(Cell::new(if cell.note.is_some() { "skipped" } else { "failed" }));
         return row;
     };
-    let time = |ns: Option<u64>| ns.map_or_else(String::new, words::time);
+    let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), words::time);
     let times = match cell.service_ns {
         Some(service) => [time(cell.latency_ns[2]), time(service[2])],
         None if external => {

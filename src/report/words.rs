@@ -55,7 +55,7 @@ pub fn counted(n: usize, what: &str) -> String {
 ///
 /// ```
 /// # use redis_lost_updates::report::words::percent;
-/// assert_eq!(["0 %", "3.1e-5 %", "88.2 %"], [0.0, 3.1e-7, 0.8823].map(percent).each_ref().map(String::as_str));
+/// assert_eq!(["0 %", "3.1e-5 %", "0.03 %", "88.2 %"], [0.0, 3.1e-7, 3.1e-4, 0.8823].map(percent).each_ref().map(String::as_str));
 /// assert_eq!(["99.994 %", "99.9999997 %", "100 %"], [0.999_94, 1.0 - 3e-9, 1.0].map(percent).each_ref().map(String::as_str));
 /// ```
 pub fn percent(part: f64) -> String {
@@ -64,8 +64,10 @@ pub fn percent(part: f64) -> String {
     let left = (1.0 - part) * 100.0;
     if part == 0.0 || part == 1.0 {
         format!("{percent:.0} %")
-    } else if percent < 0.1 {
+    } else if percent < 0.0095 {
         format!("{percent:.1e} %")
+    } else if percent < 0.0995 {
+        format!("{percent:.2} %")
     } else if 0.0 < left && left < 0.1 {
         let digits = (-left.log10()).ceil().min(12.0) as usize;
         format!("{percent:.digits$} %")

@@ -26,8 +26,17 @@ pub struct Answer<'a> {
     pub batchers: Vec<&'a CellSummary>,
     /// Where a rate was offered: those that kept up with it, the lowest p99 first.
     pub prompt: Vec<&'a CellSummary>,
+    /// Where a rate was offered: those that kept up, with too few updates for a p99.
+    pub unranked: Vec<&'a CellSummary>,
     /// Where a rate was offered: those that did not keep up.
     pub behind: Vec<&'a CellSummary>,
+}
+
+impl Answer<'_> {
+    /// Whether a rate was offered.
+    pub fn is_offered(&self) -> bool {
+        [&self.prompt, &self.unranked, &self.behind].into_iter().any(|cells| !cells.is_empty())
+    }
 }
 
 impl Summary {
@@ -49,8 +58,8 @@ impl Summary {
             })
         };
         let offered = || exact.iter().copied().filter(|cell| cell.condition.offered_per_s.is_some());
-        let mut prompt: Vec<_> =
-            offered().filter(|cell| !cell.fell_behind() && cell.latency_ns[P99].is_some()).collect();
+        let (mut prompt, unranked): (Vec<_>, Vec<_>) =
+            offered().filter(|cell| !cell.fell_behind()).partition(|cell| cell.latency_ns[P99].is_some());
         prompt.sort_by_key(|cell| cell.latency_ns[P99]);
         Some(Answer {
             threads,
@@ -61,6 +70,7 @@ impl Summary {
             slower: others().filter(|cell| !is_close(cell)).collect(),
             batchers: exact.iter().copied().filter(|cell| is_batching(machine, cell) && beats(cell)).collect(),
             prompt,
+            unranked,
             behind: offered().filter(|cell| cell.fell_behind()).collect(),
         })
     }

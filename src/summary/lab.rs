@@ -213,10 +213,17 @@ fn cell(rows: &[&LabRow]) -> LabCell {
     }
 }
 
-/// The middle one, or the lower of the two in the middle.
+/// The median; of an even number, the mean of the two in the middle.
 fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+    middle(&values)
+}
+
+/// The same of values in order; 0 of none.
+pub(crate) fn middle(sorted: &[u64]) -> u64 {
+    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0);
+    lower.midpoint(upper)
 }
 
 #[cfg(test)]
@@ -262,7 +269,7 @@ mod tests {
         assert_eq!(matrix.lines[1].price, Some(0.4));
         let kill = matrix.lines[0].cell("kill").unwrap();
         assert_eq!((kill.trials, kill.trials_lost, kill.lost), (2, 2, Sum { total: 8, least: 3, most: 5 }));
-        assert_eq!((kill.lost_when, kill.downtime_ns), (Some((8, 0, 0)), Some(10)));
+        assert_eq!((kill.lost_when, kill.downtime_ns), (Some((8, 0, 0)), Some(15)));
         assert_eq!(kill.unmeasured, ["no server"]);
         assert_eq!(kill.surprises, ["round 1: lost 3, expected never", "round 2: lost 5, expected never"]);
         let safe = matrix.lines[1].cell("kill").unwrap();

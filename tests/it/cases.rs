@@ -271,7 +271,13 @@ fn another_clients_history_becomes_a_folder_that_compare_takes() {
             (Some(checked.judgement.ledger.lost), Some(checked.verdict))
         );
         let page = std::fs::read_to_string(out.join("index.html")).unwrap();
-        assert!(page.contains("race-2") && page.contains("incr-2"));
+        assert!(page.contains("<code>incr-2</code> is valid: each of "), "{page}");
+        assert!(page.contains("<code>race-2</code> is not valid: <b class=\"loss\">"), "{page}");
+        assert!(page.contains("both were told "), "the witness");
+        // Of server, clients and cost the files say nothing.
+        for unknown in ["of unknown version", "closed loop", "Cost of correctness", "Did anybody else write"] {
+            assert!(!page.contains(unknown), "{unknown}");
+        }
     }
     let mut compare = Command::new(env!("CARGO_BIN_EXE_report"));
     let output = compare.arg("compare").args([&one, &two]).output().unwrap();

@@ -132,15 +132,17 @@ fn rounds_in_which_nothing_survived_and_warm_ups_count_for_no_speed() {
 
 #[test]
 fn the_p99_is_of_measured_rounds_and_of_times_that_can_be() {
-    let with_times = |times: &[(u32, u64)]| {
+    let with_times = |times: &[(u32, u64)], updates: u64| {
         let mut run = of_records(times.iter().map(|&(round, _)| trial(&incr(4), round, 10_000)).collect());
-        let buckets = run.records.iter().zip(times).map(|(row, &(_, ns))| row.bucket(Clock::Service, (ns, 100)));
+        let buckets = run.records.iter().zip(times).map(|(row, &(_, ns))| row.bucket(Clock::Service, (ns, updates)));
         run.latency = buckets.collect();
         run
     };
     let p99 = |run: &Run| compared(run, run).cells[0].after.clone().unwrap().p99_ns;
-    near(p99(&with_times(&[(0, 8_000_000), (1, 1_000), (2, 4_000)])).unwrap(), 2_000.0);
-    assert_eq!(p99(&with_times(&[(1, 0), (2, 0)])), None);
+    near(p99(&with_times(&[(0, 8_000_000), (1, 1_000), (2, 4_000)], 500)).unwrap(), 2_000.0);
+    assert_eq!(p99(&with_times(&[(1, 0), (2, 0)], 500)), None);
+    // Of 998 updates fewer than ten lie beyond it.
+    assert_eq!(p99(&with_times(&[(1, 1_000), (2, 4_000)], 499)), None);
 }
 
 #[test]

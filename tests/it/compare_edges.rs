@@ -213,9 +213,15 @@ fn what_is_told_has_both_its_interval_and_its_power_within_the_bound() {
     let Gate::CannotTell(why) = unsure.gate() else { panic!("{:?}", unsure.gate()) };
     assert_eq!(
         why,
-        "cannot tell whether s2, s1 became slower by more than 12.5 %: with 80 % power this comparison finds a slowdown of \
+        "cannot tell whether s2, s1 became slower by more than 12.5 %: with 80 % power this comparison would find a slowdown of at least \
          1.0 % (s0) to 25.0 % (s2); more rounds, and several runs a side (A1,A2,A3 B1,B2,B3) find less"
     );
+    // What finds nothing says so, and no slowdown of 100 %.
+    let hopeless = gate(&[told(Outcome::CannotTell, 0.8, Some(0.97)), told(Outcome::CannotTell, 0.7, Some(1.0))]);
+    let said = hopeless.power_in_words().unwrap();
+    assert_eq!(said, "these runs scatter so much that no slowdown would be found with 80 % power");
+    let partly = gate(&[told(Outcome::CannotTell, 0.8, Some(0.1)), told(Outcome::CannotTell, 0.7, Some(1.0))]);
+    assert!(partly.power_in_words().unwrap().ends_with("at least 10.0 % (s0); for s1 none is large enough"));
     assert_eq!(by_hand(Vec::new(), Vec::new()).power(), None);
     assert!(matches!(by_hand(Vec::new(), Vec::new()).gate(), Gate::Nothing(_)));
     // Cells without a whole are compared, but not sure.

@@ -157,6 +157,27 @@ fn a_client_in_a_language_not_listed_works_from_the_documentation_alone() {
 }
 
 #[test]
+fn the_page_tells_whom_it_takes_settings_that_hold_and_clients_that_do_not_come_back() {
+    let (machine, rows) = read(Path::new("results/lost-reply")).unwrap().unwrap();
+    let page = words::page(&rows, &machine);
+    let headline = page.split_once("<h1>").unwrap().1.split_once("</h1>").unwrap().0;
+    // It doubles where the connection is closed, and not by default where redis.from_url was called.
+    assert!(headline.contains("lettuce (only fin)") && headline.contains("redis-py (not from-url)"), "{headline}");
+    let second = page.split_once("<p class=\"second\">").unwrap().1.split_once("</p>").unwrap().0;
+    assert!(second.contains("With default settings 8 still waited") && second.contains("redis-rs-manager"), "{second}");
+    let held = page.split_once("id=\"recipes\"").unwrap().1.split_once("</section>").unwrap().0;
+    let stuck = page.split_once("id=\"stuck\"").unwrap().1.split_once("</section>").unwrap().0;
+    for (library, is_stuck) in [("go-redis", false), ("jedis", false), ("lettuce", true), ("node-redis", true)] {
+        let heading = format!("<h3>{library}</h3>");
+        assert_eq!((held.contains(&heading), stuck.contains(&heading)), (!is_stuck, is_stuck), "{library}");
+    }
+    assert!(
+        words::terminal(&rows)
+            .contains("lettuce: with these settings an INCR is executed once, or an error says so; but")
+    );
+}
+
+#[test]
 fn the_readme_and_the_committed_page_are_made_from_the_committed_rows() {
     let folder = Path::new("results/lost-reply");
     let (machine, rows) = read(folder).unwrap().unwrap();

@@ -3,10 +3,11 @@
 use crate::compare::{Comparison, Outcome, Side};
 use crate::report::comparison::{answer, interval, legend, load, maybe, several_keys, verdict, warnings};
 use crate::report::words;
+use crate::verdict::Promise;
 
 /// The comparison as GitHub's markdown.
 pub fn markdown(comparison: &Comparison) -> String {
-    let mut out = format!("### {} against {}\n\n", escaped(&comparison.after), escaped(&comparison.before));
+    let mut out = format!("### {} → {}\n\n", escaped(&comparison.before), escaped(&comparison.after));
     for alarm in &comparison.alarms {
         let mark = if alarm.is_failure() { "**WRONG:** " } else { "Changed: " };
         out += &format!("- {mark}{}\n", escaped(&alarm.sentence()));
@@ -52,8 +53,8 @@ fn cells(comparison: &Comparison) -> String {
             "| `{}` | {} | {} | {} | {} | {} | {} |\n",
             escaped(&cell.label),
             load(cell, keys),
-            rate(cell.before.as_ref()),
-            rate(cell.after.as_ref()),
+            rate(cell.before.as_ref(), cell.promise),
+            rate(cell.after.as_ref(), cell.promise),
             maybe(cell.surviving.as_ref()),
             maybe(cell.p99.as_ref()),
             strong(cell.outcome, &escaped(&word)),
@@ -67,9 +68,9 @@ fn strong(outcome: Outcome, word: &str) -> String {
 }
 
 /// A throughput never without its verdict.
-fn rate(side: Option<&Side>) -> String {
+fn rate(side: Option<&Side>, promise: Promise) -> String {
     let rate = side.and_then(|side| Some((side.surviving_per_s?, side.verdict?)));
-    rate.map_or_else(|| "-".to_owned(), |(rate, verdict)| format!("{} {verdict}", words::rate(rate)))
+    rate.map_or_else(|| "-".to_owned(), |(rate, verdict)| format!("{} {}", words::rate(rate), verdict.shown(promise)))
 }
 
 /// Text that stays text in a table.

@@ -178,7 +178,10 @@ fn fact(both: &Difference) -> Fact<'_> {
 fn row(cell: &CellComparison, keys: bool, axis: &Axis) -> Row {
     let side = |side: &Option<Side>| {
         let told = side.as_ref().and_then(|side| Some((side.surviving_per_s?, side.verdict?)));
-        told.map_or_else(|| "–".to_owned(), |(rate, verdict)| format!("{} {verdict}", words::rate(rate)))
+        told.map_or_else(
+            || "–".to_owned(),
+            |(rate, verdict)| format!("{} {}", words::rate(rate), verdict.shown(cell.promise)),
+        )
     };
     Row {
         name: load(cell, keys),

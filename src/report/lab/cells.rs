@@ -6,6 +6,7 @@ use super::names;
 use crate::condition::Topology;
 use crate::record::lab::LabRow;
 use crate::stats::median;
+use crate::summary::lab::middle;
 pub(super) use crate::summary::lab::{NO_FAULT, UNPROTECTED as BASE};
 
 /// What tells one row from another: the protection, and the server that it was measured on.
@@ -85,6 +86,11 @@ impl<'a> Matrix<'a> {
         Self { rows, columns, has_servers }
     }
 
+    /// The rows of protections that lose nothing as long as nothing breaks: what the others lose says little of a fault.
+    pub(super) fn sound(&self) -> impl Iterator<Item = &Protected<'a>> {
+        self.rows.iter().filter(|row| row.healthy().all(|cell| cell.losing() == 0))
+    }
+
     /// All cells in which there was a fault.
     pub(super) fn faulted(&self) -> impl Iterator<Item = (&Protected<'a>, &Cell<'a>)> {
         let all = self.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
@@ -99,8 +105,7 @@ impl<'a> Matrix<'a> {
     /// The surviving updates per second of a protection without a fault, as a fraction of those of the unprotected
     /// `incr` on the same servers: what it costs. `None` if one of the two was not measured.
     pub(super) fn price(&self, row: &Protected<'_>) -> Option<f64> {
-        let healthy = row.cells.iter().filter(|cell| cell.fault() == NO_FAULT);
-        healthy.into_iter().find_map(|cell| {
+        row.healthy().find_map(|cell| {
             let unprotected = |base: &&Protected<'_>| base.name == BASE && base.server == row.server;
             let base = self.rows.iter().find(unprotected)?;
             let base = base.cells.iter().find(|other| other.is_healthy_twin_of(cell))?;
@@ -114,6 +119,11 @@ impl<'a> Protected<'a> {
     /// Its cells in this column.
     pub(super) fn at(&self, wanted: Column<'_>) -> impl Iterator<Item = &Cell<'a>> {
         self.cells.iter().filter(move |cell| column(cell.trials[0]) == wanted)
+    }
+
+    /// Its cells without a fault.
+    pub(super) fn healthy(&self) -> impl Iterator<Item = &Cell<'a>> {
+        self.cells.iter().filter(|cell| cell.fault() == NO_FAULT)
     }
 
     /// Its cells under a fault that were measured.
@@ -172,8 +182,7 @@ impl<'a> Cell<'a> {
         let mut values: Vec<u64> = self.measured().filter_map(of).collect();
         values.sort_unstable();
         let (low, high) = (*values.first()?, *values.last()?);
-        // The lower median, so that it is a figure that was measured.
-        Some(Spread { low, middle: values[(values.len() - 1) / 2], high })
+        Some(Spread { low, middle: middle(&values), high, are_two: values.len() == 2 })
     }
 
     /// The median of the trials' surviving updates per second.
@@ -210,13 +219,16 @@ pub(super) struct Spread {
     pub(super) low: u64,
     pub(super) middle: u64,
     pub(super) high: u64,
+    /// Whether there are but two, which no median stands for.
+    are_two: bool,
 }
 
 impl Spread {
-    /// `48`, `6 (2 to 15)`, or `up to 15` if the median is zero.
+    /// `48`, `2 and 15` of two trials, `6 (2 to 15)` of more, or `up to 15` if their median is zero.
     pub(super) fn text(&self, word: impl Fn(u64) -> String) -> String {
         match (self.low == self.high, self.middle) {
             (true, _) => word(self.middle),
+            (false, _) if self.are_two => format!("{} and {}", word(self.low), word(self.high)),
             (false, 0) => format!("up to {}", word(self.high)),
             (false, _) => format!("{} ({} to {})", word(self.middle), word(self.low), word(self.high)),
         }

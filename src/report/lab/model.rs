@@ -49,10 +49,13 @@ pub(super) fn bars(matrix: &Matrix<'_>) -> Vec<Bar> {
         .collect()
 }
 
-/// `48 lost, 50 predicted, 0.96 of it`, both from the same trial, the median one.
+/// `48 lost, 96 % of the 50 predicted`, both from the trial in the middle.
 fn said(cell: &Cell<'_>) -> String {
     let Some(trial) = cell.typical(|trial| trial.predicted_lost.is_some()) else { return String::new() };
     let (lost, predicted) = (trial.lost.unwrap_or(0), trial.predicted_lost.unwrap_or(0));
-    let ratio = if predicted == 0 { String::new() } else { format!(", {:.2} of it", lost as f64 / predicted as f64) };
-    format!("{} lost, {} predicted{ratio}", count(lost), count(predicted))
+    if predicted == 0 {
+        return format!("{} lost, 0 predicted", count(lost));
+    }
+    let part = lost as f64 / predicted as f64 * 100.0;
+    format!("{} lost in trial {}, {part:.0} % of the {} predicted", count(lost), trial.trial, count(predicted))
 }

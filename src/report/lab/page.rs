@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 
-use super::cells::{Cell, Matrix, NO_FAULT, Protected};
+use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected};
 use super::model::{self, Bar};
 use super::table::{fate, figure};
 use super::timeline::{Timeline, timelines};
@@ -22,7 +22,9 @@ use crate::verdict::Verdict;
 struct Page<'a> {
     policy: Markup,
     css: Markup,
+    server: &'a str,
     answer: String,
+    answers: Vec<(String, String)>,
     prestop: Vec<String>,
     heads: Vec<Head>,
     rows: Vec<Row>,
@@ -83,7 +85,7 @@ const FIGURES: [(&str, &str); 13] = [
     ("servers", "how they are arranged"),
     ("clients", "at once"),
     ("trials", "with a verdict"),
-    ("acknowledged", "updates, median and range over the trials, as all that follow"),
+    ("acknowledged", "updates: both of two trials, the median and range of more, as all that follow"),
     ("lost", "acknowledged and not in the counter at the end"),
     (
         "before, during, after",
@@ -117,16 +119,11 @@ pub fn page(run: &LabRun) -> String {
     let page = Page {
         policy: policy::of(&css, None),
         css,
+        server: run.machine.get("server").unwrap_or_default(),
         answer: answer(&matrix),
+        answers: answers(&matrix),
         prestop: verdict::prestop(&matrix),
-        heads: matrix
-            .columns
-            .iter()
-            .map(|&(fault, topology, shards, replicas)| Head {
-                title: names::title(fault),
-                servers: names::servers(topology, shards, replicas),
-            })
-            .collect(),
+        heads: heads(&matrix),
         rows: matrix
             .rows
             .iter()
@@ -150,35 +147,76 @@ pub fn page(run: &LabRun) -> String {
     page.render().unwrap_or_default()
 }
 
-/// What the page says first.
+/// What the page says first: under how many faults the unprotected updates were hurt.
 fn answer(matrix: &Matrix<'_>) -> String {
-    let met: Vec<&Protected<'_>> = matrix.rows.iter().filter(|row| row.faulted().next().is_some()).collect();
-    let held = met.iter().filter(|row| row.faulted().all(Cell::is_clean));
-    let held: Vec<String> = held.map(|row| matrix.title(row)).collect();
-    let faults = matrix.columns.len();
-    match (met.len(), held.as_slice()) {
-        (0, _) => "Nothing was measured under a fault.".to_owned(),
-        (all, []) => {
-            format!(
-                "Of {} under {}, every one lost or doubled updates under some fault.",
-                words::counted(all, "protection"),
-                words::counted(faults, "fault")
-            )
+    let base = matrix.rows.iter().find(|row| row.name == BASE && row.faulted().next().is_some());
+    let hurt = |row: &Protected<'_>| row.faulted().filter(|cell| !cell.is_clean()).count();
+    match base {
+        _ if matrix.rows.iter().all(|row| row.faulted().next().is_none()) => {
+            "Nothing was measured under a fault.".to_owned()
         }
-        (all, held) if held.len() == all => {
-            format!(
-                "No protection lost or doubled an update under the faults that it met ({} of {}).",
-                words::counted(all, "protection"),
-                faults
-            )
+        _ if matrix.rows.iter().all(|row| hurt(row) == 0) => {
+            "No protection lost or doubled an update under the faults that it met.".to_owned()
         }
-        (all, held) => format!(
-            "{} of {} lost or doubled acknowledged updates under a fault. Those that did not, under the faults that they met: {}.",
-            all - held.len(),
-            words::counted(all, "protection"),
-            held.join(", ")
+        Some(base) => format!(
+            "Under {} of {}, unprotected {} lost or doubled acknowledged updates.",
+            hurt(base),
+            words::counted(base.faulted().count(), "fault"),
+            base.name.to_uppercase()
         ),
+        None => "Some protections lost or doubled acknowledged updates.".to_owned(),
     }
+}
+
+/// For each fault that hurt a protection: which, and which others held.
+fn answers(matrix: &Matrix<'_>) -> Vec<(String, String)> {
+    let lines = matrix.columns.iter().filter_map(|&column| {
+        let cells: Vec<(&Protected<'_>, &Cell<'_>)> = matrix
+            .sound()
+            .flat_map(|row| row.at(column).map(move |cell| (row, cell)))
+            .filter(|(_, cell)| cell.count() > 0)
+            .collect();
+        let damage = |cell: &Cell<'_>| {
+            let of = |trial: &LabRow| Some(trial.lost?.saturating_add(trial.doubled?));
+            cell.spread(of).map_or(0, |spread| spread.high)
+        };
+        let hurt = cells.iter().filter(|(_, cell)| !cell.is_clean());
+        let (row, cell) = hurt.max_by_key(|(row, cell)| (row.name == BASE, damage(cell)))?;
+        let held: Vec<String> =
+            cells.iter().filter(|(_, cell)| cell.is_clean()).map(|(row, cell)| priced(matrix, row, cell)).collect();
+        let held = match (held.is_empty(), cells.len()) {
+            (false, _) => format!("None lost with {}.", held.join(", ")),
+            (true, 1) => "Nothing else met it.".to_owned(),
+            (true, all) => format!("None of the {all} that met it held."),
+        };
+        let title = names::title(column.0);
+        Some((title, format!("{} {}. {held}", matrix.title(row), fate(cell))))
+    });
+    lines.take(ANSWERS).collect()
+}
+
+/// How many faults the page begins with; the matrix has all.
+const ANSWERS: usize = 8;
+
+/// `incr-wait (0.37×)`: a protection that held, and its speed without a fault; how few updates show it, where they are few.
+fn priced(matrix: &Matrix<'_>, row: &Protected<'_>, cell: &Cell<'_>) -> String {
+    let acked = cell.spread(|trial| trial.acked).map_or(0, |spread| spread.high);
+    let few = (acked < FEW).then(|| format!("only {} acknowledged", words::counted(acked as usize, "update")));
+    let price = matrix.price(row).filter(|_| row.name != BASE).map(verdict::share);
+    let said: Vec<String> = price.into_iter().chain(few).collect();
+    if said.is_empty() { matrix.title(row) } else { format!("{} ({})", matrix.title(row), said.join(", ")) }
+}
+
+/// A trial with fewer acknowledged updates than this shows little.
+const FEW: u64 = 1_000;
+
+fn heads(matrix: &Matrix<'_>) -> Vec<Head> {
+    let healthy = Head { title: "No fault".to_owned(), servers: String::new() };
+    let columns = matrix.columns.iter().map(|&(fault, topology, shards, replicas)| Head {
+        title: names::title(fault),
+        servers: names::servers(topology, shards, replicas),
+    });
+    std::iter::once(healthy).chain(columns).collect()
 }
 
 fn shown(matrix: &Matrix<'_>, row: &Protected<'_>) -> Row {
@@ -186,7 +224,9 @@ fn shown(matrix: &Matrix<'_>, row: &Protected<'_>) -> Row {
         name: matrix.title(row),
         family: if row.family == "none" { "no protection".to_owned() } else { row.family.to_owned() },
         price: matrix.price(row).map_or_else(|| "–".to_owned(), verdict::share),
-        cells: matrix.columns.iter().map(|&column| row.at(column).map(cell).collect()).collect(),
+        cells: std::iter::once(row.healthy().map(cell).collect())
+            .chain(matrix.columns.iter().map(|&column| row.at(column).map(cell).collect()))
+            .collect(),
         sentence: verdict::sentence(matrix, row),
     }
 }
@@ -205,7 +245,13 @@ fn cell(cell: &Cell<'_>) -> Shown {
     if let Some(unknown) = cell.spread(|trial| trial.unknown).filter(|unknown| unknown.high > 0) {
         more.push(format!("{} unknown", count(unknown.middle)));
     }
-    if let Some(gap) = cell.spread(|trial| trial.downtime_ns) {
+    if let Some(acked) = cell.spread(|trial| trial.acked).filter(|acked| acked.high < FEW) {
+        more.push(format!("of {}", acked.text(count)));
+    }
+    if let Some(rate) = cell.surviving_per_s().filter(|_| cell.fault() == NO_FAULT) {
+        more.push(format!("{} survive per second", words::rate(rate)));
+    }
+    if let Some(gap) = cell.spread(|trial| trial.downtime_ns).filter(|_| cell.fault() != NO_FAULT) {
         more.push(format!("{} gap", words::time(gap.middle)));
     }
     if cell.surprise().is_some() {

@@ -29,12 +29,13 @@ pub(super) struct Timeline {
     pub(super) again: String,
 }
 
-/// For each fault, the cell that lost or doubled most, and beside it a protection that lost nothing.
+/// For each fault, the cell that lost or doubled most, and beside it a protection that lost nothing. Those that lose without
+/// a fault are left out.
 pub(super) fn timelines(run: &LabRun, matrix: &Matrix<'_>) -> Vec<Timeline> {
     let mut chosen = Vec::new();
     for &column in &matrix.columns {
         let cells: Vec<(&Protected<'_>, &Cell<'_>)> =
-            matrix.rows.iter().flat_map(|row| row.at(column).map(move |cell| (row, cell))).collect();
+            matrix.sound().flat_map(|row| row.at(column).map(move |cell| (row, cell))).collect();
         let damage = |(_, cell): &&(&Protected<'_>, &Cell<'_>)| {
             let of = |trial: &LabRow| Some(trial.lost?.saturating_add(trial.doubled?));
             cell.spread(of).map_or(0, |spread| spread.middle.max(spread.high.min(1)))
@@ -175,7 +176,7 @@ fn caption(trial: &LabRow) -> String {
         _ => "What was lost is not known.".to_owned(),
     });
     if let Some(doubled) = trial.doubled.filter(|&doubled| doubled > 0) {
-        said.push(format!("{} more were counted than the updates explain.", count(doubled)));
+        said.push(format!("{} were counted twice.", count(doubled)));
     }
     if let Some(unknown) = trial.unknown.filter(|&unknown| unknown > 0) {
         let were = if unknown == 1 { "was" } else { "were" };

@@ -19,16 +19,37 @@ fn bound(trials: u64) -> String {
     }
 }
 
-/// `in 6 of 10 planned failovers (26 to 88 % at 95 %), then 6 of 4,000 updates`.
+/// `in 6 of 10 planned failovers (26 to 88 % at 95 %), at worst 6 of 4,000 updates`.
 fn damage(cell: &Cell<'_>, hit: u64, of: impl Fn(&LabRow) -> Option<u64>) -> String {
     let all = cell.count();
     let (low, high) = proportion_interval(hit, all);
-    let sure =
-        if hit == all { String::new() } else { format!(" ({:.0} to {:.0} % at 95 %)", low * 100.0, high * 100.0) };
-    let middle = cell.spread(|trial| of(trial).filter(|&count| count > 0)).map_or(0, |spread| spread.middle);
-    let acked = cell.spread(|trial| trial.acked).map_or(0, |spread| spread.middle);
+    let sure = if hit == all || all < TELLING {
+        String::new()
+    } else {
+        format!(" ({:.0} to {:.0} % at 95 %)", low * 100.0, high * 100.0)
+    };
+    let worst = cell.measured().max_by_key(|trial| of(trial));
+    let (most, acked) = worst.map_or((0, 0), |trial| (of(trial).unwrap_or(0), trial.acked.unwrap_or(0)));
     let trials = names::trials(cell.fault(), all);
-    format!("in {} of {trials}{sure}, then {} of {} updates", count(hit), count(middle), count(acked))
+    let worst = if hit > 1 { "at worst " } else { "" };
+    format!("in {} of {trials}{sure}, {worst}{} of {} updates", count(hit), count(most), count(acked))
+}
+
+/// From this number of trials on, the interval of the part that was hit says more than that anything is possible.
+const TELLING: u64 = 5;
+
+/// The largest count of any trial.
+fn most(cell: &Cell<'_>, of: impl Fn(&LabRow) -> Option<u64>) -> u64 {
+    cell.measured().filter_map(of).max().unwrap_or(0)
+}
+
+/// The cells in which something was counted, the worst first, each with its damage in words.
+fn damaged(cells: &[&Cell<'_>], of: impl Fn(&LabRow) -> Option<u64> + Copy) -> Vec<String> {
+    let mut hurt: Vec<(u64, &Cell<'_>)> =
+        cells.iter().map(|cell| (most(cell, of), *cell)).filter(|(most, _)| *most > 0).collect();
+    hurt.sort_by_key(|(most, _)| std::cmp::Reverse(*most));
+    let hit = |cell: &Cell<'_>| cell.measured().filter(|trial| of(trial) > Some(0)).count() as u64;
+    hurt.into_iter().map(|(_, cell)| damage(cell, hit(cell), of)).collect()
 }
 
 fn listed(mut parts: Vec<String>) -> String {
@@ -44,16 +65,11 @@ fn listed(mut parts: Vec<String>) -> String {
 pub(super) fn sentence(matrix: &Matrix<'_>, row: &Protected<'_>) -> String {
     let cells: Vec<&Cell<'_>> = row.faulted().collect();
     let mut said = Vec::new();
-    let losing: Vec<String> = cells
-        .iter()
-        .filter(|cell| cell.losing() > 0)
-        .map(|cell| damage(cell, cell.losing(), |trial| trial.lost))
-        .collect();
-    let doubling: Vec<String> = cells
-        .iter()
-        .filter(|cell| cell.doubling() > 0)
-        .map(|cell| damage(cell, cell.doubling(), |trial| trial.doubled))
-        .collect();
+    if row.healthy().any(|cell| cell.losing() > 0) {
+        said.push("Loses updates without a fault too.".to_owned());
+    }
+    let losing = damaged(&cells, |trial| trial.lost);
+    let doubling = damaged(&cells, |trial| trial.doubled);
     let is_hurt = !losing.is_empty() || !doubling.is_empty();
     if !losing.is_empty() {
         said.push(format!("Lost updates {}.", listed(losing)));
@@ -101,15 +117,15 @@ const NOTABLE_NS: u64 = 50_000_000;
 
 fn price(matrix: &Matrix<'_>, row: &Protected<'_>) -> Option<String> {
     let part = matrix.price(row).filter(|_| row.name != BASE)?;
-    Some(format!("Without a fault it makes {} of the speed of {BASE}.", share(part)))
+    Some(format!("Without a fault it runs at {} the speed of {BASE}.", share(part)))
 }
 
-/// A fraction with two decimals, or one from 1 on: `0.42`, `0.05`, `1.1`.
+/// A ratio with two decimals, or one from 1 on: `0.42×`, `0.05×`, `1.1×`.
 pub(super) fn share(part: f64) -> String {
     match part {
-        p if p < 0.01 => "under 0.01".to_owned(),
-        p if p < 0.995 => format!("{p:.2}"),
-        p => format!("{p:.1}"),
+        p if p < 0.01 => "under 0.01×".to_owned(),
+        p if p < 0.995 => format!("{p:.2}×"),
+        p => format!("{p:.1}×"),
     }
 }
 
@@ -149,12 +165,12 @@ fn side_by_side(title: &str, planned: &Cell<'_>, kills: &[&Cell<'_>]) -> String 
     let fates: Vec<String> = std::iter::once(planned).chain(kills.iter().copied()).map(fate).collect();
     let answer = match planned.losing() {
         0 => {
-            "A hook that asks for the failover and waits until it is over makes it a planned one; a hook that only stops the \
-             server is a kill, and loses what its replica has not received."
+            "Yes, if the hook asks for a failover and waits until it is over. A hook that only stops the server is a kill, and \
+             loses what the replica has not received."
         }
         _ => {
-            "Asking for a failover is not enough here: stop the writers first, or wait for the replica after each update (WAIT)."
+            "No, asking for a failover is not enough: stop the writers first, or wait for the replica after each update (WAIT)."
         }
     };
-    format!("Is my prestop hook safe? With {title} ({servers}), {}. {answer}", fates.join("; "))
+    format!("{answer} Measured with {title} ({servers}): {}.", fates.join("; "))
 }

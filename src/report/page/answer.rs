@@ -1,12 +1,14 @@
 //! The answer in one sentence, with its uncertainty. [`summary`](crate::summary) decides what it is.
 
 use super::cast::Member;
+use super::facts::is_imported;
 use super::view::{View, fate, interval, keys, name, scope, since_send};
 use crate::record::Estimate;
+use crate::report::headline::{ratios, under_faults};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{self, CellSummary};
-use crate::verdict::{Promise, Verdict};
+use crate::verdict::{Promise, Role, Verdict};
 
 /// The answer at one load, in words.
 pub(super) struct Answer {
@@ -28,6 +30,10 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     if let Some((sentence, support)) = benched(view, at_threads) {
         return Some(Answer { scope, sentence, support });
     }
+    if is_imported(&view.run.machine) {
+        let (sentence, support) = judged(view, at_threads, at_keys)?;
+        return Some(Answer { scope, sentence, support });
+    }
     let Some(found) = view.summary.answer(&view.run.machine, at_threads, at_keys) else {
         view.at(at_threads, at_keys).next()?;
         let sentence = html!("At {} no strategy was shown to keep its promise.", load(view, at_threads, at_keys));
@@ -37,8 +43,38 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
         Some(per_s) => offered(view, &found, per_s),
         None => closed(view, &found),
     };
+    let faults = under_faults(view.summary).into_iter().map(|said| html!("<b>{}</b>", said));
+    support.splice(0..0, faults);
     support.extend(over_keys(view, &found));
     Some(Answer { scope, sentence, support })
+}
+
+/// Whether each history of another program is valid, and what shows that one is not.
+fn judged(view: &View, at_threads: usize, at_keys: usize) -> Option<(Markup, Vec<Markup>)> {
+    let mut cells = view.at(at_threads, at_keys).map(|(_, cell, _)| cell);
+    let (first, others): (_, Vec<_>) = (cells.next()?, cells.collect());
+    let support = others.iter().map(|cell| validity(cell) + Markup::ours(".")).chain(
+        std::iter::once(first)
+            .chain(others.iter().copied())
+            .filter_map(|cell| Some(html!("{}: {}", name(&cell.label), cell.note.as_deref()?))),
+    );
+    Some((validity(first) + Markup::ours("."), support.collect()))
+}
+
+/// `racy is not valid: lost 20 of 500 acknowledged updates`.
+fn validity(cell: &CellSummary) -> Markup {
+    let (label, acked) = (name(&cell.label), words::count(cell.acked));
+    match cell.verdict {
+        Some(Verdict::Exact) => html!("{} is valid: each of {} acknowledged updates was counted once", label, acked),
+        Some(Verdict::Unproven) | None => html!("{} does not say enough to be judged", label),
+        Some(Verdict::Lost) => html!(
+            "{} is not valid: <b class=\"loss\">{}</b> of {} acknowledged updates were lost",
+            label,
+            words::count(cell.lost),
+            acked
+        ),
+        Some(other) => html!("{} is not valid: <b class=\"loss\">{}</b>", label, other),
+    }
 }
 
 /// `16 threads`, `16 threads on 4 keys`.
@@ -62,19 +98,29 @@ fn closed(view: &View, found: &summary::Answer) -> (Markup, Vec<Markup>) {
     let (label, rate) = (name(&cell.label), words::rate(cell.surviving_per_s.median));
     sentence += html!("{} the fastest strategy without loss, {}, kept <b>{}</b> per second.", joint, label, rate);
     support.push(sure_of(cell).into());
-    if let Some(lossy) = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0) {
+    let race = lossy.filter(|lossy| lossy.surviving_per_s.median > 0.0).map(|lossy| {
         let ratio = cell.surviving_per_s.median / lossy.surviving_per_s.median;
-        support.push(html!("That is {} the surviving rate of {}.", words::times(ratio), name(&lossy.label)));
+        format!("{} {}", words::times(ratio), lossy.label)
+    });
+    let usual = view.cast.iter().filter(|member| matches!(member.role, Role::Baseline | Role::Alternative));
+    let usual: Vec<&str> = usual.map(|member| member.name.as_str()).collect();
+    let others = Some(ratios(found, &usual, RATIOS)).filter(|ratios| !ratios.is_empty());
+    let ratios: Vec<String> = race.into_iter().chain(others).collect();
+    if !ratios.is_empty() {
+        support.push(html!("{} is {}.", name(&cell.label), ratios.join(", ")));
     }
     if !found.rivals.is_empty() {
-        support.push(html!("Not distinguishable from it: {}.", list(&named(&found.rivals))));
+        support.push(html!("Within its noise: {}.", list(&named(&found.rivals))));
     }
     if !found.batchers.is_empty() {
         let batchers = list(&named(&found.batchers));
-        support.push(html!("Faster if a client can submit many updates at once: {}.", batchers));
+        support.push(html!("Faster in batches: {}.", batchers));
     }
     (sentence, support)
 }
+
+/// How many of the slower strategies are compared with the fastest in words; the bars have all.
+const RATIOS: usize = 3;
 
 /// What became of the updates of one that does not protect them.
 fn raced(cell: &CellSummary, threads: usize) -> Markup {
@@ -105,9 +151,10 @@ fn offered(view: &View, found: &summary::Answer, per_s: u64) -> (Markup, Vec<Mar
     let mut support = Vec::new();
     if let Some((best, others)) = found.prompt.split_first() {
         let (label, time) = (name(&best.label), p99(best));
-        sentence += html!("{} kept up with the lowest 99th percentile: <b>{}</b>, {}", label, time, fate(best));
+        sentence +=
+            html!("{} had the lowest 99th percentile of those that kept up: <b>{}</b>, {}", label, time, fate(best));
         support = prompt(best, others);
-    } else if kept_up(view, found) {
+    } else if !found.unranked.is_empty() {
         sentence += Markup::ours("too few updates were sent for a 99th percentile");
     } else {
         sentence += Markup::ours("no exact strategy kept up");
@@ -129,12 +176,6 @@ fn p99(cell: &CellSummary) -> String {
     cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time)
 }
 
-/// Whether any exact strategy kept up at all, if only with too few updates for a percentile.
-fn kept_up(view: &View, found: &summary::Answer) -> bool {
-    let ranking = view.summary.ranking(found.threads, found.keys);
-    ranking.iter().any(|cell| cell.verdict == Some(Verdict::Exact) && !cell.fell_behind())
-}
-
 /// What the lowest p99 rests on, and the p99 of the others that kept up.
 fn prompt(best: &CellSummary, others: &[&CellSummary]) -> Vec<Markup> {
     let spread = &best.latency_spread[2];
@@ -151,7 +192,7 @@ fn prompt(best: &CellSummary, others: &[&CellSummary]) -> Vec<Markup> {
     support.extend(waited(best).map(Markup::from));
     let is_close = |cell: &&&CellSummary| spread.n > 1 && cell.latency_spread[2].low <= spread.high;
     let (close, higher): (Vec<_>, Vec<_>) = others.iter().partition(is_close);
-    for (what, cells) in [("Not distinguishable from it", close), ("Kept up with a higher percentile", higher)] {
+    for (what, cells) in [("Within its noise", close), ("Kept up with a higher percentile", higher)] {
         let one = |cell: &&CellSummary| html!("{} ({}, {})", name(&cell.label), p99(cell), fate(cell));
         if !cells.is_empty() {
             support.push(html!("{}: {}.", what, list(&cells.into_iter().map(one).collect::<Vec<_>>())));
@@ -236,11 +277,7 @@ fn estimated(best: &Estimate, others: &[&Estimate], batchers: &[&Estimate]) -> V
     let (close, slower): (Vec<&Estimate>, Vec<&Estimate>) =
         others.iter().partition(|one| one.mean_low_ns <= best.mean_high_ns);
     let faster = batchers.iter().copied().filter(|one| one.mean_ns < best.mean_ns).collect();
-    let lists = [
-        ("Not distinguishable from it", close),
-        ("Slower", slower),
-        ("Faster if a client can submit many updates at once", faster),
-    ];
+    let lists = [("Within its noise", close), ("Slower", slower), ("Faster in batches", faster)];
     let one = |one: &&Estimate| html!("{} ({})", name(&one.strategy), span(one));
     let filled = lists.into_iter().filter(|(_, estimates)| !estimates.is_empty());
     let said =

@@ -1,6 +1,8 @@
 //! The cost of correctness: exact strategies ranked by surviving updates, lossy ones next to them but not ranked.
 
+use super::cast::Member;
 use super::view::{View, fate, is_broken, name, scope};
+use crate::condition::NO_FAULT;
 use crate::report::markup::{Markup, html, num};
 use crate::report::words;
 use crate::summary::CellSummary;
@@ -39,7 +41,26 @@ pub(super) fn groups(view: &View) -> Vec<Group> {
     view.loads().flat_map(|(t, k)| groups_at(view, t, k)).filter(|group| !group.bars.is_empty()).collect()
 }
 
-fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
+/// The headings of the groups; only the first is a ranking.
+const TITLES: [&str; 5] = [
+    "Exact, ranked",
+    "Exact, but did not keep up: not ranked",
+    "Lossy, not ranked",
+    "Broke their promise to be exact: not ranked",
+    "Under a fault: not ranked",
+];
+
+/// Which of them a cell belongs to.
+fn group(cell: &CellSummary, member: &Member) -> usize {
+    match () {
+        () if cell.condition.fault != NO_FAULT => 4,
+        () if member.is_lossy() => 2,
+        () if is_broken(cell) => 3,
+        () => usize::from(cell.fell_behind()),
+    }
+}
+
+fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 5] {
     let mut cells: Vec<_> = view.at(at_threads, at_keys).collect();
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
     let is_offered = words::offered(view.summary).is_some();
@@ -53,20 +74,20 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
     let longest = cells.iter().map(|(_, cell, _)| cell.acked_per_s.high).fold(f64::MIN_POSITIVE, f64::max);
     let best = view.fastest(at_threads, at_keys);
     let race = cells.iter().find(|(.., member)| member.role == Role::Race).map(|(_, cell, _)| *cell);
-    let mut groups =
-        [("Exact, ranked", true), ("Lossy, not ranked", false), ("Broke their promise to be exact: not ranked", false)]
-            .map(|(title, ranked)| Group {
-                scope: scope(at_threads, at_keys),
-                title,
-                ranked,
-                broken: title.starts_with("Broke"),
-                heads: match is_offered {
-                    true => [Markup::ours("99 % within"), Markup::default()],
-                    false => [best, race]
-                        .map(|cell| cell.map_or_else(Markup::default, |cell| html!("vs. {}", name(&cell.label)))),
-                },
-                bars: Vec::new(),
-            });
+    let mut groups = TITLES.map(|title| Group {
+        scope: scope(at_threads, at_keys),
+        title,
+        ranked: title == TITLES[0],
+        broken: title.starts_with("Broke"),
+        heads: match is_offered {
+            _ if title == TITLES[4] => Default::default(),
+            true => [Markup::ours("99 % within"), Markup::default()],
+            false => {
+                [best, race].map(|cell| cell.map_or_else(Markup::default, |cell| html!("vs. {}", name(&cell.label))))
+            }
+        },
+        bars: Vec::new(),
+    });
     for (i, cell, member) in cells {
         let ratio = |to: Option<&CellSummary>| match to.filter(|to| to.surviving_per_s.median > 0.0) {
             Some(to) if to.label == cell.label => "1×".to_owned(),
@@ -77,10 +98,14 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 3] {
             true => [cell.latency_ns[2].map_or_else(String::new, words::time), String::new()],
             false => [best, race].map(ratio),
         };
+        let group = group(cell, member);
+        if group == 4 {
+            // A trial under a fault is as long as the fault takes: its rate compares with no other.
+            ratios = Default::default();
+        }
         if member.is_batching() {
             ratios[0] += " in batches";
         }
-        let group = if member.is_lossy() { 1 } else { usize::from(is_broken(cell)) * 2 };
         groups[group].bars.push(Bar {
             classes: member.classes(),
             name: name(&member.name),

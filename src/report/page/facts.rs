@@ -31,14 +31,28 @@ pub(super) fn groups(machine: &Machine) -> Vec<Group> {
             _ if BUILD.contains(&name) => 2,
             _ => 3,
         };
-        groups[group].facts.push((name.replace('_', " "), fact.value.clone()));
+        // A profile called debug is as fast as any if it is optimised.
+        let is_optimised = name == "profile" && machine.get("opt_level") == Some("3");
+        let value = if is_optimised { format!("{}, optimised", fact.value) } else { fact.value.clone() };
+        groups[group].facts.push((name.replace('_', " "), value));
     }
     groups.into_iter().filter(|group| !group.facts.is_empty()).collect()
+}
+
+/// What stands in place of server and machine where other programs measured.
+const IMPORTED: &str = "Histories recorded by other programs, judged by report check";
+
+/// Whether other programs measured: only their folders have this fact.
+pub(super) fn is_imported(machine: &Machine) -> bool {
+    machine.get("source").is_some()
 }
 
 /// The run in two sentences.
 pub(super) fn in_words(view: &View) -> String {
     let machine = &view.run.machine;
+    if is_imported(machine) {
+        return format!("{IMPORTED}. The files do not say on which server or machine.");
+    }
     let get = |fact: &str| machine.get(fact).filter(|value| !value.is_empty()).unwrap_or("unknown");
     let version = match (machine.get("server_version"), machine.get("server_redis_version")) {
         (Some(own), Some(redis)) if own != redis => format!("{own} (compatible with Redis {redis})"),
@@ -90,15 +104,18 @@ pub(super) fn in_words(view: &View) -> String {
     )
 }
 
-/// The run in a few words, for the top of the page.
+/// What was measured on what, in a few words for the top of the page.
 pub(super) fn in_brief(view: &View) -> String {
+    if is_imported(&view.run.machine) {
+        return IMPORTED.to_owned();
+    }
     let get = |fact: &str| view.run.machine.get(fact).filter(|value| !value.is_empty());
     let one = || {
         let version = get("server_version").unwrap_or("of unknown version");
         format!("{} {version}", get("server").unwrap_or("a server"))
     };
     let product = get("servers").map_or_else(one, |products| products.replace(", ", " and "));
-    let mut said = vec![format!("{product} over {}", view.transports().join(" and "))];
+    let mut said = vec![format!("Measured on {product} over {}", view.transports().join(" and "))];
     if view.racer() != "thread" {
         said.push(driven(view).to_owned());
     }

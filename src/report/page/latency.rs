@@ -59,6 +59,7 @@ pub(super) fn percentiles(view: &View) -> Markup {
         if lines.is_empty() {
             continue;
         }
+        mark_short(&mut lines, &ticks);
         let values = || lines.iter().flat_map(|line| &line.dots).map(|dot| dot.value);
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(1.0, f64::max));
         let tick = |ns: f64| time_tick(ns);
@@ -67,6 +68,18 @@ pub(super) fn percentiles(view: &View) -> Markup {
         out += html!("<div class=\"{}\">{}</div>", scope(t, k), plot.html());
     }
     out
+}
+
+/// A line that ends at a lower percentile than others says at which: its last time is not to be compared with theirs.
+fn mark_short(lines: &mut [Line], ticks: &[(f64, String, String)]) {
+    let end = |line: &Line| line.dots.last().map_or(0.0, |last| last.x);
+    let furthest = lines.iter().map(end).fold(0.0, f64::max);
+    for line in lines.iter_mut().filter(|line| end(line) < furthest) {
+        let percentile = ticks.iter().rfind(|(x, ..)| *x <= end(line)).map_or("", |(_, name, _)| name);
+        if let Some((_, more)) = &mut line.label {
+            *more = format!("{percentile} {more}");
+        }
+    }
 }
 
 /// A time as a tick says it: `50 µs`, without a digit behind the point unless there is need.

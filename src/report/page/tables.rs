@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::facts::is_imported;
 use super::view::{View, is_broken, name, scope, since_send, waiting};
 use crate::report::markup::{Markup, html};
 use crate::report::words;
@@ -155,7 +156,9 @@ pub(super) fn everything(view: &View) -> Table {
             cells.push(number(cell.trials as f64, cell.trials.to_string()));
         }
         cells.resize_with(heads.len() - 1, || word("", ""));
-        let said: Vec<String> = [&cell.note, &cell.error].into_iter().flatten().cloned().collect();
+        // Of an imported history the page says it first.
+        let note = cell.note.as_ref().filter(|_| !is_imported(&view.run.machine));
+        let said: Vec<String> = [note, cell.error.as_ref()].into_iter().flatten().cloned().collect();
         cells.push(word(&said.join("; "), said.join("; ")));
         let broken = if is_broken(cell) { " broken" } else { "" };
         let state = if cell.trials == 0 { " unjudged" } else { "" };
@@ -262,11 +265,12 @@ pub(super) fn costs(view: &View) -> Table {
                     cell.slowest_share,
                     barred(cell.slowest_share, 1.0, &format!("{:.0}", cell.slowest_share * 100.0)),
                 ),
-                cpu.map_or_else(|| word("", "unknown".to_owned()), |us| number(us, barred(us, most_cpu, &short(us)))),
-                number(cell.calls_per_update, barred(cell.calls_per_update, most_calls, &short(cell.calls_per_update))),
-                number(bytes, barred(bytes, most_bytes, &words::rate(bytes))),
-                number(cell.server_cpus, limited(cell.server_cpus, cell.limit.is_some_and(|l| l != Limit::Clients))),
-                number(cell.client_cpus, limited(cell.client_cpus, cell.limit.is_some_and(|l| l != Limit::Server))),
+                cpu.filter(|&us| us > 0.0)
+                    .map_or_else(|| word("", "–".to_owned()), |us| number(us, barred(us, most_cpu, &short(us)))),
+                known(cell.calls_per_update, |n| barred(n, most_calls, &short(n))),
+                known(bytes, |n| barred(n, most_bytes, &words::rate(n))),
+                known(cell.server_cpus, |n| limited(n, cell.limit.is_some_and(|l| l != Limit::Clients))),
+                known(cell.client_cpus, |n| limited(n, cell.limit.is_some_and(|l| l != Limit::Server))),
             ];
             rows.push(Row { classes: format!("{} {}", scope(t, k), member.class), cells });
         }
@@ -277,6 +281,11 @@ pub(super) fn costs(view: &View) -> Table {
 /// Three digits at most.
 fn short(value: f64) -> String {
     if value >= 100.0 { words::rate(value) } else { format!("{}", (value * 100.0).round() / 100.0) }
+}
+
+/// A figure of which zero means that it was not measured.
+fn known(value: f64, html: impl Fn(f64) -> Markup) -> Cell {
+    if value > 0.0 { number(value, html(value)) } else { word("", "–".to_owned()) }
 }
 
 /// CPUs' worth of work, and whether that was all there was.

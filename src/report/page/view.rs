@@ -129,11 +129,13 @@ pub(super) fn is_broken(cell: &CellSummary) -> bool {
     cell.promise == Promise::Exact && cell.verdict.is_some_and(Verdict::breaks_exactness)
 }
 
-/// What was lost, as it stands beside every throughput: `88 % lost`, `0 lost`, `0 lost, unproven`.
+/// What was lost, as it stands beside every throughput: `88 % lost`, `0 lost`, `0 lost, 40 unknown`.
 pub(super) fn fate(cell: &CellSummary) -> String {
     let verdict = cell.verdict.unwrap_or(Verdict::Unproven);
     match (cell.lost, verdict) {
         (0, Verdict::Exact | Verdict::Lost) => "0 lost".to_owned(),
+        (0, Verdict::Excess) if cell.doubled > 0 => format!("0 lost, {} doubled", words::count(cell.doubled)),
+        (0, Verdict::Unproven) if cell.unknown > 0 => format!("0 lost, {} unknown", words::count(cell.unknown)),
         (0, other) => format!("0 lost, {other}"),
         (_, _) => format!("{} lost", words::lost(cell)),
     }
