@@ -260,7 +260,7 @@ fn mark(mark: char) -> (char, &'static str) {
 }
 
 /// The libraries that have such a row, each once.
-fn libraries<'a>(rows: &'a [LostReply], is: impl Fn(&LostReply) -> bool) -> Vec<&'a str> {
+fn libraries(rows: &[LostReply], is: impl Fn(&LostReply) -> bool) -> Vec<&str> {
     let mut names: Vec<&str> =
         rows.iter().filter(|row| row.is_measured() && is(row)).map(|row| row.library.as_str()).collect();
     names.dedup();
