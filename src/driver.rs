@@ -21,7 +21,7 @@ pub use crate::race::{Limits, RaceLog, Work};
 
 /// One way to drive clients.
 pub trait Driver: Sync {
-    /// What rows call it.
+    /// Its name in the rows.
     fn kind(&self) -> DriverKind;
 
     /// The client library that its clients use; by default the built-in one.
@@ -29,40 +29,41 @@ pub trait Driver: Sync {
         Library::built_in()
     }
 
-    /// Why it cannot drive this strategy's clients on this server, if it cannot.
+    /// Why it cannot drive this strategy's clients on this server; `None` if it can.
     fn refuses(&self, server: &Target, strategy: &dyn Strategy) -> Option<String>;
 
     /// The strategy's parameters as this driver runs it.
     fn parameters(&self, strategy: &dyn Strategy) -> String;
 
-    /// The commands whose every successful call adds one, as this driver runs the strategy: see
+    /// The commands that add one per successful call, as this driver runs the strategy: see
     /// [`Info::counted_by`](crate::strategy::Info::counted_by).
     fn counted_by(&self, strategy: &dyn Strategy) -> &'static [&'static str] {
         strategy.info().counted_by
     }
 
-    /// Checks that this system and the server permit so many clients of these strategies.
+    /// Checks that this system and the server permit `clients` clients of these strategies.
     ///
     /// # Errors
-    /// They do not: one line that says which limit is too low, and what to do.
+    /// A limit is too low: the message says which, and what to do.
     fn check_room(&self, server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()>;
 
-    /// Opens as many clients as the workload has. Never timed.
+    /// Opens all clients of the workload. Never timed.
     ///
     /// # Errors
-    /// A connection or a thread cannot be had, or the strategy is [refused](Driver::refuses).
+    /// A connection or a thread cannot be created, or the strategy is [refused](Driver::refuses).
     fn open(&self, server: &Target, strategy: &dyn Strategy, workload: &Workload) -> Result<Box<dyn Clients>>;
 }
 
 /// Opened clients, ready to race.
 pub trait Clients {
-    /// Races in a closed loop, or by a timetable: every client sends its updates when that says, or at once when it is late.
+    /// Races in a closed loop or, with a timetable, in an open loop: every client sends its updates when they are due,
+    /// or at once if it is late.
     ///
     /// # Errors
-    /// A client panicked: the message names it and what it said. The others finish first.
+    /// A client panicked: the message names the client and quotes the panic. The others finish first.
     fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog>;
 
-    /// How many updates a client likes to be handed at once.
+    /// How many updates a client takes per batch.
     fn batch(&self) -> usize;
 
     /// What the clients' processes report about themselves; `None` if the clients are in this process.
@@ -74,7 +75,7 @@ pub trait Clients {
 /// The client library that sends the commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
-    /// Its name, as rows have it.
+    /// Its name, as in the rows.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -97,21 +98,21 @@ pub struct Process {
     pub runtime: String,
     /// The retry and timeout settings in effect: `retries=3; timeout=none`.
     pub effective: String,
-    /// How far their clocks may be apart; zero if there is one process.
+    /// How far apart their clocks may be; zero for a single process.
     pub apart_ns: u64,
-    /// How far their clocks may be off from ours.
+    /// How far their clocks may differ from ours.
     pub clock_error_ns: u64,
-    /// Updates per second that the same number of clients of the same worker acknowledge when they send nothing.
+    /// Updates per second of the same worker with the same number of clients that send nothing.
     pub no_op_per_s: Option<u64>,
 }
 
 /// Every driver.
 pub static ALL: &[&dyn Driver] = &[&threads::Threads, &events::Events, &tasks::Tasks];
 
-/// The driver that rows call so.
+/// The driver of this kind.
 ///
 /// # Errors
-/// There is none in this build.
+/// This build has no such driver.
 pub fn of(kind: DriverKind) -> Result<&'static dyn Driver> {
     let found = ALL.iter().copied().find(|driver| driver.kind() == kind);
     found.ok_or_else(|| match kind {
@@ -137,18 +138,18 @@ fn enough_work(work: &[Work], clients: usize) -> Result<()> {
     }
 }
 
-/// Why one thread cannot drive this strategy, if it cannot.
+/// Why one thread cannot drive this strategy's clients; `None` if it can.
 fn refused_by_one_thread(strategy: &dyn Strategy) -> Option<String> {
     strategy.machines().is_none().then(|| UNSUPPORTED.to_owned())
 }
 
-/// Checks that sockets for all clients can be had, if any of the strategies opens one for each.
+/// Checks that every client can have a socket, if any of the strategies opens one per client.
 fn check_sockets(server: &Target, strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
     let mut forms = strategies.iter().filter_map(|strategy| strategy.machines());
     if forms.any(|form| !form.share_a_connection()) { server.has_room_for(clients) } else { Ok(()) }
 }
 
-/// The strategy's parameters where one thread drives all of its clients.
+/// The strategy's parameters when one thread drives all of its clients.
 fn machine_parameters(strategy: &dyn Strategy) -> String {
     strategy.machines().map_or_else(|| strategy.parameters(), |form| form.machine_parameters())
 }

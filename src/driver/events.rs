@@ -1,14 +1,14 @@
 //! The timed section for thousands of clients: one thread, one event loop, every client a state machine.
 //!
-//! A thread for every client costs two switches an update and ends at some hundred clients. Here one thread waits for
-//! all sockets at once (epoll, edge-triggered: a read that comes back short has emptied the socket), hands every reply
-//! to the client that waits for it, and sends what that one asks next. Everything that one read brought is handled before
-//! anything is sent: clients that share a socket so share the system calls too.
+//! A thread per client costs two context switches per update and does not scale beyond a few hundred clients. Here one
+//! thread waits for all sockets at once (epoll, edge-triggered: a short read has emptied the socket), hands each reply
+//! to the client that waits for it, and sends that client's next requests. All replies of one read are handled before
+//! anything is sent, so clients that share a socket also share the system calls.
 //!
-//! What comes out is what every driver gives: a log for every client, made before the start. A client's log
-//! starts when its first request is made; all first requests go out in one burst, so the overlap says how long that
-//! took. The clock is read once for every read: the end of an update is when the read that brought its last reply
-//! returned, and the next one begins there; or, with a timetable, when the loop sees that it is due.
+//! The result is the same as with every driver: one log per client, allocated before the start. A client's log starts
+//! when its first request is made. All first requests go out in one burst, so the overlap shows how long that took. The
+//! clock is read once per read: an update ends when the read of its last reply returns. The next update begins at that
+//! moment or, with a timetable, when the loop sees that it is due.
 
 mod alarm;
 mod line;
@@ -31,7 +31,7 @@ use line::Line;
 use race::Race;
 use racer::Racer;
 
-/// The alarm's token; the others are the numbers of lines.
+/// The alarm's token; all other tokens are line numbers.
 const ALARM: Token = Token(usize::MAX - 1);
 
 /// Clients and their sockets, opened and watched.
@@ -40,12 +40,12 @@ pub struct EventLoop {
     alarm: Alarm,
     lines: Vec<Line>,
     clients: Vec<Box<dyn ClientMachine>>,
-    /// Clients on one line: one, or all of them.
+    /// Clients per line: one, or all of them.
     sharers: usize,
 }
 
 impl EventLoop {
-    /// Connects the clients: all over one socket if they are to `share`, else each over its own.
+    /// Connects the clients: all over one socket if they `share`, otherwise each over its own.
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
@@ -63,7 +63,7 @@ impl EventLoop {
     /// ```
     ///
     /// # Errors
-    /// A connection cannot be had, or this process may not have so many.
+    /// A connection cannot be made, or this process may not open that many.
     pub fn open(server: &Target, clients: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         let sharers = if share { clients.len().max(1) } else { 1 };
         let sockets = server.sockets(clients.len().div_ceil(sharers))?;
@@ -79,18 +79,17 @@ impl EventLoop {
         Ok(Self { poll, alarm, lines, clients, sharers })
     }
 
-    /// Races every client on this thread, and gives back what each did. The CPU time of the one thread stands in the
-    /// first log.
+    /// Races all clients on this thread and returns a log of each. The thread's CPU time is in the first log.
     ///
     /// # Errors
-    /// A client panicked: the message names it and what it said. The others finish first. Or the system cannot wait for
-    /// the sockets.
+    /// A client panicked: the message names the client and quotes the panic. The others finish first. Or the system
+    /// cannot wait for the sockets.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         self.race_paced(work, None, limits)
     }
 
-    /// The same as an open loop: every client sends its updates when `timetable` says, or at once when it is late. A
-    /// hand-over of several updates is sent when the last of them is due.
+    /// The same in an open loop: every client sends its updates when `timetable` says, or at once if it is late. A
+    /// batch is sent when its last update is due.
     ///
     /// # Errors
     /// As [`EventLoop::race`].

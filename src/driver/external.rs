@@ -1,8 +1,8 @@
-//! Worker processes of a client library in any language: told what to do over pipes, judged by the rows they send back
-//! (`docs/libraries.md`).
+//! Worker processes of a client library in any language. They are told what to do over pipes, and judged by the rows
+//! they send back (`docs/libraries.md`).
 //!
-//! Clients connect before the first race, which is never judged. What the worker and the protocol cost is measured by
-//! the same worker with clients that send nothing.
+//! Clients connect before the first race, which is never judged. The overhead of the worker and the protocol is
+//! measured with clients of the same worker that send nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -20,26 +20,26 @@ use crate::update::{Event, Outcome};
 use crate::worker::{Fault, Flush, Installed, Job, Manifest, Patience, Race, Rate, Unavailable, WorkerPace, Workers};
 use crate::workload::{DriverKind, Workload};
 
-/// The strategy of clients that send nothing, which the worker loops of this crate all have.
+/// The strategy whose clients send nothing; every worker loop of this crate has it.
 const NO_OP: &str = "no-op";
 
-/// How long these race: first to warm up the runtime, then measured.
+/// How long its two races last: one to warm up the runtime, then one that is measured.
 const NO_OP_TIMES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
 
-/// The most updates that all of them make together, however fast they are.
+/// The most updates that its clients make in all, however fast they are.
 const MOST_NO_OPS: u64 = 4_000_000;
 
 /// How long a client waits after an update that was not acknowledged. Otherwise updates that fail at once would fill
 /// the trial.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long a worker is waited for: until it is ready, and after the end of a race, or after its last row.
+/// How long to wait for a worker: until it is ready, and after the end of a race or its last row.
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(60), after_end: Duration::from_secs(10) };
 
 /// Updates per second of clients that send nothing, by the number of clients.
 type NoOps = Arc<Mutex<BTreeMap<usize, Option<u64>>>>;
 
-/// A client library under one of its settings, or the reason why it is unavailable here.
+/// A client library with one of its settings, or the reason why it is unavailable here.
 pub struct External {
     manifest: Manifest,
     settings: String,
@@ -139,7 +139,7 @@ struct Connected {
     installed: Installed,
     job: Job,
     clients: usize,
-    /// Started before the first race, which is when the counters are known.
+    /// Started at the first race, when the counters are known.
     workers: Option<Workers>,
     no_ops: NoOps,
     process: Process,

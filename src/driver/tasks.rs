@@ -1,16 +1,16 @@
-//! The timed section for an async program: every client a task of one tokio runtime, which asks through the redis crate.
+//! The timed section as in an async program: every client is a task of one tokio runtime and uses the redis crate.
 //!
-//! This is what the crate's multiplexed connection is made for. Where clients share one, a task that waits for its reply
-//! costs no thread switch: whatever one read of the socket brings wakes the tasks it is for, and what they ask next goes
-//! out in one write. Clients that do not share have a multiplexed connection each, which is how the crate does async.
+//! This is what the crate's multiplexed connection is made for. When clients share one, waiting for a reply costs no
+//! thread switch: one read of the socket wakes all tasks that it has replies for, and their next requests go out in one
+//! write. Clients that do not share have a multiplexed connection each, because that is the crate's async connection.
 //!
-//! What a client asks, and what it makes of the answers, is its [`ClientMachine`], as over our own
-//! [event loop](crate::driver::events); sending, matching and parsing are the redis crate's, and the order in which tasks run
-//! is tokio's. So is packing, but for what it costs to hand over what our client has packed. A back-off is tokio's sleep:
-//! whole milliseconds.
+//! A [`ClientMachine`] makes each client's requests and interprets the replies, as in our own [event
+//! loop](crate::driver::events). The redis crate packs and sends requests, parses replies and matches them to requests;
+//! splitting what our client has packed into words for it is an extra cost. Tokio decides the order in which tasks run.
+//! A back-off is a tokio sleep, in whole milliseconds.
 //!
-//! What comes out is what every driver gives. A client's log starts when its task first runs, and an update ends when its task
-//! has its last reply in hand. The clock is read once for each round trip and once for the update.
+//! The result is the same as with every driver: one log per client. A client's log starts when its task first runs, and
+//! an update ends when its task has received the last reply. The clock is read once per round trip and once per batch.
 
 mod answers;
 
@@ -34,13 +34,13 @@ use crate::target::{self, RESPONSE_TIMEOUT, Target, TaskSession, allow_files};
 use crate::update::Update;
 use crate::workload::{DriverKind, Workload};
 
-/// How often a raised stop is looked for.
+/// How often to check for a raised stop.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Clients and their connections, opened.
 pub struct TaskLoop {
     clients: Vec<Client>,
-    /// How many there were at first: one that panics is lost.
+    /// How many there were at first; a client that panics is lost.
     opened: usize,
     runtime: Runtime,
 }
@@ -51,7 +51,7 @@ struct Client {
     requests: Requests,
 }
 
-/// What bounds a race, in a form that tasks may hold.
+/// The limits of a race, in a form that tasks can own.
 #[derive(Clone)]
 struct Bounds {
     zero: Instant,
@@ -60,7 +60,7 @@ struct Bounds {
 }
 
 impl TaskLoop {
-    /// Connects the clients: all over one multiplexed connection if they are to `share`, else each over its own.
+    /// Connects the clients: all over one multiplexed connection if they `share`, otherwise each over its own.
     ///
     /// ```no_run
     /// use std::{sync::atomic::AtomicBool, time::Duration};
@@ -78,7 +78,7 @@ impl TaskLoop {
     /// ```
     ///
     /// # Errors
-    /// A connection cannot be had, or this process may not have so many.
+    /// A connection cannot be made, or this process may not open that many.
     pub fn open(server: &Target, machines: Vec<Box<dyn ClientMachine>>, share: bool) -> Result<Self> {
         allow_files(if share { 1 } else { machines.len().saturating_mul(server.shards() as usize) })?;
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -87,7 +87,7 @@ impl TaskLoop {
             .set_connection_timeout(Some(RESPONSE_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let connect = || {
-            // One after the other: thousands at once would overflow the server's queue of unaccepted ones.
+            // One after the other: thousands at once would overflow the server's accept queue.
             runtime.block_on(server.connect_task(&config))
         };
         let shared = if share { Some(connect()?) } else { None };
@@ -100,11 +100,11 @@ impl TaskLoop {
         Ok(Self { clients, opened: wanted, runtime })
     }
 
-    /// Races every client on this thread, and gives back what each did. The CPU time of the one thread stands in the
-    /// first log.
+    /// Races all clients on this thread and returns a log of each. The thread's CPU time is in the first log.
     ///
     /// # Errors
-    /// A client panicked: the message names it and what it said. The others finish first, and no more races are to be had.
+    /// A client panicked: the message names the client and quotes the panic. The others finish first, and no further
+    /// race is possible.
     pub fn race(&mut self, work: &[Work], limits: Limits<'_>) -> Result<RaceLog> {
         if self.clients.len() < self.opened {
             return Err(Error::broken("a client of this crew has panicked: open a new crew"));
@@ -173,8 +173,8 @@ impl Clients for TaskLoop {
     }
 }
 
-/// Runs every future as a task of its own until all have ended: what each gave, or its panic. Raises `stopped` once `stop`
-/// is.
+/// Runs every future as its own task until all have ended, and returns each one's result or panic. Raises `stopped`
+/// once `stop` is raised.
 async fn all<T: Send + 'static>(
     runs: Vec<impl Future<Output = T> + Send + 'static>,
     stop: &AtomicBool,
@@ -190,17 +190,17 @@ async fn all<T: Send + 'static>(
                 Err(_still_racing) => stopped.store(stop.load(Ordering::Relaxed), Ordering::Relaxed),
             }
         };
-        // Nobody aborts a task of ours: what ends it early is a panic.
+        // Nobody aborts our tasks, so only a panic ends one early.
         ended.push(end.map_err(|error| error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string()))));
     }
     ended
 }
 
-/// What a task gives back.
+/// What a task returns.
 struct Ended {
     client: Client,
     log: ClientLog,
-    /// The thread's CPU time when it started and when it ended.
+    /// The thread's CPU time when the task started and when it ended.
     cpu_ns: Range<u64>,
 }
 
@@ -222,7 +222,7 @@ impl Client {
         Ended { client: self, log: recorder.log, cpu_ns: cpu_before..thread_cpu_ns() }
     }
 
-    /// One hand-over, from its first request to the last reply that matters.
+    /// One batch, from its first request to the last reply that matters.
     async fn converse(
         &mut self,
         keys: &[&str],

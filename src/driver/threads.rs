@@ -41,7 +41,7 @@ impl Driver for Threads {
     }
 
     fn check_room(&self, _server: &Target, _strategies: &[&dyn Strategy], clients: usize) -> Result<()> {
-        // How many connections a strategy opens for its threads is its own affair: at most one each, by and large.
+        // How many connections a strategy opens is up to it: usually at most one per thread.
         allow_files(clients)
     }
 
@@ -75,7 +75,7 @@ impl Clients for Blocking {
 /// A pool of exactly `threads` threads for [`race`].
 ///
 /// # Errors
-/// The system would not give that many threads.
+/// The system does not allow that many threads.
 pub fn pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -84,11 +84,11 @@ pub fn pool(threads: usize) -> Result<ThreadPool> {
         .map_err(|e| Error::broken(format!("cannot start {threads} threads: {e}; use fewer with --threads")))
 }
 
-/// Runs every updater on a thread of its own, all at once, and gives back what each did.
+/// Runs every updater on a thread of its own, all at once, and returns what each did.
 ///
 /// # Errors
-/// An updater panicked: the message names the client and what it said; the other clients finish first. Or there are not as
-/// many threads, or not as much work, as updaters.
+/// An updater panicked: the message names the client and quotes the panic; the other clients finish first. Or the
+/// updaters are not as many as the threads or the entries of `work`.
 pub fn race(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
@@ -98,9 +98,9 @@ pub fn race(
     race_paced(pool, updaters, work, None, limits)
 }
 
-/// The same as an open loop: every client sends its updates when `timetable` says, or at once when it is late.
+/// The same in an open loop: every client sends its updates when `timetable` says, or at once if it is late.
 ///
-/// A hand-over of several updates is sent when the last of them is due: until then it is not complete.
+/// A batch is sent when its last update is due: until then it is not complete.
 ///
 /// # Errors
 /// As [`race`].
@@ -135,7 +135,7 @@ fn race_paced(
         let mut updater = seats[thread.index()].lock().unwrap_or_else(PoisonError::into_inner);
         let work = &work[thread.index()];
         let mut recorder = Recorder::of(work, updater.batch());
-        // Waits of a warm-up do not count.
+        // Waits during a warm-up do not count.
         drop(updater.take_waits());
         sharpen_sleep();
         if arrived.fetch_add(1, Ordering::Relaxed) + 1 == clients {
@@ -198,12 +198,12 @@ fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits
     recorder.log.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
 }
 
-/// What recording costs: nanoseconds an update of this harness's own, over an updater that does nothing.
+/// What recording costs: the harness's own nanoseconds per update, measured with an updater that does nothing.
 ///
-/// The part of any latency shown that is ours, clock read included.
+/// Every latency shown includes this much of our own, clock read included.
 ///
 /// # Errors
-/// A thread cannot be had.
+/// A thread cannot be started.
 pub fn recording_cost_ns() -> Result<f64> {
     struct Nothing;
     impl Updater for Nothing {

@@ -13,7 +13,7 @@ use mio::{Registry, Token};
 use crate::timer::Timer;
 
 pub(super) struct Alarm {
-    /// When whose wait is over, in nanoseconds since the race's zero.
+    /// When each wait is over, in nanoseconds since the race's zero, and which client waits.
     waiting: BinaryHeap<Reverse<(u64, u32)>>,
     /// What the timer is set to.
     set_to: Option<u64>,
@@ -25,13 +25,13 @@ impl Alarm {
         Ok(Self { waiting: BinaryHeap::new(), set_to: None, timer: Timer::new(registry, token)? })
     }
 
-    /// Forgets everybody.
+    /// Forgets all waits.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
         self.set_to = None;
     }
 
-    /// `client` is to be woken at `due_ns`.
+    /// Has `client` woken at `due_ns`.
     pub(super) fn set(&mut self, due_ns: u64, client: usize) {
         self.waiting.push(Reverse((due_ns, client as u32)));
     }
@@ -46,7 +46,7 @@ impl Alarm {
         Some(client as usize)
     }
 
-    /// How long until the first is due; the timer is set to it.
+    /// Sets the timer to the end of the first wait, and returns how long that takes.
     pub(super) fn wind(&mut self, now: u64) -> Result<Option<Duration>> {
         let Some(&Reverse((due, _))) = self.waiting.peek() else { return Ok(None) };
         let wait = Duration::from_nanos(due.saturating_sub(now).max(1));

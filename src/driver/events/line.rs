@@ -13,19 +13,19 @@ const READ: usize = 64 * 1_024;
 
 pub(super) struct Line {
     socket: Box<dyn Socket>,
-    /// Requests that the system would not take.
+    /// Requests that the system has not accepted yet.
     unsent: Vec<u8>,
-    /// The beginning of a reply.
+    /// The beginning of an incomplete reply.
     rest: Vec<u8>,
     /// The clients that replies are for, in the order of their requests.
     pub(super) expects: VecDeque<u32>,
-    /// Why it is closed, once it is.
+    /// Why the line is closed; `None` while it is open.
     pub(super) lost: Option<String>,
 }
 
 /// What one read brought.
 pub(super) struct Received {
-    /// Bytes of the buffer that are filled, a reply begun earlier included.
+    /// How many bytes of the buffer are filled, including the beginning of an earlier reply.
     pub(super) filled: usize,
     /// Whether the socket is empty now.
     pub(super) is_all: bool,
@@ -37,14 +37,14 @@ impl Line {
         Ok(Self { socket, unsent: Vec::new(), rest: Vec::new(), expects: VecDeque::new(), lost: None })
     }
 
-    /// Sends `bytes` after whatever is left from before; what the system does not take is kept, and the loop is told
-    /// when it will.
+    /// Sends `bytes` after what is left from before. What the system does not accept is kept, and the loop is notified
+    /// when the socket is writable again.
     pub(super) fn send(&mut self, bytes: &[u8], registry: &Registry, token: Token) -> Result<()> {
         if self.lost.is_some() {
             return Ok(());
         }
         if bytes.is_empty() && self.unsent.is_empty() {
-            // A socket that stands for several may hold requests of its own.
+            // A socket that combines several (for a cluster) may hold unsent requests of its own.
             return self.socket.flush();
         }
         if self.unsent.is_empty() {
@@ -66,7 +66,7 @@ impl Line {
         Ok(())
     }
 
-    /// How much of `bytes` the system took.
+    /// Writes as much of `bytes` as the system accepts, and returns how much that was.
     fn push(&mut self, bytes: &[u8]) -> Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {
@@ -81,7 +81,7 @@ impl Line {
         Ok(sent)
     }
 
-    /// One read into `buffer`, behind what was kept; nothing if nothing has come.
+    /// One read into `buffer`, after what was kept; `None` if nothing has arrived.
     pub(super) fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Received>> {
         let kept = self.rest.len();
         if buffer.len() < kept + READ {
@@ -107,9 +107,9 @@ impl Line {
         self.rest.extend_from_slice(beginning);
     }
 
-    /// Gives it up: nothing more comes or goes.
+    /// Closes the line: nothing more is sent or received.
     pub(super) fn close(&mut self, why: &str, registry: &Registry) {
-        // A socket that the system has forgotten already is what we want.
+        // If the system has already forgotten the socket, so much the better.
         let _ = registry.deregister(&mut *self.socket);
         self.lost.get_or_insert_with(|| why.to_owned());
         self.expects.clear();

@@ -1,4 +1,4 @@
-//! One race of the event loop: what came is handed to its client, and what that one asks is sent.
+//! One race of the event loop: each reply is handed to its client, and that client's next requests are sent.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -17,13 +17,13 @@ use crate::target::RESPONSE_TIMEOUT;
 use super::racer::Racer;
 use super::{ALARM, EventLoop};
 
-/// How often the loop looks up although nothing came: for a raised stop, and for replies that are overdue.
+/// How often the loop checks for a raised stop and for overdue replies, even if nothing arrives.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Sockets looked at between two waits, at most.
+/// The most sockets handled between two waits.
 const EVENTS: usize = 1_024;
 
-/// One race under way.
+/// One race in progress.
 pub(super) struct Race<'a> {
     of: &'a mut EventLoop,
     racers: Vec<Racer>,
@@ -33,15 +33,15 @@ pub(super) struct Race<'a> {
     zero: Instant,
     /// Clients that are not done yet.
     running: usize,
-    /// What is to be sent on the line at hand.
+    /// What is to be sent on the current line.
     requests: Requests,
-    /// The counters of the hand-over that begins.
+    /// The counters of the batch that begins.
     keys: Vec<&'a str>,
     /// The first panic.
     panic: Option<String>,
 }
 
-/// A timetable under way.
+/// A timetable and its start.
 struct Schedule<'a> {
     table: &'a Timetable,
     /// When it starts, in nanoseconds since the race's zero.
@@ -71,7 +71,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Races until every client is done: what each did, and what the first one to panic said.
+    /// Races until every client is done. Returns what each did, and the message of the first panic.
     pub(super) fn raced(mut self) -> std::io::Result<(Vec<Racer>, Option<String>)> {
         self.start();
         self.run()?;
@@ -88,7 +88,7 @@ impl<'a> Race<'a> {
         line * sharers..((line + 1) * sharers).min(self.racers.len())
     }
 
-    /// Everybody's first requests: in one burst, or when they are due.
+    /// Makes every client's first requests: in one burst, or, with a timetable, when they are due.
     fn start(&mut self) {
         let of_all = self.schedule.as_ref().map_or_else(|| self.now(), |schedule| schedule.start_ns);
         for line in 0..self.of.lines.len() {
@@ -139,7 +139,7 @@ impl<'a> Race<'a> {
         Ok(())
     }
 
-    /// Takes in all that has come on a line, and sends what its clients ask next.
+    /// Reads all that has arrived on a line, and sends its clients' next requests.
     fn receive(&mut self, line: usize, closed: bool, buffer: &mut Vec<u8>) {
         while self.of.lines[line].lost.is_none() {
             let received = match self.of.lines[line].receive(buffer) {
@@ -164,7 +164,8 @@ impl<'a> Race<'a> {
             }
             self.of.lines[line].keep(&buffer[from..received.filled]);
             self.send(line);
-            // What follows a short read has an event of its own, but for an end that this event has told already.
+            // What arrives after a short read raises an event of its own, except for a close that this event has
+            // already reported.
             if received.is_all && !closed {
                 return;
             }
@@ -175,7 +176,7 @@ impl<'a> Race<'a> {
     fn hear(&mut self, client: usize, reply: Reply<'_>, now: u64) {
         let racer = &mut self.racers[client];
         racer.owed -= 1;
-        // One whose hand-over has ended early only lets the rest of its replies pass by.
+        // If the client's batch has ended early, the rest of its replies are ignored.
         if racer.ending.is_none() {
             let elapsed = racer.recorder.elapsed_ns(now);
             let (machine, requests) = (&mut self.of.clients[client], &mut self.requests);
@@ -186,7 +187,7 @@ impl<'a> Race<'a> {
         self.settle(client, now);
     }
 
-    /// Begins a client's next hand-over, at once or when it is due.
+    /// Begins a client's next batch, at once or when it is due.
     fn go_on(&mut self, client: usize, now: u64) {
         let racer = &mut self.racers[client];
         let last = racer.recorder.last_of_next(self.of.clients[client].batch());
@@ -202,7 +203,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Begins a client's next hand-over now.
+    /// Begins a client's next batch now.
     fn begin(&mut self, client: usize, now: u64) {
         let (racer, machine) = (&mut self.racers[client], &mut self.of.clients[client]);
         racer.recorder.hand_over(&self.work[client], machine.batch(), now, &mut self.keys);
@@ -212,7 +213,7 @@ impl<'a> Race<'a> {
         self.settle(client, now);
     }
 
-    /// Notes what a client asked, and what it is waiting for.
+    /// Records the requests that a client made, and what it waits for.
     fn take(&mut self, client: usize, turn: std::thread::Result<Turn>, now: u64) {
         let asked = std::mem::take(&mut self.requests.commands);
         let racer = &mut self.racers[client];
@@ -242,7 +243,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Writes a hand-over down once it has ended and all its replies have come, and begins the next.
+    /// Records a batch once it has ended and all its replies have arrived, and begins the next one.
     fn settle(&mut self, client: usize, now: u64) {
         let racer = &mut self.racers[client];
         if racer.owed > 0 {
@@ -257,7 +258,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// A client is done. With a timetable it is there until that is over, unless it had to stop.
+    /// A client is done. With a timetable, its log lasts until the timetable's end, unless it had to stop.
     fn finish(&mut self, client: usize) {
         let racer = &mut self.racers[client];
         racer.is_finished = true;
@@ -268,7 +269,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Begins the next hand-over, or the next try, of everybody whose wait is over.
+    /// Begins the next batch, or the next try, of every client whose wait is over.
     fn wake(&mut self, now: u64) {
         // Clients that share a socket share the write.
         let share = self.of.sharers > 1;
@@ -293,7 +294,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Once the run is to end, clients whose next update is not due yet are done.
+    /// Once the run is to end, finishes the clients whose next update is not due yet.
     fn send_home_who_waits(&mut self) {
         if !self.limits.stop.load(Ordering::Relaxed) {
             return;
@@ -306,7 +307,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Sends what was made for a line, and what the system did not take before.
+    /// Sends the requests made for a line, after those that the system has not accepted yet.
     fn send(&mut self, line: usize) {
         let sent = self.of.lines[line].send(&self.requests.bytes, self.of.poll.registry(), Token(line));
         self.requests.clear();
@@ -315,7 +316,7 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// A line is gone: whatever was under way on it is unknown, and its clients are done.
+    /// A line is lost: the outcome of every update in progress on it is unknown, and its clients are done.
     fn lose(&mut self, line: usize, why: &str) {
         self.requests.clear();
         self.of.lines[line].close(why, self.of.poll.registry());
@@ -323,7 +324,7 @@ impl<'a> Race<'a> {
         for client in self.members(line) {
             let racer = &mut self.racers[client];
             if std::mem::take(&mut racer.awaits_turn) {
-                // Nothing is under way, and what is due later is never sent.
+                // Nothing is in progress, and updates that are due later are never sent.
                 racer.recorder.stop_for(why);
                 self.finish(client);
             } else if !racer.is_finished {
@@ -335,8 +336,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// A client whose connection was lost in an earlier race: what it is asked first has no chance. With a timetable
-    /// nothing is due yet, and nothing is sent.
+    /// Finishes a client whose connection was lost in an earlier race. Its first update is recorded as unknown; with a
+    /// timetable none is due yet, so none is recorded.
     fn give_up(&mut self, client: usize, why: &str, now: u64) {
         let racer = &mut self.racers[client];
         if self.schedule.is_some() || !racer.recorder.goes_on(self.limits) {
@@ -349,7 +350,7 @@ impl<'a> Race<'a> {
         self.settle(client, now);
     }
 
-    /// Gives up on lines that owe a reply for too long, as a blocking client does.
+    /// Gives up on lines whose replies are overdue, as a blocking client does.
     fn hang_up_on_the_silent(&mut self, now: u64) {
         let is_overdue =
             |racer: &Racer| racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64;

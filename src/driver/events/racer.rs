@@ -5,13 +5,13 @@ use crate::race::{Recorder, Work};
 
 pub(super) struct Racer {
     pub(super) recorder: Recorder,
-    /// How the hand-over under way ended, while replies are still owed.
+    /// How the current batch ended, while replies to it are still due.
     pub(super) ending: Option<Result<(), BoxError>>,
     /// Replies to come.
     pub(super) owed: u32,
-    /// When it last asked something.
+    /// When it last made a request.
     pub(super) asked_ns: u64,
-    /// Whether its next hand-over is not due yet.
+    /// Whether it waits for its next batch to be due.
     pub(super) awaits_turn: bool,
     pub(super) is_finished: bool,
 }

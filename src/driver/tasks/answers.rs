@@ -5,7 +5,7 @@ use redis::Value;
 use crate::error::BoxError;
 use crate::resp::Reply;
 
-/// What a value says to the client that asked; `error` lends its room to an error's words.
+/// The value as the reply that the client expects; `error` is the buffer for an error's text.
 pub(super) fn reply<'a>(value: &'a Value, error: &'a mut String) -> Result<Reply<'a>, BoxError> {
     Ok(match value {
         Value::Int(value) => Reply::Integer(*value),
@@ -22,7 +22,7 @@ pub(super) fn reply<'a>(value: &'a Value, error: &'a mut String) -> Result<Reply
     })
 }
 
-/// An error's words, as the server sent them.
+/// An error's text, as the server sent it.
 fn words<'a>(value: &Value, error: &'a mut String) -> Option<&'a str> {
     let Value::ServerError(said) = value else { return None };
     *error = [said.code(), said.details().unwrap_or_default()].join(" ").trim_end().to_owned();
