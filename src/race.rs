@@ -1,8 +1,8 @@
 //! The types of the timed section, shared by all drivers: what each client is to do, what ends the race, and its log.
 //! Independent of Redis.
 //!
-//! With every [driver](crate::driver), a client's log is allocated before the start, the end of one batch is the begin of
-//! the next (a *closed loop*), and all clients start at one instant and stop at one deadline.
+//! With every [driver](crate::driver), a client's log is allocated before the start, the end of one batch is the
+//! beginning of the next (a *closed loop*), and all clients start at one instant and stop at one deadline.
 
 mod pacer;
 mod recorder;
@@ -37,7 +37,7 @@ impl Work {
     }
 }
 
-/// What bounds a race from outside.
+/// What limits a race from outside.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
     /// Raised when the run is to end now (Ctrl-C): every client stops after its current update.
@@ -90,7 +90,7 @@ impl RaceLog {
     }
 }
 
-/// What a panic said, in one line.
+/// A panic's message, in one line.
 pub(crate) fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("no message").lines().next().unwrap_or_default().to_owned()
@@ -114,7 +114,7 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// Costs are the least of so many bursts of so many repeats: whatever else the machine does adds to them.
+/// A cost is the minimum over this many bursts, because whatever else the machine does only adds to it.
 pub(crate) const BURSTS: usize = 10;
-/// Repeats of one burst.
+/// Repeats per burst.
 pub(crate) const REPEATS: u32 = 20_000;

@@ -16,31 +16,31 @@ const NAP: Duration = Duration::from_millis(50);
 pub(crate) struct Pacer<'a> {
     pub(crate) table: Option<&'a Timetable>,
     pub(crate) client: usize,
-    /// When all start, in nanoseconds since the race's zero.
+    /// When all clients start, in nanoseconds since the race's zero.
     pub(crate) start_ns: u64,
     pub(crate) zero: Instant,
     pub(crate) stop: &'a AtomicBool,
     /// How many clients have really begun.
     pub(crate) begun: &'a AtomicUsize,
-    /// How many there are.
+    /// How many clients there are.
     pub(crate) clients: usize,
 }
 
 impl Pacer<'_> {
-    /// Waits for the start, and gives the time since the race's zero at which this client is really there; with a
-    /// timetable it is there from the start, since lateness is part of its response.
+    /// Waits for the start, and returns when this client really starts, in nanoseconds since the race's zero. With a
+    /// timetable that is the common start, because lateness is part of the response time.
     pub(crate) fn await_start(&self) -> u64 {
         if self.table.is_some() {
             return self.start_ns;
         }
-        // A run that is to end first ends at the first hand-over.
+        // If the run is to end before that, the client stops before its first batch.
         self.sleep_until(self.start_ns).unwrap_or_else(|| self.now())
     }
 
     /// Lets clients that have not begun yet go first. Returns `true` once all have begun.
     ///
-    /// Woken threads queue for the CPUs behind those that run already, each of which the scheduler allows a slice of some
-    /// milliseconds of CPU time: 64 clients on one CPU would begin up to 200 ms apart. Yielding gives up the slice.
+    /// Woken threads queue for the CPUs behind those that already run, and the scheduler gives each of those a time
+    /// slice of a few milliseconds: 64 clients on one CPU would begin up to 200 ms apart. Yielding gives up the slice.
     pub(crate) fn make_way(&self) -> bool {
         let all = self.begun.load(Ordering::Relaxed) >= self.clients;
         if !all {
@@ -49,15 +49,15 @@ impl Pacer<'_> {
         all
     }
 
-    /// Waits until update number `index` of this client is due, not at all if that is past, and gives the time since
-    /// the race's zero. `None` if the run is to end first, or clients are to stop by then.
+    /// Waits until update number `index` of this client is due, or not at all if it is overdue, and returns the time
+    /// since the race's zero. `None` if the run is to end first, or if the update is due only after the deadline.
     pub(crate) fn await_turn(&self, table: &Timetable, index: u64, deadline: Duration) -> Option<u64> {
         let due = table.intended_ns(self.client, index);
         if due >= deadline.as_nanos() as u64 { None } else { self.sleep_until(self.start_ns + due) }
     }
 
-    /// Waits until the timetable is over, and gives the time since the race's zero, but for what the last sleep took too
-    /// long. `None` if the run is to end first, or if it was over already.
+    /// Waits until the timetable is over, and returns when it ended, in nanoseconds since the race's zero. `None` if
+    /// the run is to end first, or if the timetable was over already.
     pub(crate) fn await_end(&self, table: &Timetable) -> Option<u64> {
         let over = self.start_ns + table.length_ns();
         if self.now() >= over { None } else { self.sleep_until(over).map(|_| over) }
@@ -82,17 +82,18 @@ impl Pacer<'_> {
     }
 }
 
-/// A start that is near, and late enough for `clients` threads to be woken by then: the first updates are to be on time.
+/// A start in the near future, but late enough for `clients` threads to be awake by then, so that the first updates are
+/// on time.
 pub(crate) fn start_of(zero: Instant, clients: usize) -> u64 {
     (zero.elapsed() + Duration::from_millis(1) + Duration::from_micros(20) * clients as u32).as_nanos() as u64
 }
 
-/// Asks the system to end this thread's sleeps when they are over: Linux otherwise adds up to 50 us, so as to wake several
+/// Asks the system to end this thread's sleeps on time: Linux otherwise adds up to 50 us, in order to wake several
 /// threads at once.
 pub(crate) fn sharpen_sleep() {
     #[cfg(target_os = "linux")]
     {
-        // Where it is refused, sleeps are a little longer, and every response latency shows it.
+        // If this is refused, sleeps are a little longer, and every response time includes that.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
 }

@@ -1,6 +1,6 @@
 //! One client's updates in one race: what is left to do, the current batch, and the record of what happened.
 //!
-//! Every driver does the same with it: hand over the next updates, find out what became of them, record that, and ask
+//! Every driver uses it in the same way: hand over the next updates, find out their outcomes, record them, and ask
 //! whether to continue. Functions called in the timed section are inlined.
 
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ pub(crate) struct Recorder {
     /// The next place in the sequence of keys.
     place: usize,
     left: u64,
-    /// When no more updates are begun, in nanoseconds since the race's zero.
+    /// When the client stops beginning updates, in nanoseconds since the race's zero.
     over_ns: u64,
     /// Whether it was told to stop early.
     is_stopped: bool,
@@ -30,8 +30,8 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Allocates everything that it will write to and touches its pages, so that no page fault falls into the race. The
-    /// work says for how many events; they come in batches of `batch`.
+    /// Allocates the memory that it will write to and touches its pages, so that no page fault falls into the race.
+    /// `work` says how many events to allocate; `batch` is the size of a batch.
     pub(crate) fn of(work: &Work, batch: usize) -> Self {
         let mut events = vec![Event::new(0, 0, 0, 1, Outcome::Unknown); work.room.min(work.updates) as usize];
         events.clear();
@@ -48,7 +48,7 @@ impl Recorder {
         }
     }
 
-    /// Starts now, in a race that started for all at `of_all`.
+    /// Starts at `now`, in a race whose common start is `of_all`.
     pub(crate) fn start(&mut self, now: u64, of_all: u64, limits: Limits<'_>) {
         self.log.start_ns = now;
         self.log.end_ns = now;
@@ -134,13 +134,13 @@ impl Recorder {
             && !limits.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether all of it was handed over.
+    /// Whether all updates were handed over, without an early stop.
     pub(crate) fn are_done(&self) -> bool {
         self.left == 0 && !self.is_stopped
     }
 }
 
-/// The outcome as the history keeps it; a refusal's reason is kept beside it, if it is the first trouble.
+/// The outcome as the history stores it. The reason of a refusal is stored as the trouble, if it is the first.
 #[inline]
 fn told(update: Update, trouble: &mut Option<String>) -> (Outcome, u32) {
     match update {
