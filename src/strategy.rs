@@ -45,7 +45,7 @@ pub trait Strategy: Sync {
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
-    /// Its clients as state machines, thousands of which one thread can drive; `None` if it has none.
+    /// Its clients as state machines, so that one thread can drive thousands of them; `None` if it has none.
     fn machines(&self) -> Option<&dyn ClientMachines> {
         None
     }
@@ -55,7 +55,7 @@ pub trait Strategy: Sync {
         None
     }
 
-    /// Why this server cannot run it at all, if it cannot: the first of its [needs](Info::needs) that is missing.
+    /// Why this server cannot run it at all: the first of its [needs](Info::needs) that is missing. `None` if it can.
     ///
     /// # Errors
     /// The server does not answer.
@@ -68,12 +68,12 @@ pub trait Strategy: Sync {
         Ok(None)
     }
 
-    /// Why a race under this load cannot show the fault of a lossy strategy, if it cannot.
+    /// Why a race under this load cannot show the fault of a lossy strategy; `None` if it can.
     fn hidden(&self, workload: &Workload) -> Option<&str> {
         (self.info().promise == Promise::Lossy && workload.threads == 1).then_some("a single client has no competitor")
     }
 
-    /// Puts the counter at `key` to its start before a race: by default it is removed, and missing means zero.
+    /// Resets the counter at `key` before a race. By default this removes it, and a missing counter counts as zero.
     ///
     /// # Errors
     /// The server's.
@@ -81,36 +81,36 @@ pub trait Strategy: Sync {
         Cmd::del(key).exec(db)
     }
 
-    /// What the counter at `key` gained since [`Strategy::reset`], read by a separate connection.
+    /// What the counter at `key` gained since [`Strategy::reset`], read over a separate connection.
     ///
     /// # Errors
-    /// The server's; a value that is not an integer is an error, never a zero.
+    /// An error from the server. A value that is not an integer is an error too, never zero.
     fn found(&self, db: &mut Session, key: &str) -> RedisResult<i64> {
         Ok(Cmd::get(key).query::<Option<i64>>(db)?.unwrap_or(0))
     }
 
-    /// How long the server may still be working on a race after its end; the counters are not read or reset before.
+    /// How long the server may still work on a race after it ends. The counters are not read or reset before then.
     fn settles_in(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// What one command of a client did to `counter`, which held `before`; `None` if it does not concern it. `words` begin
-    /// with the command's name in upper case. Override it for commands that [`Effect::of`] does not know; only
-    /// `report explain` needs it.
+    /// What one command of a client did to `counter`, which held `before`; `None` if the command does not concern it.
+    /// `words` begin with the command's name in upper case. Override it for commands that [`Effect::of`] does not know;
+    /// only `report explain` needs it.
     fn effect(&self, words: &[&str], counter: &str, before: i128) -> Option<Effect> {
         Effect::of(words, counter, before)
     }
 
-    /// Other keys it makes for the counter at `key`, removed with it; a `*` stands for any ending.
+    /// Other keys that it creates for the counter at `key`, removed together with it. A `*` stands for any ending.
     fn side_keys(&self, _key: &str) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// A strategy whose clients one thread can drive too, in an event loop or as tasks, with the same commands and the same
-/// meaning of replies.
+/// A strategy whose clients can also be driven by one thread, in an event loop or as tasks. The commands, and what
+/// their replies mean, are the same.
 pub trait ClientMachines: Strategy {
-    /// One client for each of `clients` clients. What they need on the server (a script) is put there here. Never timed.
+    /// Creates `clients` clients, and puts what they need (a script) on the server. Never timed.
     ///
     /// # Errors
     /// The server refuses what they need.
@@ -127,7 +127,7 @@ pub trait ClientMachines: Strategy {
     }
 }
 
-/// A strategy whose clients share a pool of connections, which may have fewer of them than there are clients.
+/// A strategy whose clients share a pool of connections. There may be fewer connections than clients.
 pub trait Pools: Strategy {
     /// As [`Strategy::open`], with this number of connections in the pool. The updaters report how long they
     /// [waited](Updater::take_waits) for one.
@@ -137,7 +137,7 @@ pub trait Pools: Strategy {
     fn open_pool(&self, server: &Target, workers: usize, connections: usize) -> Result<Vec<Box<dyn Updater>>>;
 }
 
-/// Declares each strategy's file as a module and lists what is in it.
+/// Declares each strategy's file as a module and lists its strategies.
 macro_rules! strategies {
     ($($file:ident: $($(#[$only:meta])? $strategy:ident),+;)*) => {
         $(mod $file;)*
@@ -147,7 +147,7 @@ macro_rules! strategies {
     };
 }
 
-// A strategy is a file below this one and a line here.
+// To add a strategy, add a file in this module's folder and a line here.
 strategies! {
     // The server adds.
     pooled: WithoutPing, WithPing;
@@ -159,7 +159,7 @@ strategies! {
     local_sum: LocalSum;
     sharded: Sharded;
     cluster_incr: #[cfg(feature = "topologies")] RETRYING, #[cfg(feature = "topologies")] ONCE;
-    // The server adds, and another has it too.
+    // The server adds; the client then waits for a replica or the disk.
     incr_wait: IncrWait;
     incr_wait_ignored: IncrWaitIgnored;
     incr_waitaof: IncrWaitaof;
@@ -167,14 +167,14 @@ strategies! {
     lua: Incr, GetSet;
     function: Function;
     idempotent_lua: Idempotent;
-    // The client adds, and the server refuses what came too late.
+    // The client adds, and the server refuses stale writes.
     cas: Cas;
     watch: WATCH, PIPELINED;
-    // The client adds, and others wait.
+    // The client adds while the others wait.
     mutex: PerUpdate, PerBatch;
     lock: Lock;
     fenced_lock: Fenced;
-    // Nobody waits.
+    // The client adds, and nothing effectively keeps the others out.
     get_set: GetSet;
     get_set_multiplexed: GetSetMultiplexed;
     get_replica_set_primary: GetReplicaSetPrimary;
@@ -185,7 +185,7 @@ strategies! {
     watch_shared: WatchShared;
     watch_ignore_nil: WatchIgnoreNil;
     pool_leaks_watch: PoolLeaksWatch;
-    // Nobody looks at the answer.
+    // The client ignores the reply.
     local_sum_early_ack: EarlyAck;
     pipeline_unread: PipelineUnread;
     errors_ignored: ErrorsIgnored;

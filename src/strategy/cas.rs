@@ -16,7 +16,7 @@ use crate::strategy::{Info, Need, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// Before the next try after a value that had changed.
+/// The wait before the next try, after the value has changed.
 const BACKOFF: Backoff = Backoff { first_us: 100, most_us: 3_200 };
 
 const INFO: Info = Info {
@@ -55,7 +55,7 @@ impl Updater for Comparing {
 
 fn no_set_ifeq(server: &Target) -> Result<Option<String>> {
     let mut db = server.connect()?;
-    // On a key that does not exist, so that it writes nothing where the server has it.
+    // On a missing key, so that a server that supports it writes nothing.
     let probe = format!("{}probe:{:016x}", server.prefix(), fastrand::u64(..));
     let answer = redis::cmd("SET").arg(&[&probe, "1", "IFEQ", "0"]).query::<Option<String>>(&mut db);
     Cmd::del(&probe).exec(&mut db).map_err(|e| server.refuses(&e))?;

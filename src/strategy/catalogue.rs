@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::strategy::{ALL, Strategy};
 use crate::verdict::Promise;
 
-/// Why the others are not supported.
+/// Why a strategy cannot be driven by one thread.
 pub const UNSUPPORTED: &str = "not supported by --driver events or --driver tasks";
 
 /// The names of those among `known` that one thread can drive.
@@ -12,7 +12,7 @@ pub fn driven_by_one_thread(known: &[&dyn Strategy]) -> Vec<&'static str> {
     known.iter().filter(|strategy| strategy.machines().is_some()).map(|strategy| strategy.info().name).collect()
 }
 
-/// The default plan's strategies: the race, the ways around it that people choose among, and one that looks right.
+/// The default plan's strategies: the race itself, the usual ways to avoid it, and one that only looks right.
 pub static DEFAULT: &[&str] = &[
     "pooled-incr",
     "pooled-incr-ping",
@@ -28,8 +28,8 @@ pub static DEFAULT: &[&str] = &[
     "watch-after-get",
 ];
 
-/// The default plan's strategies where one thread drives all clients: those of [`DEFAULT`] that it can drive, and the two
-/// that go wrong because clients share a connection.
+/// The default plan's strategies when one thread drives all clients: those of [`DEFAULT`] that it can drive, and the
+/// two that go wrong because clients share a connection.
 pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
     "incr",
     "multiplexed-incr",
@@ -41,7 +41,7 @@ pub static DEFAULT_OF_ONE_THREAD: &[&str] = &[
     "watch-shared",
 ];
 
-/// The strategies of these names, in the order given; `all`, `exact` and `lossy` stand for whole groups.
+/// The strategies with these names, in the order given; `all`, `exact` and `lossy` stand for whole groups.
 ///
 /// # Errors
 /// An unknown name: the message lists the known ones.
@@ -49,7 +49,7 @@ pub fn find(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Strategy>> {
     find_among(ALL, names)
 }
 
-/// The strategies of these names among `known` ones, as [`find`] does.
+/// The same as [`find`], among the `known` strategies.
 ///
 /// # Errors
 /// As [`find`].

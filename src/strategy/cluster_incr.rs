@@ -5,8 +5,8 @@
 //! `cluster-incr-no-retry` turns retries off. Then an update whose reply is lost is an error, but so is every later one
 //! over that connection, because the client does not reconnect; and a slot that moves is an error too.
 //!
-//! Its time limit applies to each piece of a reply, not to the whole: it waits forever for a node that sends one byte per
-//! second.
+//! The client's time limit applies to each piece of a reply, not to the whole: it waits forever for a node that sends
+//! one byte per second.
 //!
 //! Every other strategy here uses a session that goes to the key's own node and resends only commands that were refused.
 
@@ -37,13 +37,13 @@ const NO_RETRY: Info = Info {
     )
 };
 
-/// The two strategies, which differ in whether the client sends again.
+/// The two strategies, which differ in whether the client retries.
 pub(super) struct Clustered {
     info: &'static Info,
     retries: Option<u32>,
 }
 
-/// As it comes.
+/// With the client's default settings.
 pub(super) const RETRYING: Clustered = Clustered { info: &AS_IT_COMES, retries: None };
 /// With `retries(0)`.
 pub(super) const ONCE: Clustered = Clustered { info: &NO_RETRY, retries: Some(0) };
@@ -72,7 +72,7 @@ impl Strategy for Clustered {
         if let Some(retries) = self.retries {
             builder = builder.retries(retries);
         }
-        // It does not use the seeds' TLS settings for nodes that it discovers.
+        // The client does not use the seeds' TLS settings for nodes that it discovers.
         if let Some(certificates) = server.certificates() {
             builder = builder.certs(certificates);
         }

@@ -2,9 +2,10 @@
 //!
 //! Exact: each update is one INCR. An update also costs a TCP handshake and a login, and the server sets up and tears
 //! down a client. The client's end of each connection stays in TIME_WAIT for a minute (Linux: `net.ipv4.tcp_tw_reuse`
-//! makes an exception for loopback); with some 28,000 ports that is about 470 updates a second to one server over a
-//! network, and then `Cannot assign requested address`: <https://github.com/predis/predis/issues/597>,
-//! <https://github.com/redis/hiredis/issues/58>. An update that gets no connection was not sent, and is refused.
+//! makes an exception for loopback); with some 28,000 ports, that allows about 470 updates per second to one server
+//! over a network. Beyond that, connections fail with `Cannot assign requested address`:
+//! <https://github.com/predis/predis/issues/597>, <https://github.com/redis/hiredis/issues/58>. An update that gets no
+//! connection was not sent, and counts as refused.
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::incr;
@@ -42,7 +43,7 @@ impl Strategy for ConnectPerUpdate {
     }
 
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>> {
-        // Better to find out here than in every update whether there is room for so many clients.
+        // Better to find out here than in every update whether there is room for this many clients.
         server.has_room_for(workers)?;
         Ok((0..workers).map(|_| Box::new(Caller(server.clone())) as Box<dyn Updater>).collect())
     }

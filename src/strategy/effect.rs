@@ -57,7 +57,7 @@ fn has(options: &[&str], word: &str) -> bool {
     options.iter().any(|option| option.eq_ignore_ascii_case(word))
 }
 
-/// Whether a SET with these options leaves a counter at `before` alone.
+/// Whether a SET with these options leaves a counter that holds `before` unchanged.
 fn is_refused(options: &[&str], before: i128) -> bool {
     let ifeq = options.iter().position(|option| option.eq_ignore_ascii_case("IFEQ"));
     let expected = ifeq.and_then(|at| options.get(at + 1));

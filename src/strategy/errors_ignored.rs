@@ -1,17 +1,17 @@
 //! `INCR` on a server that is out of memory, by code that ignores the error: fast, and nothing is counted.
 //!
-//! With `maxmemory` reached and `noeviction`, the server answers every write with an OOM error and does nothing. READONLY
-//! after a failover and MOVED after a resharding are answered in the same way. Pipelines whose replies are never inspected,
-//! fire and forget, and `let _ =` all lose exactly the failed calls, and are as fast as ever. Load generators that count
-//! replies count these too. One round trip. <https://github.com/gomodule/redigo/issues/131>,
+//! With `maxmemory` reached and `noeviction`, the server answers every write with an OOM error and does nothing.
+//! READONLY after a failover and MOVED after a resharding are such error replies too. Pipelines whose replies are never
+//! inspected, fire and forget, and `let _ =` all lose exactly the failed calls, and are as fast as ever. Load
+//! generators that count replies count these too. One round trip. <https://github.com/gomodule/redigo/issues/131>,
 //! <https://github.com/redis/redis/issues/9926>.
 //!
 //! The limit is set on the measured server while this strategy is open, and restored afterwards. On a server that is not
 //! ours this needs permission, and the old value is first noted there, so that `report clean` can restore it if we are
 //! killed.
 //!
-//! It cannot tell a refusal from an acknowledgement. Every answered update is acknowledged without a value. A lost
-//! connection is noticed, and leaves the update unknown.
+//! It cannot tell a refusal from an acknowledgement. Every update that is answered counts as acknowledged, without a
+//! value. A lost connection is noticed, and leaves the update unknown.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::target::{Changed, Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
-/// A server out of memory that refuses to write.
+/// Settings under which a server refuses every write, as if it were out of memory.
 const FULL: [(&str, &str); 2] = [("maxmemory-policy", "noeviction"), ("maxmemory", "1")];
 
 const INFO: Info = Info {

@@ -20,10 +20,10 @@ use crate::strategy::{Info, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// How long the lock outlives a holder that does not give it back. Nothing but speed depends on it.
+/// How long the lock outlives a holder that does not release it. Only speed depends on it.
 const TTL_MS: &str = "1000";
 
-/// KEYS: lock, fence. ARGV: token, TTL. Answers with the number drawn, or nil if the lock is taken.
+/// KEYS: lock, fence. ARGV: token, TTL. Returns the number drawn, or nil if the lock is taken.
 const ENTER: &str = r"
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return redis.call('INCR', KEYS[2]) end
 return false";

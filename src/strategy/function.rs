@@ -21,7 +21,7 @@ const INFO: Info = Info {
 
 pub(super) struct Function;
 
-/// The library on the server, removed when the last updater goes.
+/// The library on the server, removed when the last updater is dropped.
 struct Library {
     db: Mutex<Session>,
     name: String,
@@ -45,7 +45,7 @@ impl Library {
 impl Drop for Library {
     fn drop(&mut self) {
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
-        // A server that is gone keeps nothing of ours either.
+        // If the server is gone, there is nothing to remove.
         let _ = redis::cmd("FUNCTION").arg("DELETE").arg(&self.name).exec(&mut *db);
     }
 }

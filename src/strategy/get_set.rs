@@ -1,7 +1,7 @@
 //! GET, add one in the client, SET: the classic lost update.
 //!
-//! Two clients that read the same value both write its successor, and one update is lost. A slow SET of an old value takes
-//! back everything written since. Two round trips. With many threads, nearly everything is lost: see [`crate::law`].
+//! Two clients that read the same value both write its successor, and one update is lost. A slow SET of an old value
+//! undoes everything written since. Two round trips. With many threads, nearly everything is lost: see [`crate::law`].
 
 use crate::client_machine::ClientMachine;
 use crate::error::{BoxError, Result};

@@ -18,9 +18,9 @@ use crate::update::{Update, Updater};
 /// How long an id is remembered: longer than all tries with all their timeouts take.
 const TTL_MS: &str = "60000";
 
-/// KEYS: the counter, this client's newest id. ARGV: this id, the TTL. An older id than the newest is a try that was
-/// stuck somewhere while a later one of the same update was answered: it must not add again. The value is read as text,
-/// since a number that passes through Lua is rounded above 2^53.
+/// KEYS: the counter, this client's newest id. ARGV: this id, the TTL. An id older than the newest belongs to a delayed
+/// try of an update that has already been answered: it must not add again. The value is read as text, since a number
+/// that passes through Lua is rounded above 2^53.
 const SCRIPT: &str = r"
 local newest = redis.call('GET', KEYS[2])
 if newest then
@@ -48,7 +48,7 @@ pub(super) struct Idempotent;
 struct Remembered {
     connection: Reconnecting,
     hash: String,
-    /// What this client's key is called after the counter's name.
+    /// What follows the counter's name in the name of this client's key.
     suffix: String,
     name: String,
     id: u64,

@@ -1,8 +1,9 @@
 //! `INCR`, sent again when no reply comes: what many client libraries do by default, and what counts an update twice.
 //!
 //! A connection that breaks and a reply that does not come in time say nothing about the command: the server may have
-//! executed it. Sent again, up to 3 times in all and each time on a new connection, it is then counted twice, and the value
-//! told looks right. Exact as long as no reply is lost; `idempotent-lua` is the retry that stays exact.
+//! executed it. If the command is sent again (up to 3 tries in all, each on a new connection), the update is then
+//! counted twice, and the value returned looks right. Exact as long as no reply is lost; `idempotent-lua` is the retry
+//! that stays exact.
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{Reconnecting, TRIES, own_connections};

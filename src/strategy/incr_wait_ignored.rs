@@ -1,8 +1,9 @@
-//! `INCR`, then `WAIT 1 10`, and whatever WAIT answers, the update is taken for safe: a mistake that looks like a protection.
+//! `INCR`, then `WAIT 1 10`, whose answer is ignored: a mistake that looks like protection.
 //!
-//! WAIT answers how many replicas have the write, and does not fail where none has it in time: the number has to be looked
-//! at. Ignored, WAIT only slows the client down. While replicas are quick this is as good as `incr-wait`; when they are slow or
-//! cut off, which is what WAIT is for, it acknowledges updates that only the primary has, and a failover loses them.
+//! WAIT returns how many replicas have the write, and does not fail if none has it in time, so the client must check
+//! the number. If the client ignores it, WAIT only slows it down. As long as replicas are fast, this is as good as
+//! `incr-wait`. When they are slow or cut off, the case that WAIT is for, it acknowledges updates that only the primary
+//! has, and a failover loses them.
 
 use crate::error::Result;
 use crate::strategy::toolkit::{Await, REPLICA, incr_then_wait};

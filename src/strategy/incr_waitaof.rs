@@ -13,7 +13,7 @@ use crate::update::Updater;
 
 const AWAIT: Await = Await {
     command: &["WAITAOF", "1", "0"],
-    // The disk is brought up to date every second.
+    // With `appendfsync everysec` the file is synced once per second.
     patience_ms: 3_000,
     missed: "the update was not on disk",
     heeds: true,

@@ -15,7 +15,7 @@ use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 use crate::workload::Workload;
 
-/// Where the counter starts: a power of two, so that every binary float knows it exactly.
+/// Where the counter starts: a power of two, so that every binary float represents it exactly.
 const START: Offset = Offset(1 << 120);
 
 const INFO: Info = Info {

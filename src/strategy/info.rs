@@ -1,13 +1,13 @@
 //! What is known about a strategy before it runs: its name, its promise, its cost, what it needs from a server.
 //!
-//! A `const` per strategy. The plan, the rows, the page and the preflight read data here instead of guessing from a name or
-//! from a figure meant for display.
+//! Each strategy has one `const` of it. The plan, the rows, the page and the preflight read data here instead of
+//! guessing from a name or from a figure meant for display.
 
 use crate::error::Result;
 use crate::target::Target;
 use crate::verdict::{Promise, Role};
 
-/// The facts of one strategy. Start from [`Info::exact`] or [`Info::lossy`] and name what differs:
+/// The facts of one strategy. Start from [`Info::exact`] or [`Info::lossy`] and set the fields that differ:
 ///
 /// ```
 /// use redis_lost_updates::strategy::Info;
@@ -24,18 +24,18 @@ pub struct Info {
     pub name: &'static str,
     /// One sentence for people.
     pub about: &'static str,
-    /// What it promises of the updates it acknowledges.
+    /// What it promises for the updates it acknowledges.
     pub promise: Promise,
     /// Round trips an update costs when nothing goes wrong, for display only: `1`, `2`, `1/16`, `3+`.
     pub round_trips: &'static str,
     /// Updates per batch. A batch above 1 needs many updates at once, which a request handler does not have.
     pub batch: usize,
-    /// What it is there for.
+    /// Its role in the comparison.
     pub role: Role,
-    /// The commands whose every successful call adds one, by their names in INFO commandstats. If there are none, the
+    /// The commands that add one per successful call, by their names in INFO commandstats. If there are none, the
     /// server's own count cannot be used.
     pub counted_by: &'static [&'static str],
-    /// Every command that its clients send, those inside scripts included, in lower case: what an ACL must permit.
+    /// Every command that its clients send, including those inside scripts, in lower case: what an ACL must permit.
     pub commands: &'static [&'static str],
     /// How its clients treat the replies to their updates.
     pub replies: Replies,
@@ -76,19 +76,20 @@ pub enum AfterLoss {
 pub struct Need {
     /// What, in a few words: `SET IFEQ`, `a second server`.
     pub what: &'static str,
-    /// Why this server does not have it, if it does not.
+    /// Why this server does not have it; `None` if it does.
     ///
     /// An error if the server does not answer.
     pub missing: fn(&Target) -> Result<Option<String>>,
 }
 
 impl Info {
-    /// An exact strategy that people choose among: one round trip, one update at a time, nothing special needed.
+    /// An exact strategy that is one of the usual choices: one round trip, one update at a time, nothing special
+    /// needed.
     pub const fn exact(name: &'static str, about: &'static str) -> Self {
         Self::new(name, about, Promise::Exact, Role::Alternative)
     }
 
-    /// A strategy that is known to lose: one round trip, one update at a time, nothing special needed.
+    /// A strategy that is known to lose updates: one round trip, one update at a time, nothing special needed.
     pub const fn lossy(name: &'static str, about: &'static str) -> Self {
         Self::new(name, about, Promise::Lossy, Role::Mistake)
     }

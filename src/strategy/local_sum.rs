@@ -35,7 +35,7 @@ struct Summing {
 struct Share<'a> {
     key: &'a str,
     updates: u32,
-    /// The value the next of its updates is told, or why they are all refused.
+    /// The value for its next update, or the refusal of all its updates.
     next: Result<i64, Update>,
 }
 

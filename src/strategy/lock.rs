@@ -1,11 +1,11 @@
 //! A lock in Redis: SET NX PX with a random token, GET, SET, and an unlock that deletes only its own token.
 //!
-//! Four round trips, with the lock held for three of them, so all threads together are slower than one alone. The others
-//! poll for the lock, which slows down its holder. **It is exact only as long as nobody holds the lock longer than its
-//! TTL.** A client that is paused for longer (a stalled machine, a swapped-out process, a slow network) wakes up, believes
-//! that it still holds the lock, and writes. With a TTL of 30 s that takes a long pause, but no TTL rules it out. A client
-//! that finds its lock gone at the unlock reports an unknown outcome, never success. A crashed holder blocks everybody
-//! until the TTL ends.
+//! Four round trips, with the lock held for three of them, so all threads together are slower than one alone. The
+//! others poll for the lock, which slows down its holder. **It is exact only as long as nobody holds the lock longer
+//! than its TTL.** A client that is paused for longer (a stalled machine, a swapped-out process, a slow network) wakes
+//! up, believes that it still holds the lock, and writes. With a TTL of 30 s that takes a long pause, but no TTL rules
+//! it out. A client that finds its lock gone at the unlock reports an unknown outcome, never success. A crashed holder
+//! blocks all other clients until the TTL ends.
 //!
 //! `fenced-lock` does not depend on time; `lock-expired` and `lock-plain-del` show the two usual mistakes.
 //! <https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/>,
@@ -21,10 +21,10 @@ use crate::strategy::{Info, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// Before asking for the lock again.
+/// The wait before asking for the lock again.
 pub(super) const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 6_400 };
 
-/// How long the lock outlives a holder that does not give it back.
+/// How long the lock outlives a holder that does not release it.
 const TTL_MS: u32 = 30_000;
 
 /// Deletes the lock only if it still holds our token.
@@ -42,7 +42,7 @@ const INFO: Info = Info {
 
 pub(super) struct Lock;
 
-/// One client's way through locked sections.
+/// One client, which takes the lock for each update.
 pub(super) struct Section {
     connection: Session,
     packed: Vec<u8>,
@@ -78,7 +78,7 @@ impl Section {
         Ok(ok.is_some())
     }
 
-    /// Reads the counter and gives its successor.
+    /// Reads the counter and returns its successor.
     pub(super) fn read(&mut self, key: &str) -> RedisResult<i64> {
         successor(ask(&mut self.connection, &mut self.packed, &[b"GET", key.as_bytes()])?)
     }
@@ -89,13 +89,13 @@ impl Section {
         written(ask(&mut self.connection, &mut self.packed, &[b"SET", key.as_bytes(), text.as_bytes()])?)
     }
 
-    /// Gives the lock back; false if it was not ours any more.
+    /// Releases the lock; false if it was no longer ours.
     pub(super) fn leave(&mut self) -> RedisResult<bool> {
         let call: [&[u8]; 5] = [b"EVALSHA", self.unlock.as_bytes(), b"1", self.lock.as_bytes(), self.token.as_bytes()];
         ask(&mut self.connection, &mut self.packed, &call)
     }
 
-    /// Deletes the lock, whoever's it is by now.
+    /// Deletes the lock, even if another client holds it by now.
     pub(super) fn delete(&mut self) -> RedisResult<()> {
         ask(&mut self.connection, &mut self.packed, &[b"DEL", self.lock.as_bytes()])
     }

@@ -22,7 +22,7 @@ use crate::strategy::{Info, Strategy};
 use crate::target::Target;
 use crate::update::{Update, Updater};
 
-/// Before asking for the lock again: short against the section.
+/// The wait before asking for the lock again: short compared with the section.
 const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 800 };
 
 /// How long the lock lives in `lock-expired`, and how long its section works between GET and SET.

@@ -12,7 +12,7 @@ use crate::strategy::{Info, Strategy};
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// Updates of one hand-over in `mutex-batch`: the original program's 100.
+/// Updates per batch in `mutex-batch`: the original program's 100.
 const BATCH: usize = 100;
 
 const PER_UPDATE_INFO: Info = Info {

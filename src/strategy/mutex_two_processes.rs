@@ -84,7 +84,7 @@ struct Second {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    /// Kept open while it runs, because it reports why it ends.
+    /// Kept open while the process runs, because this is where it reports why it ends.
     errors: Option<ChildStderr>,
     line: String,
 }

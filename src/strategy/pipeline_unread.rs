@@ -28,7 +28,7 @@ const BATCH: usize = 100;
 /// What comes with each update.
 const EVENT: [u8; 1_000] = [b'x'; 1_000];
 
-/// After this long the server has done what it will do.
+/// How long the server may still work after a race.
 const SETTLED: Duration = Duration::from_millis(20);
 
 const INFO: Info = Info {

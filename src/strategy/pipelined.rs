@@ -7,9 +7,9 @@
 //! behind a queue work in this way.
 //!
 //! A command is encoded once and copied for as long as the counter stays the same; the redis crate parses the replies.
-//! Between the write and the read a thread yields: if several share a CPU, the others send in the meantime, and a thread
-//! that then finds its replies there never slept. Waking a sleeping thread costs the server time, and at this depth the
-//! server is the limit (METHODOLOGY.md has the figures).
+//! Between the write and the read a thread yields: if several share a CPU, the others send in the meantime, and a
+//! thread that then finds its replies there does not sleep. Waking a sleeping thread costs the server time, and at this
+//! depth the server is the limit (METHODOLOGY.md has the figures).
 
 use redis::{RedisError, Value, from_redis_value};
 
@@ -40,7 +40,7 @@ struct Pipeline {
     key: String,
     command: Vec<u8>,
     packed: Vec<u8>,
-    /// Why the connection is not used any more, once it is not.
+    /// Why the connection is no longer used; `None` while it is.
     lost: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Pipeline {
         }
     }
 
-    /// Sends what was packed and takes in its replies, as many as they are.
+    /// Sends the packed commands and reads their `commands` replies.
     fn exchange(&mut self, commands: usize, done: &mut Vec<Update>) -> Result<(), BoxError> {
         self.connection.send(&self.packed, commands)?;
         std::thread::yield_now();

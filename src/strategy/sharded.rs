@@ -1,10 +1,10 @@
 //! One counter spread over 8 keys, summed on read.
 //!
-//! Each worker adds to its own choice of key with INCR, so nothing is lost. On one server it gains nothing: the server's
-//! one thread runs every command anyway, and a hot key costs no more than a cold one. It pays if the shards are on
+//! Each worker adds to one of the keys with INCR, so nothing is lost. On one server it gains nothing: the server's one
+//! thread runs every command anyway, and a hot key costs no more than a cold one. It pays if the shards are on
 //! different nodes of a cluster; each has its own hash tag. The price is paid by reads: the k values are read one after
-//! another, and while updates continue, the sum may be a value that the counter never had. Such a read is not linearizable.
-//! Updates do not return the counter's value either.
+//! another, and while updates continue, the sum may be a value that the counter never had. Such a read is not
+//! linearizable. Updates do not return the counter's value either.
 
 use redis::RedisResult;
 
@@ -28,7 +28,7 @@ pub(super) struct Sharded;
 struct OneShard {
     connection: Session,
     packed: Vec<u8>,
-    /// What this worker's shard is called after the counter's name.
+    /// What follows the counter's name in the name of this worker's shard.
     suffix: String,
     name: String,
 }

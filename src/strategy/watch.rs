@@ -1,12 +1,13 @@
 //! WATCH, GET, MULTI, SET, EXEC: optimistic locking, the textbook way to add in the client.
 //!
-//! EXEC does nothing and answers nil if the key was touched since WATCH; the loser starts again. Nothing is lost, but with
-//! many clients on one key nearly every try fails, and each costs its round trips: three, or two if WATCH and GET are sent
-//! together. Without a jittered wait before the next try it would hardly make progress (see `toolkit/backoff.rs`). The loop
-//! is written by hand, because the redis crate's `transaction` retries without limit and hides how often.
+//! EXEC does nothing and answers nil if the key was touched since WATCH; the loser starts again. Nothing is lost, but
+//! with many clients on one key nearly every try fails, and each costs its round trips: three, or two if WATCH and GET
+//! are sent together. Without a jittered wait before the next try it would hardly make progress (see
+//! `toolkit/backoff.rs`). The loop is written by hand, because the redis crate's `transaction` retries without limit
+//! and hides how often it did.
 //!
-//! It works only with a connection per client, with WATCH before GET, and if EXEC's reply is checked: see `watch-shared`,
-//! `watch-after-get` and `watch-ignore-nil`. Used if computing the new value takes client code:
+//! It works only with a connection per client, with WATCH before GET, and if EXEC's reply is checked: see
+//! `watch-shared`, `watch-after-get` and `watch-ignore-nil`. Used if only the client can compute the new value:
 //! <https://redis.io/docs/latest/develop/using-commands/transactions/>.
 
 use redis::{ConnectionLike, RedisResult, Value};
@@ -41,7 +42,7 @@ const PIPELINED_INFO: Info = Info {
     )
 };
 
-/// The two strategies, which differ in whether WATCH and GET travel together.
+/// The two strategies, which differ in whether WATCH and GET are sent together.
 pub(super) struct Watch {
     info: &'static Info,
     together: bool,

@@ -39,8 +39,8 @@ impl Sharing {
         let Self { connection, bridge } = self;
         bridge.ask::<()>(connection, Cmd::new().arg("WATCH").arg(key))?;
         let value = successor(bridge.ask(connection, &Cmd::get(key))?)?;
-        // Sent as one, so that only the watch is shared and not the MULTI. By hand, since the crate's own transaction does
-        // not tell an EXEC that was refused from an invalid reply.
+        // Sent as one, so that only the watch is shared and not the MULTI. By hand, because the crate's own transaction
+        // does not distinguish an aborted EXEC from an invalid reply.
         let mut transaction = redis::pipe();
         transaction.cmd("MULTI").cmd("SET").arg(key).arg(value).cmd("EXEC");
         let mut replies = bridge.wait(connection.send_packed_commands(&transaction, 0, 3))??;

@@ -6,7 +6,7 @@ use crate::error::{BoxError, Result};
 use crate::resp::{Reply, pack};
 use crate::update::Update;
 
-/// What an error means for the update: a refusal where the server itself said no, and otherwise unknown.
+/// What an error means for the update: refused if the server itself said no, otherwise unknown.
 ///
 /// Only right for an update that is one command: an error reply proves that this command changed nothing.
 pub(crate) fn refused_or_unknown(error: RedisError, tries: u32) -> Result<Update, BoxError> {
@@ -16,7 +16,7 @@ pub(crate) fn refused_or_unknown(error: RedisError, tries: u32) -> Result<Update
     }
 }
 
-/// Sends one command, packed into a buffer that is used again and again, and reads its reply; an error reply is an error.
+/// Sends one command, packed into a reused buffer, and reads its reply. An error reply is an error.
 pub(crate) fn ask<T: FromRedisValue>(
     connection: &mut impl ConnectionLike,
     packed: &mut Vec<u8>,
@@ -28,7 +28,7 @@ pub(crate) fn ask<T: FromRedisValue>(
     Ok(redis::from_redis_value(reply)?)
 }
 
-/// What a SET without conditions answered: anything but OK is no acknowledgement.
+/// Checks the reply to an unconditional SET: anything but OK is an error.
 pub(crate) fn written(reply: Value) -> RedisResult<()> {
     match reply {
         Value::Okay => Ok(()),
@@ -36,7 +36,7 @@ pub(crate) fn written(reply: Value) -> RedisResult<()> {
     }
 }
 
-/// What an update told its value means for the history, or what its error means.
+/// The outcome of an update, from the value returned or from its error.
 pub(crate) fn told_or_refused(told: RedisResult<i64>) -> Result<Update, BoxError> {
     told.map(Update::told).or_else(|error| refused_or_unknown(error, 1))
 }
@@ -48,14 +48,14 @@ pub(crate) fn incr(connection: &mut impl ConnectionLike, key: &str) -> Result<Up
     told_or_refused(ask(connection, &mut Vec::with_capacity(96), &[b"INCR", key.as_bytes()]))
 }
 
-/// The successor of a value just read, where missing is zero; an error that proves that nothing changed at the end of
-/// the range.
+/// The successor of a value just read; a missing value counts as zero. At the end of the range, an error that counts as
+/// a refusal.
 pub(crate) fn successor(value: Option<i64>) -> RedisResult<i64> {
     let end = || RedisError::from((ErrorKind::Extension, END));
     value.unwrap_or(0).checked_add(1).ok_or_else(end)
 }
 
-/// GET, add one, SET on `connection`, with whatever may come in between: the whole of several strategies.
+/// GET, add one, SET on `connection`, with no protection of its own: the whole of several strategies.
 pub(crate) fn get_then_set(connection: &mut impl ConnectionLike, key: &str) -> Result<Update, BoxError> {
     let told = Cmd::get(key).query::<Option<i64>>(connection).and_then(successor).and_then(|value| {
         written(Cmd::set(key, value).query(connection)?)?;
@@ -64,10 +64,10 @@ pub(crate) fn get_then_set(connection: &mut impl ConnectionLike, key: &str) -> R
     told_or_refused(told)
 }
 
-/// Why a counter cannot be added to.
+/// Why one cannot be added to a counter.
 pub(crate) const END: &str = "the counter is at the end of i64";
 
-/// One more than a GET answered, where missing is zero; nothing at the end of the range.
+/// The successor of the value in a GET's reply; a missing value counts as zero. `None` at the end of the range.
 pub(crate) fn read_successor(reply: Reply<'_>) -> Result<Option<i64>, BoxError> {
     let value = match reply {
         Reply::Nil => Some(0),

@@ -1,8 +1,9 @@
 //! Retrying: how long to wait, and when to give up. Shared by all strategies in which another client can win.
 //!
-//! The wait is drawn evenly from zero to a limit that doubles with every failure (full jitter, as in
-//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>). Without jitter, the losers of one round
-//! would meet again in the next. A sleep takes at least the 50 µs of the system's timer slack, about one round trip.
+//! The wait is drawn uniformly between zero and a limit that doubles with every failure (full jitter, as in
+//! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>). Without jitter, the losers of one
+//! round would meet again in the next. Linux would lengthen each sleep by up to 50 µs, about one round trip, but racing
+//! threads turn this timer slack off.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,14 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The bounds of the wait before a further try, in microseconds.
 pub(crate) struct Backoff {
-    /// Of the first wait.
+    /// The limit of the first wait.
     pub(crate) first_us: u64,
-    /// Of any wait.
+    /// The limit of any wait.
     pub(crate) most_us: u64,
 }
 
 impl Backoff {
-    /// Runs `attempt` until it tells a value, it fails, or patience ends. `None` from it means: beaten, nothing changed.
+    /// Runs `attempt` until it returns a value, fails, or patience ends. `None` means that another client won and
+    /// nothing changed.
     pub(crate) fn retry(&self, mut attempt: impl FnMut() -> RedisResult<Option<i64>>) -> Result<Update, BoxError> {
         let since = Instant::now();
         let mut tries = 0;
@@ -43,8 +45,8 @@ impl Backoff {
         }
     }
 
-    /// How long to wait after try number `tries` was beaten, `elapsed_ns` nanoseconds into the update; the refusal, once
-    /// patience has ended.
+    /// How long to wait after try number `tries` lost to another client, `elapsed_ns` nanoseconds into the update; a
+    /// refusal once patience has ended.
     pub(crate) fn after(&self, tries: u32, elapsed_ns: u64) -> Result<Duration, Update> {
         if u128::from(elapsed_ns) > PATIENCE.as_nanos() {
             let reason = format!("gave up after {} s and {tries} tries", PATIENCE.as_secs());

@@ -28,7 +28,7 @@ use crate::update::Updater;
 #[derive(Clone)]
 pub(crate) struct Bridge(Arc<Driver>);
 
-/// The thread that drives the runtime, for as long as a task lives that does nothing.
+/// The thread that drives the runtime, for as long as an idle task is alive.
 struct Driver {
     runtime: Handle,
     idler: AbortHandle,
@@ -39,7 +39,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.idler.abort();
         if let Some(thread) = self.thread.take() {
-            // Should it have panicked, its connections are closed all the same.
+            // If it has panicked, its connections are closed anyway.
             let _ = thread.join();
         }
     }
@@ -59,7 +59,7 @@ impl Bridge {
         Ok(Self(Arc::new(Driver { runtime: handle, idler, thread: Some(thread) })))
     }
 
-    /// A connection for all.
+    /// A connection that all workers share.
     pub(crate) fn multiplexed(&self, server: &Target) -> Result<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
@@ -68,7 +68,7 @@ impl Bridge {
         self.0.runtime.block_on(connection).map_err(|e| server.refuses(&e))
     }
 
-    /// A connection for all that comes back by itself.
+    /// A shared connection that reconnects by itself.
     pub(crate) fn manager(&self, server: &Target, config: ConnectionManagerConfig) -> Result<ConnectionManager> {
         let config = config.set_connection_timeout(Some(RESPONSE_TIMEOUT)).set_response_timeout(None);
         let client = server.client()?;
@@ -88,7 +88,7 @@ impl Bridge {
         Ok((0..workers).map(one).collect())
     }
 
-    /// Sends `command` and parks this thread until its reply is there.
+    /// Sends `command` and parks this thread until its reply has arrived.
     pub(crate) fn ask<T: FromRedisValue>(&self, connection: &mut impl ConnectionLike, command: &Cmd) -> RedisResult<T> {
         let reply = self.wait(connection.req_packed_command(command))??.extract_error()?;
         Ok(redis::from_redis_value(reply)?)

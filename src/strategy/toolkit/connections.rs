@@ -10,7 +10,7 @@ pub(crate) fn boxed<C: ClientMachine + 'static>(clients: usize, one: impl Fn() -
     (0..clients).map(|_| Box::new(one()) as Box<dyn ClientMachine>).collect()
 }
 
-/// One connection of its own for each worker, wrapped into an updater each.
+/// A connection for each worker, each wrapped in an updater.
 pub(crate) fn own_connections<U: Updater + 'static>(
     server: &Target,
     workers: usize,

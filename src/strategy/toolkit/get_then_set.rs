@@ -1,4 +1,4 @@
-//! GET, add one, SET as a state machine: `get-set` and `get-set-multiplexed` if one thread drives all clients.
+//! GET, add one, SET as a state machine: `get-set` and `get-set-multiplexed` when one thread drives all clients.
 
 use crate::client_machine::{ClientMachine, Turn};
 use crate::resp::{Reply, Requests};
@@ -9,7 +9,7 @@ use crate::update::Update;
 #[derive(Default)]
 pub(crate) struct GetThenSet {
     key: String,
-    /// What was sent to be written, once it was.
+    /// The value sent with SET; `None` before that.
     written: Option<i64>,
 }
 
@@ -45,7 +45,7 @@ impl ClientMachine for GetThenSet {
 mod tests {
     use super::*;
 
-    /// What is sent and what comes of it when a GET and then a SET are answered so.
+    /// The last request and the outcomes when GET and then SET get these replies.
     fn play(replies: &[Reply<'_>]) -> (String, Result<Vec<Update>, String>) {
         let (mut machine, mut requests, mut done) = (GetThenSet::default(), Requests::default(), Vec::new());
         machine.begin(&["k"], &mut requests);

@@ -7,7 +7,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult};
 pub(crate) struct Offset(pub(crate) i128);
 
 impl Offset {
-    /// Puts the counter there.
+    /// Sets the counter to this value.
     pub(crate) fn reset(&self, db: &mut Session, key: &str) -> RedisResult<()> {
         Cmd::set(key, self.0.to_string()).exec(db)
     }

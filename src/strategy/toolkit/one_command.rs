@@ -15,7 +15,7 @@ pub(crate) struct OneCommand<Ask> {
 }
 
 impl<Ask: Fn(&str, &mut Requests) + Send> OneCommand<Ask> {
-    /// `ask` appends the command that adds one to a counter and is answered with its value; `batch` of them go at once.
+    /// `ask` appends the command that adds one to a counter and returns its value; `batch` of them are sent at once.
     pub(crate) fn new(batch: usize, ask: Ask) -> Self {
         Self { ask, batch, left: 0 }
     }
@@ -32,7 +32,7 @@ impl<Ask: Fn(&str, &mut Requests) + Send> ClientMachine for OneCommand<Ask> {
     }
 
     fn reply(&mut self, reply: Reply<'_>, _elapsed_ns: u64, _requests: &mut Requests, done: &mut Vec<Update>) -> Turn {
-        // A script answers with text where the number would not fit into Lua's.
+        // A script returns text if the number would not fit into Lua's number type.
         let text = |text| std::str::from_utf8(text).ok()?.parse().ok();
         let told = match reply {
             Reply::Error(reason) => Ok(Update::Refused { tries: 1, reason: reason.to_owned() }),

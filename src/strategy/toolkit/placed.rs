@@ -1,11 +1,11 @@
-//! What strategies need of the topology.
+//! What strategies need from the topology.
 
 use crate::condition::Topology;
 use crate::error::Result;
 use crate::strategy::Need;
 use crate::target::Target;
 
-/// Connections that speak to one server and know no other.
+/// A single server: the strategy's connections do not follow a cluster.
 pub(crate) const ONE_SERVER: Need = Need { what: "one server", missing: is_cluster };
 
 /// A server that another process reaches by its URL alone.
@@ -18,7 +18,7 @@ pub(crate) const CLUSTER: Need = Need { what: "a cluster", missing: is_no_cluste
 /// A replica of every primary.
 pub(crate) const REPLICA: Need = Need { what: "a replica", missing: has_no_replica };
 
-/// The same, to be read from; a proxy of ours stands before the primary only.
+/// The same, for reading. Not with an emulated round trip, because our proxy is only in front of the primary.
 pub(crate) const READABLE_REPLICA: Need = Need { what: "a replica", missing: has_no_readable_replica };
 
 fn is_cluster(server: &Target) -> Result<Option<String>> {

@@ -32,10 +32,10 @@ impl ManageConnection for Connections {
     }
 }
 
-/// A pool of so many connections, all opened now; `ping` says whether each is tried when it is taken out.
+/// A pool of `connections` connections, all opened now; `ping` says whether each is tested on checkout.
 ///
 /// # Errors
-/// It cannot be filled.
+/// The pool cannot be filled.
 pub(crate) fn pool(server: &Target, connections: usize, ping: bool) -> Result<Pool<Connections>> {
     // A pool that cannot be filled says only that it waited too long.
     server.has_room_for(connections)?;
@@ -51,7 +51,7 @@ pub(crate) fn pool(server: &Target, connections: usize, ping: bool) -> Result<Po
         .map_err(|e| Error::server(format!("server {}: the pool cannot be filled: {e}", server.address())))
 }
 
-/// The pool had none: nothing was sent, so nothing can have changed.
+/// The outcome if the pool had no connection: nothing was sent, so nothing can have changed.
 pub(crate) fn no_connection(error: &r2d2::Error) -> Update {
     Update::Refused { tries: 1, reason: format!("no connection from the pool: {error}") }
 }

@@ -9,13 +9,13 @@ use crate::strategy::toolkit::{OneCommand, ask, boxed, own_connections, told_or_
 use crate::target::{Session, Target};
 use crate::update::{Update, Updater};
 
-/// Loads a script and gives the hash it is called by.
+/// Loads a script and returns the hash it is called by.
 pub(crate) fn load(server: &Target, code: &str) -> Result<String> {
     let hash = redis::Script::new(code).load(&mut server.connect()?);
     hash.map_err(|e| server.refuses(&e))
 }
 
-/// Calls a loaded script that adds one to KEYS[1] and answers with the value it made.
+/// Calls a loaded script that adds one to KEYS[1] and returns the new value.
 pub(crate) struct Scripted {
     connection: Session,
     packed: Vec<u8>,

@@ -11,17 +11,18 @@ use crate::update::{Update, Updater};
 /// What is waited for after each INCR, and for how long at most.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Await {
-    /// The command and its arguments but the time.
+    /// The command and its arguments, without the timeout.
     pub(crate) command: &'static [&'static str],
-    /// Milliseconds.
+    /// The timeout, in milliseconds.
     pub(crate) patience_ms: u32,
-    /// What an error says if the wait was in vain: `no replica had the update`.
+    /// The error message if the wait timed out: `no replica had the update`.
     pub(crate) missed: &'static str,
-    /// Whether an answer that says nobody has it makes the update unknown.
+    /// Whether an answer of zero makes the update unknown.
     pub(crate) heeds: bool,
 }
 
-/// A client that waits after each INCR. The wait goes over the same connection, because it is for what this connection wrote.
+/// A client that waits after each INCR. The wait goes over the same connection, because it covers what this connection
+/// wrote.
 struct Waiting {
     connection: Session,
     packed: Vec<u8>,

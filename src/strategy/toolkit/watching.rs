@@ -1,5 +1,5 @@
 //! WATCH, GET, MULTI, SET, EXEC: the parts that the watching strategies share, and `watch`, `watch-pipelined` and
-//! `watch-shared` as a state machine if one thread drives all clients.
+//! `watch-shared` as a state machine when one thread drives all clients.
 //!
 //! The state machine sends the same commands in the same round trips as the blocking form, with the same jittered waits
 //! between tries.
@@ -11,7 +11,7 @@ use crate::resp::{Reply, Requests, pack};
 use crate::strategy::toolkit::{Backoff, END, read_successor};
 use crate::update::Update;
 
-/// Before the next try after an aborted EXEC.
+/// The wait before the next try, after an aborted EXEC.
 pub(crate) const BACKOFF: Backoff = Backoff { first_us: 200, most_us: 6_400 };
 
 /// MULTI, SET, EXEC in one round trip; false if EXEC said that a watched key was touched.
@@ -29,7 +29,8 @@ pub(crate) fn set_if_untouched(
     is_done(replies.pop().unwrap_or_default())
 }
 
-/// What EXEC's own reply says; it says it all, since an error before it makes it an error too.
+/// Whether EXEC's reply says that it was executed. The replies before it need no check: an error in one of them makes
+/// EXEC fail too.
 pub(crate) fn is_done(exec: Value) -> RedisResult<bool> {
     match exec.extract_error()? {
         Value::Nil => Ok(false),
@@ -122,7 +123,7 @@ impl ClientMachine for WatchMachine {
                 Ok(None) => return self.refused(END, done),
                 Err(error) => return Turn::Failed(error),
             },
-            // What goes wrong before EXEC makes EXEC an error too.
+            // An error before EXEC makes EXEC fail too.
             (Awaits::Multi(value), _) => self.awaits = Awaits::Queued(value),
             (Awaits::Queued(value), _) => self.awaits = Awaits::Exec(value),
             (Awaits::Exec(_), Reply::Nil) => return self.beaten(elapsed_ns, done),
