@@ -3,9 +3,9 @@
 //! Only this module knows addresses and passwords. It only ever writes keys under [`Target::prefix`], and never uses a
 //! command that could touch others.
 //!
-//! A target measures, and controls nothing. Nodes that are ours are [`Private`] values, one or those of a [`Fleet`]:
-//! their methods stop, resume and kill them. So only a node that we started can be broken on purpose, and a user's
-//! server cannot be stopped by mistake.
+//! A target is measured, not controlled. The nodes that we started are [`Private`] values, alone or in a [`Fleet`], and
+//! only their methods stop, resume and kill nodes. So only a node of ours can be broken on purpose, and a user's server
+//! cannot be stopped by mistake.
 
 mod address;
 mod asked;
@@ -167,7 +167,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// One of several private servers, reached directly or through a proxy. Whoever starts it keeps it running.
+    /// One of several private servers, reached directly or through a proxy. The caller keeps it running.
     ///
     /// # Errors
     /// It does not answer.
@@ -190,7 +190,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// The same server, with this as its clients' time limit for a reply or a connection.
+    /// The same server, with `patience` as its clients' time limit for a reply or a connection.
     #[must_use]
     pub(crate) fn answering_within(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -242,15 +242,15 @@ impl Target {
         connections.map_err(|e| self.shuts_out(&e))
     }
 
-    /// A new connection; waits for a server that crashed or fails over.
+    /// A new connection. Waits while the server restarts or fails over.
     ///
     /// # Errors
-    /// It does not within `patience`, or `stop` was raised.
+    /// It does not answer within `patience`, or refuses; or `stop` was raised.
     pub(crate) fn reach(&self, patience: Duration, stop: &AtomicBool) -> Result<Session> {
         self.patiently(patience, stop, |db| redis::cmd("PING").exec(db)).map(|(db, ())| db)
     }
 
-    /// Asks over a new connection, repeatedly while waiting may help.
+    /// Asks over a new connection, and retries as long as waiting may help.
     ///
     /// # Errors
     /// It does not answer within `patience`, or refuses; or `stop` was raised.
@@ -281,8 +281,8 @@ impl Target {
         }
     }
 
-    /// The redis crate's client, for strategies that connect in their own way. Where there are Sentinels, they are
-    /// asked again for the current primary.
+    /// The redis crate's client, for strategies that connect in their own way. If there are Sentinels, they are asked
+    /// again for the current primary.
     ///
     /// # Errors
     /// No Sentinel answers, or none knows the primary.
@@ -307,7 +307,7 @@ impl Target {
         self
     }
 
-    /// Whether Docker Compose brought it up for us.
+    /// Whether Docker Compose started it for us.
     pub fn is_composed(&self) -> bool {
         self.compose.is_some()
     }
@@ -338,12 +338,12 @@ impl Target {
         self.private.as_deref().or(ours)
     }
 
-    /// Whether strategies may change its settings for a while: on a private server, or if permitted.
+    /// Whether strategies may change its settings temporarily: on a private server, or if permitted.
     pub fn may_configure(&self) -> bool {
         self.may_configure
     }
 
-    /// The same server, with permission to change its settings for a while.
+    /// The same server, with permission to change its settings temporarily.
     #[must_use]
     pub fn configurable(mut self) -> Self {
         self.may_configure = true;

@@ -26,7 +26,7 @@ pub struct TlsFiles {
     pub cert: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
-    /// Trust whoever answers.
+    /// Accept any certificate.
     pub insecure: bool,
 }
 
@@ -68,8 +68,8 @@ impl Address {
     /// Reads a URL.
     ///
     /// # Errors
-    /// It is none of those above, or there are TLS files and the URL is not for TLS. The message never contains the
-    /// password.
+    /// The URL has none of the forms above, or there are TLS files and the URL is not for TLS. The message never
+    /// contains the password.
     pub(super) fn read(url: &str, tls: &TlsFiles) -> Result<Self> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| unreadable("it has no scheme"))?;
         let is_tls = Self::is_tls(scheme);

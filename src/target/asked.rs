@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Private {
     #[cfg(feature = "cli")]
-    /// The same for one command.
+    /// Like [`Private::ask_with`], for one command.
     ///
     /// # Errors
     /// As [`Private::ask_with`].

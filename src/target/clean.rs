@@ -76,7 +76,7 @@ fn clean_page(db: &mut Session, keys: &[String], leases: &mut Leases, cleaned: &
             continue;
         }
         if *key == settings::key(run) {
-            // Before the rest, which a full server may not permit. This removes the note too.
+            // Before the other keys, which a full server may refuse to remove. This removes the note too.
             cleaned.settings.extend(settings::put_back(db, key)?);
             cleaned.keys += 1;
         } else {
@@ -89,7 +89,7 @@ fn clean_page(db: &mut Session, keys: &[String], leases: &mut Leases, cleaned: &
     Ok(())
 }
 
-/// Removes the function libraries of runs that are over: their names are ours with `_` for `:`.
+/// Removes the function libraries of runs that are over: their names begin with our prefix, with `_` for punctuation.
 fn remove_libraries(db: &mut Session, leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
     let ours = OURS.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let listed = redis::cmd("FUNCTION").arg(&["LIST", "LIBRARYNAME", &format!("{ours}*")]).query::<Vec<Value>>(db);
@@ -119,7 +119,7 @@ fn lease_of(db: &mut Session, run: &str, leases: &mut Leases) -> RedisResult<Opt
         return Ok(known);
     }
     let left = redis::cmd("PTTL").arg(lease::key(run)).query::<i64>(db)?;
-    // Without an expiry it is no lease of ours; -2 is no key at all.
+    // A key without an expiry (-1) is not a lease of ours; -2 means that there is no key.
     let lease = u64::try_from(left).ok().map(Duration::from_millis);
     leases.insert(run.to_owned(), lease);
     Ok(lease)

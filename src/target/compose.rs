@@ -63,7 +63,7 @@ impl ComposeSpec {
     ///
     /// # Errors
     /// No tool, no engine, no image, the port is taken, or no answer: one line that says which and what to do. Whatever
-    /// was started by then is gone. [`Error::is_interrupt`] if `stop` was raised.
+    /// was started by then is taken down. [`Error::is_interrupt`] if `stop` was raised.
     ///
     /// # Examples
     /// ```no_run
@@ -78,7 +78,7 @@ impl ComposeSpec {
     pub fn up(&self, stop: &AtomicBool) -> Result<Compose> {
         let tool = self.tool()?;
         if let Some(port) = self.port {
-            // The engine says so too, but only after it has fetched an image and made a network.
+            // The engine reports this too, but only after it has fetched an image and made a network.
             match TcpListener::bind(("127.0.0.1", port)) {
                 Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => return Err(taken(port)),
                 // The engine may be able to bind a port that we cannot.

@@ -26,8 +26,8 @@ enum Kind {
 }
 
 impl Connection {
-    /// A new one, logged in and on the URL's database. A reply may take [`RESPONSE_TIMEOUT`] to begin and as long again to
-    /// be complete.
+    /// Opens a connection, logged in and on the URL's database. A reply may take [`RESPONSE_TIMEOUT`] to begin and as
+    /// long again to be complete.
     ///
     /// # Errors
     /// Nothing answers there, or it refuses us.
@@ -51,7 +51,7 @@ impl Connection {
         Ok(Self(Kind::Tls(connection)))
     }
 
-    /// Sends a packed command, or several, whose replies [`Connection::recv_response`] then takes in one by one.
+    /// Sends a packed command, or several, whose replies [`Connection::recv_response`] then reads one by one.
     ///
     /// # Errors
     /// The connection is gone.

@@ -19,7 +19,7 @@ use crate::target::Target;
 /// The longest round trip that can be emulated: a fifth of the time limit for replies.
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
-/// The round trip that clients are given, and what was measured of it.
+/// The round trip that clients see, and what was measured.
 #[derive(Debug, Clone)]
 pub struct Distance {
     /// The round trip that is emulated, the proxy's own cost included.
@@ -28,9 +28,9 @@ pub struct Distance {
     pub seen_ns: u64,
     /// What the proxy costs without any delay.
     pub cost: Cost,
-    /// Where its thread runs, if that is assigned.
+    /// The CPUs of the proxy's thread, if they are assigned.
     pub cpus: Option<CpuSet>,
-    /// The delay each way that makes it so.
+    /// The proxy's delay in each direction.
     each_way: Duration,
 }
 
@@ -148,9 +148,9 @@ impl Target {
     }
 }
 
-/// The least delay each way. Other programs may use the machine while the proxy's cost is measured. If all of that cost
-/// were subtracted, a quieter moment would give round trips far shorter than requested. The round trip then measured is
-/// recorded, with a warning if it is off by more than a tenth.
+/// The minimum delay in each direction. Other programs may use the machine while the proxy's cost is measured. If all
+/// of that cost were subtracted, a quieter moment would give round trips far shorter than requested. The round trip
+/// then measured is recorded, with a warning if it is off by more than a tenth.
 fn least_delay(round_trip: Duration) -> Duration {
     round_trip * 3 / 8
 }

@@ -22,7 +22,7 @@ use crate::target::session::slot_of;
 pub struct Layout {
     /// How they are arranged.
     pub topology: Topology,
-    /// Over TLS.
+    /// Whether clients connect over TLS.
     pub tls: bool,
     /// Primaries of a cluster; 3 by default.
     pub shards: Option<u32>,
@@ -50,7 +50,7 @@ impl Layout {
         self.topology == Topology::Single && !self.tls
     }
 
-    /// Checks that it is possible.
+    /// Checks that such a fleet is possible.
     ///
     /// # Errors
     /// A usage error: shards or replicas that this topology does not have, or too many.
@@ -108,7 +108,7 @@ impl FromStr for Layout {
     }
 }
 
-/// How long all of it may take to be ready.
+/// How long the fleet may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What our Sentinels call the primary.

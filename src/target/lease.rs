@@ -11,7 +11,7 @@ use crate::target::{Session, Target};
 /// Added to the requested time, for opening, judging and cleaning up.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// The longest time a lease is taken for, even if a race may last longer.
+/// The longest time that a lease covers, even if a race may last longer.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// A claim on the keys under the server's prefix. Several may be held at once; the last to end removes the lease's key.
@@ -41,10 +41,10 @@ impl Lease {
         }
     }
 
-    /// Ends it; to be called when all keys are removed. One that is dropped expires.
+    /// Ends it, once all keys are removed. A lease that is only dropped expires.
     pub(crate) fn end(self, db: &mut Session) {
         if self.server.leases.load(Ordering::Relaxed) == 1 {
-            // One that cannot be removed expires.
+            // A lease that cannot be removed expires.
             let _ = redis::cmd("DEL").arg(key(self.server.prefix())).exec(db);
         }
     }

@@ -8,7 +8,7 @@ use crate::error::{BoxError, Error, Result};
 use crate::target::address::TlsFiles;
 use crate::target::stream::Stream;
 
-/// Whom to trust. It has no values.
+/// The authorities to trust. It has no values.
 pub(super) enum Trust {}
 
 impl Trust {

@@ -1,10 +1,10 @@
 //! A private server: a child process on a free loopback port and a unix socket, in a temporary folder. It stores nothing
 //! and never outlives us.
 //!
-//! Nobody else can use it. Every user of a machine can connect to a loopback port, and whoever can talk to a server can
-//! make it write files (CONFIG SET dir) as the user that it runs as. So it requires a random password. The password is in a
-//! file that only we can read, in a folder that only we can enter, and never among arguments, which every process list
-//! shows.
+//! Nobody else can use it. Every user of a machine can connect to a loopback port, and anyone who can talk to a Redis
+//! server can make it write files (CONFIG SET dir) as the user it runs as. So it requires a random password. The
+//! password is in a file that only we can read, in a folder that only we can enter, and never among arguments, which
+//! every process list shows.
 //!
 //! The child is started by a small shell, the keeper, that waits on a pipe from us. However we end (return, panic, signal,
 //! even SIGKILL), the pipe closes, and the shell kills the server and removes its folder. It has its own process group, so
@@ -56,7 +56,7 @@ const HARDENED: &str = "enable-protected-configs no\nenable-debug-command no\nen
 /// How often to try another port if some process took the chosen one in the meantime.
 const ATTEMPTS: u32 = 5;
 
-/// A password that no `{:?}` shows.
+/// A password that `{:?}` does not show.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -89,7 +89,7 @@ impl Extra {
         Self { args: args.iter().map(|&arg| arg.to_owned()).collect(), ..Self::default() }
     }
 
-    /// The same with these settings on its command line besides.
+    /// The same with these additional settings on its command line.
     pub(super) fn with(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|&arg| arg.to_owned()));
         self
@@ -112,7 +112,7 @@ impl Extra {
     }
 }
 
-/// A private server's port for TLS, and whom to trust there.
+/// A private server's port for TLS, and the authority to trust there.
 #[derive(Debug)]
 struct Encrypted {
     port: u16,
@@ -137,7 +137,7 @@ impl Private {
     /// if any, and waits until it answers.
     ///
     /// # Errors
-    /// The binary does not run, or does not answer within ten seconds; the message carries the end of its log.
+    /// The binary does not run, or does not answer within ten seconds; the message contains the end of its log.
     pub fn start(binary: &Path, extra: &[&str], cpus: Option<&CpuSet>) -> Result<Self> {
         Self::start_as(binary, &Extra::args(extra), cpus)
     }
@@ -338,7 +338,7 @@ impl Private {
     /// it answers and has loaded its data.
     ///
     /// # Errors
-    /// It does not within ten seconds.
+    /// It does not answer within ten seconds.
     pub(crate) fn revive(&self) -> Result<()> {
         let down = self.dir.path().join("down");
         std::fs::remove_file(&down).map_err(|e| Error::file(&down, e))?;
@@ -390,7 +390,7 @@ fn settings(dir: &Path, port: u16, Secret(password): &Secret) -> String {
     )
 }
 
-/// A path as one word of the server's settings, whatever is in it.
+/// A path as one word of the server's settings, whatever characters it contains.
 fn quoted(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
@@ -434,7 +434,7 @@ const HIGHEST: u16 = 55_535;
 /// Ports tried before giving up.
 const TOO_MANY: usize = 500;
 
-/// Writes what TLS needs into a server's folder, and gives its settings.
+/// Writes what TLS needs into a server's folder, and returns the settings for it.
 #[cfg(feature = "topologies")]
 fn encrypt(dir: &Path) -> Result<(Option<Encrypted>, String)> {
     let certificates = crate::target::certificate::for_loopback()?;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::plain::one_line;
 use crate::target::Target;
 
-/// What a server without room says before it closes the connection.
+/// What a full server says before it closes the connection.
 const FULL: &str = "max number of clients";
 
 impl Target {

@@ -20,7 +20,7 @@ pub struct ServerSpec {
     pub unix: bool,
     /// Never fetch a server.
     pub offline: bool,
-    /// Strategies may change a running server's settings for a while, and put them back.
+    /// Strategies may change a running server's settings temporarily, and restore them.
     pub allow_config: bool,
     /// A server that Docker Compose brings up and takes down again.
     pub docker: Option<Service>,
@@ -54,14 +54,14 @@ impl ServerSpec {
     /// Compose end.
     ///
     /// # Errors
-    /// No server: one line that says why, and what would give one.
+    /// No server: one line that says why, and how to get one.
     pub fn resolve(&self, stop: &AtomicBool, say: &mut dyn FnMut(&str)) -> Result<Target> {
         let cpus = self.checked()?;
         self.placed(self.server(cpus.0.as_ref(), stop, say)?, cpus)
     }
 
-    /// A private server of each of `binaries`, to be measured in turn and compared. All are on the same CPUs, and
-    /// otherwise as [`ServerSpec::resolve`] starts one.
+    /// A private server for each of `binaries`, to be measured in turn and compared. All run on the same CPUs, and are
+    /// otherwise started as by [`ServerSpec::resolve`].
     ///
     /// # Errors
     /// As [`ServerSpec::resolve`]; or two of them report the same product and version, so their rows could not be told

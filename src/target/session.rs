@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// Sends `commands` packed commands, whose replies [`Session::receive`] then takes in one by one.
+    /// Sends `commands` packed commands, whose replies [`Session::receive`] then reads one by one.
     ///
     /// # Errors
     /// The connection is gone.
@@ -87,7 +87,7 @@ impl Session {
     /// The next reply.
     ///
     /// # Errors
-    /// The connection is gone, or nothing is due.
+    /// The connection is gone, or no reply is due.
     pub fn receive(&mut self) -> RedisResult<Value> {
         match &mut self.0 {
             Kind::One(connection) => connection.recv_response(),
@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// The connection itself, where there is one server.
+    /// The connection itself, if there is only one server.
     pub(crate) fn single(&mut self) -> Option<&mut Connection> {
         match &mut self.0 {
             Kind::One(connection) => Some(connection),

@@ -1,4 +1,4 @@
-//! Settings of the server that a strategy changes for a while, and their previous values.
+//! Settings of the server that a strategy changes temporarily, and their previous values.
 //!
 //! On a server that is not ours, the previous values are first written under our prefix, so that `report clean` can restore
 //! them if we are killed.
@@ -19,7 +19,7 @@ const MAY_CHANGE: [&str; 2] = ["maxmemory", "maxmemory-policy"];
 /// How long to wait for a server that does not answer, before its settings are left as they are.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Changed settings; dropping this puts them back.
+/// Changed settings; dropping this restores them.
 pub(crate) struct Changed {
     server: Target,
     before: Vec<(&'static str, String)>,

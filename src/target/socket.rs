@@ -19,17 +19,17 @@ use crate::target::{Connection, RESPONSE_TIMEOUT, Target};
 /// How long a server that closed the connection may take to say why.
 const FIRST_WORDS: Duration = Duration::from_millis(500);
 
-/// Files that this process has open besides its clients' sockets: at most, and at least.
+/// Files that this process has open besides its clients' sockets: the most, and the fewest.
 const OTHER_FILES: u64 = 200;
 const FEWEST_FILES: u64 = 24;
 
 impl Target {
-    /// `count` new connections. Each is made and answered before the next: thousands at once would overflow the server's
-    /// queue of unaccepted ones.
+    /// `count` new connections. Each is made and answered before the next: thousands at once would overflow the
+    /// server's accept queue.
     ///
     /// # Errors
-    /// This process may not open so many files, the server has no room for so many clients, nothing answers there, or
-    /// it refuses us.
+    /// This process may not open that many files, the server has no room for that many clients, nothing answers there,
+    /// or it refuses us.
     pub(crate) fn sockets(&self, count: usize) -> Result<Vec<Box<dyn Socket>>> {
         if let Some(cluster) = &self.place.cluster {
             return self.routed(cluster, count);
@@ -76,7 +76,7 @@ impl Target {
     /// Checks that `clients` more clients could connect, before anything is measured.
     ///
     /// # Errors
-    /// This process may not open so many files, or the server has no room for the clients: one line that says what to
+    /// This process may not open that many files, or the server has no room for the clients: one line that says what to
     /// do.
     pub fn has_room_for(&self, clients: usize) -> Result<()> {
         // Through a proxy in this process, a client takes three; on a cluster, one for every node.
@@ -145,12 +145,12 @@ pub(crate) fn after(made: usize, wanted: usize, refusal: Error) -> Error {
     }
 }
 
-/// Sends `hello` and waits until each of its commands is answered: all within [`RESPONSE_TIMEOUT`], in however many
-/// pieces the replies arrive.
+/// Sends `hello` and waits until each of its commands is answered: all within [`RESPONSE_TIMEOUT`], however many pieces
+/// the replies arrive in.
 fn greet(mut stream: Box<dyn Stream>, hello: &Requests) -> Result<Box<dyn Socket>, BoxError> {
     let since = Instant::now();
     stream.wait_at_most(RESPONSE_TIMEOUT)?;
-    // A server without room says so and closes the connection. Its message is more useful than our broken pipe.
+    // A full server says so and closes the connection. Its message is more useful than our broken pipe.
     let sent = stream.write_all(hello.bytes());
     let (mut heard, mut answered) = (Vec::new(), 0);
     while answered < hello.commands() {

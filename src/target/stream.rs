@@ -17,9 +17,9 @@ impl<T: Read + Write + Source + Send> Socket for T {}
 
 /// A socket that blocks.
 pub(super) trait Stream: Read + Write + Send {
-    /// Gives up a read after so long.
+    /// Limits how long a read may take.
     fn wait_at_most(&self, time: Duration) -> Result<()>;
-    /// Gives up a write after so long.
+    /// Limits how long a write may take.
     fn push_at_most(&self, time: Duration) -> Result<()>;
     fn unblocked(self: Box<Self>) -> Result<Box<dyn Socket>>;
 }

@@ -1,4 +1,5 @@
-//! Whom to trust over TLS, and who we are: read once, for the redis crate's connections and for bare sockets alike.
+//! The authorities to trust over TLS, and our own certificate: read once, for the redis crate's connections and for
+//! bare sockets alike.
 //!
 //! The redis crate would read all certificates of the system for every connection, which costs more than the connection
 //! itself. So they are read here, once, and handed to it as if `--cacert` had named them.
@@ -25,7 +26,7 @@ use crate::target::stream::{Socket, Stream};
 /// What every certificate in PEM begins with.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// Whom to trust, and who we are.
+/// The authorities to trust, and our own certificate.
 pub(super) struct Trust {
     /// Certificates of the authorities, in PEM.
     authorities: Vec<u8>,
@@ -61,7 +62,7 @@ impl Trust {
     /// The same connection settings, over TLS.
     ///
     /// # Errors
-    /// It has no host and port.
+    /// The address has no host and port.
     pub(super) fn encrypted(&self, info: &ConnectionInfo) -> Result<ConnectionInfo> {
         let (ConnectionAddr::TcpTls { host, port, .. } | ConnectionAddr::Tcp(host, port)) = info.addr() else {
             return Err(Error::usage("TLS needs a host and a port"));
@@ -145,7 +146,7 @@ fn config(authorities: &[u8], ours: Option<&ClientTlsConfig>, files: &TlsFiles) 
     Ok(config)
 }
 
-/// Trusts whoever answers, as `--insecure` asks.
+/// Accepts any certificate, as `--insecure` asks.
 #[derive(Debug)]
 struct Anybody(WebPkiSupportedAlgorithms);
 

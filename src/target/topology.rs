@@ -20,13 +20,13 @@ pub(super) struct Place {
     pub(super) replicas: Vec<Client>,
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) sentinels: Option<Arc<Sentinels>>,
-    /// Whom to trust, over TLS.
+    /// The authorities to trust over TLS.
     pub(super) trust: Option<Arc<Trust>>,
     /// Our own servers, kept running by this.
     pub(super) fleet: Option<Arc<Fleet>>,
 }
 
-/// Sentinels, who know which server is the primary at the moment.
+/// Sentinels, which know which server is currently the primary.
 pub(super) struct Sentinels {
     nodes: Vec<ConnectionInfo>,
     /// How to connect to the servers they watch: everything but the address.
@@ -59,14 +59,14 @@ impl Sentinels {
     }
 }
 
-/// The same way to connect, without waiting to fill packets.
+/// The same connection settings, with TCP_NODELAY.
 pub(super) fn nodelay(info: ConnectionInfo) -> ConnectionInfo {
     let tcp = info.tcp_settings().clone().set_nodelay(true);
     info.set_tcp_settings(tcp)
 }
 
 impl Target {
-    /// The target at `url`, with the files that TLS needs: see the forms of URLs that `docs/topologies.md` lists.
+    /// The target at `url`, with the files that TLS needs. `docs/topologies.md` lists the forms of URLs.
     ///
     /// # Errors
     /// The URL has an unknown form; or the server does not answer, or is of another kind than the URL says: a node of a
@@ -156,12 +156,12 @@ impl Target {
         self.place.kind
     }
 
-    /// Primaries that share the keys.
+    /// The number of primaries that share the keys.
     pub fn shards(&self) -> u32 {
         self.place.cluster.as_ref().map_or(1, |cluster| cluster.primaries().len() as u32)
     }
 
-    /// Replicas of each primary; the smallest number, if they differ.
+    /// The number of replicas of each primary; the smallest, if they differ.
     pub fn replicas(&self) -> u32 {
         let known = self.place.replicas.len();
         self.place.cluster.as_ref().map_or(known, |cluster| cluster.fewest_replicas()) as u32
@@ -173,7 +173,7 @@ impl Target {
     }
 
     #[cfg(feature = "cli")]
-    /// Its servers, if they are ours and several.
+    /// Its servers, if we started them as a fleet.
     pub(crate) fn own_fleet(&self) -> Option<&Fleet> {
         self.place.fleet.as_deref()
     }
@@ -189,7 +189,7 @@ impl Target {
     }
 
     #[cfg(feature = "topologies")]
-    /// Whom to trust over TLS, for code that connects by itself.
+    /// The authorities to trust over TLS, for code that connects by itself.
     pub(crate) fn certificates(&self) -> Option<redis::TlsCertificates> {
         self.place.trust.as_ref().map(|trust| trust.certificates())
     }

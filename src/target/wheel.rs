@@ -170,7 +170,7 @@ fn install(scratch: &Path, target: &Path, sha256: &str, stop: &AtomicBool) -> Re
     Err(Error::server(format!("cannot fetch a server: {why}")))
 }
 
-/// Waits for pip to end, or ends it and everything that it has started.
+/// Waits for pip to end; once `stop` is raised, kills it and everything that it has started.
 fn ended(pip: &mut Child, stop: &AtomicBool) -> Result<ExitStatus> {
     loop {
         let status = pip.try_wait().map_err(|e| Error::server(format!("cannot fetch a server: {e}")))?;

@@ -23,7 +23,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// All.
+    /// All services.
     pub const ALL: [Self; 4] = [Self::Redis, Self::Valkey, Self::Sentinel, Self::Cluster];
 
     /// Its name, which is also the name of its profile in the file.

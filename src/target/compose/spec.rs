@@ -30,7 +30,7 @@ impl ComposeSpec {
         Self { service, port: None, ports: Vec::new(), path: None, patience: Duration::from_secs(600) }
     }
 
-    /// On this loopback port instead of a free one; each of several servers has a free one.
+    /// On this loopback port instead of a free one. Services of several servers always get free ports.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
@@ -82,7 +82,7 @@ impl ComposeSpec {
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
-        // Port 0 lets the engine choose a free one, so that nobody can take it between our looking and its binding.
+        // Port 0 lets the engine choose a free one, so that nobody can take it between our check and the engine's bind.
         let chosen = if self.ports.is_empty() { vec![self.port.unwrap_or(0)] } else { self.ports.clone() };
         for (variable, port) in self.service.port_variables().iter().zip(chosen) {
             command.env(variable, port.to_string());

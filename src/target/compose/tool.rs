@@ -36,7 +36,7 @@ pub(super) fn exited(child: &mut Child, patience: Duration) -> std::io::Result<O
     }
 }
 
-/// Ends a child that leads its own group, and all of the group.
+/// Kills a child that leads its own process group, and the whole group.
 pub(super) fn kill(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         // A process that is already gone needs no signal.

@@ -20,7 +20,7 @@ use super::route::{Route, SLOTS, route};
 use crate::target::address::elsewhere;
 use crate::target::{Connection, RESPONSE_TIMEOUT};
 
-/// How often a command is redirected at most; after that its last error stands.
+/// How often a command is redirected, at most. After that, its last error stands.
 pub(super) const MOST_HOPS: usize = 16;
 
 /// The pause before a command is sent again because its slot is being moved.
@@ -81,13 +81,13 @@ struct Shard {
 pub(crate) struct Cluster {
     /// How to connect: everything but the address.
     template: ConnectionInfo,
-    /// As known at the start, and after a failover as known since.
+    /// As known at the start, or as of the last refresh.
     shards: RwLock<Vec<Shard>>,
     pub(crate) redirects: Redirects,
 }
 
 impl Cluster {
-    /// Asks the node at `seed`.
+    /// Asks the node at `seed` for the cluster's shards.
     pub(crate) fn discover(seed: &Client) -> RedisResult<Self> {
         let template = seed.get_connection_info().clone();
         let shards = RwLock::new(shards_of(seed)?);
@@ -98,8 +98,8 @@ impl Cluster {
         self.shards.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the nodes that are known, primaries and replicas, which node has which slot now. The first whose answer differs
-    /// from what is known is believed: one that is cut off still knows what was.
+    /// Asks the known nodes, primaries and replicas, which node has which slot now. The first answer that differs from
+    /// what is known is believed, because a node that is cut off still gives the old one.
     ///
     /// # Errors
     /// None of them knows anything new.
@@ -125,7 +125,7 @@ impl Cluster {
         distinct(self.shards().into_iter().map(|shard| shard.primary))
     }
 
-    /// Which of [`Cluster::primaries`] has which slot.
+    /// For each slot, the index of its node in [`Cluster::primaries`].
     pub(crate) fn owners(&self) -> Arc<[u16]> {
         let (primaries, mut owners) = (self.primaries(), vec![0; SLOTS.into()]);
         for shard in self.shards() {
@@ -195,7 +195,7 @@ fn shard(range: Vec<Value>, asked: &Member) -> RedisResult<Shard> {
     Ok(Shard { first, last, primary, replicas })
 }
 
-/// Connections to all nodes, and which of them has which slot, as far as this session knows.
+/// Connections to all nodes, and which node has which slot, as far as this session knows.
 pub(super) struct Routed {
     cluster: Arc<Cluster>,
     /// How long a reply may take.
@@ -209,7 +209,7 @@ pub(super) struct Routed {
 }
 
 impl Routed {
-    /// If a primary cannot be reached, those that are known by now are tried, once.
+    /// If a primary cannot be reached, asks for the current primaries and tries those, once.
     pub(super) fn open(cluster: Arc<Cluster>, patience: Duration) -> RedisResult<Self> {
         let primary = |shard: &Shard| Some(shard.primary.clone());
         match Self::over(cluster.clone(), patience, primary) {

@@ -1,9 +1,9 @@
-//! The same for tasks of an async runtime: the redis crate's multiplexed connection, to one server or to every primary of a
-//! cluster.
+//! A session for tasks of an async runtime: the redis crate's multiplexed connection, to one server or to every primary
+//! of a cluster.
 //!
-//! The crate has an async cluster client of its own, but that resends commands whose reply was lost, and its
-//! connections are shared, which makes WATCH useless. Here each client has a connection to every primary, and
-//! redirections (MOVED, ASK) are followed and counted, as by a [session](super).
+//! The crate has an async cluster client of its own, but it resends commands whose reply was lost, and its connections
+//! are shared, which makes WATCH useless. Here each client has a connection to every primary, and redirections (MOVED,
+//! ASK) are followed and counted, as by a [session](super).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ impl Routed {
         Ok((places, is_transaction))
     }
 
-    /// Sends them, to several nodes at once if need be.
+    /// Sends the commands, to several nodes at once if need be.
     async fn ask_all(&mut self, commands: &[Cmd], places: &[usize]) -> RedisResult<Vec<Value>> {
         let nodes = self.nodes.iter_mut().enumerate();
         let batches = nodes.filter_map(|(node, (_, connection))| {
