@@ -31,9 +31,9 @@ pub use run::{Observer, check_room, measure, measure_entrants};
 pub struct Trial {
     /// What every client did.
     pub log: RaceLog,
-    /// The accounts, and whether the increments are linearizable.
+    /// The ledger, and whether the increments are linearizable.
     pub judgement: Judgement,
-    /// The verdict on them.
+    /// The verdict on the ledger.
     pub verdict: Verdict,
     /// Each counter's gain.
     pub found: Vec<i64>,
@@ -45,14 +45,14 @@ pub struct Trial {
     pub nodes: Vec<Spent>,
     /// How often nodes of a cluster redirected a command: MOVED and ASK.
     pub redirects: Option<(u64, u64)>,
-    /// Updates by the server's own count, if a single command makes one.
+    /// Updates by the server's own count, if it can be told from its calls of commands.
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
     pub timetable: Option<Timetable>,
     /// The client library that sent the commands.
     pub library: Library,
-    /// The processes that the clients were in, if that was not this one.
+    /// The clients' processes, if they were not in this one.
     pub process: Option<Process>,
-    /// What was done to the servers.
+    /// The faults that were injected into the servers.
     pub faults: Vec<Fault>,
 }

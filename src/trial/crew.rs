@@ -1,4 +1,4 @@
-//! A strategy's clients, open, with their counters: reset, race, read back, judge; and their removal.
+//! A strategy's open clients and their counters: reset, race, read back, judge, and remove.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::workload::{Size, Workload};
 
 use super::{Entrant, Trial, memory};
 
-/// How much longer than planned a warm-up, or the end of a timetable, may take before clients stop.
+/// How many times as long as planned a warm-up or a timetable may take before clients stop.
 const PATIENCE: u32 = 2;
 
 /// A trial sized by time allocates this many times the events that its warm-up predicts.
@@ -26,13 +26,14 @@ const ROOM: u64 = 3;
 /// It allocates at least this many batches per client, because one starved client can make a warm-up very slow.
 const AT_LEAST: u64 = 100;
 
-/// Allocate for every update.
+/// Allocates an event for every update.
 const ALL: u64 = u64::MAX;
 
-/// The most updates of one trial sized by time: with its check it stays under 1 GiB, however fast the strategy is.
+/// The most updates of one trial sized by time, so that with its check it stays under 1 GiB, however fast the strategy
+/// is.
 const MOST: u64 = 10_000_000;
 
-/// Updates by every client that warm its connection.
+/// Updates per client that warm its connection.
 const FEW: u64 = 10;
 
 /// How long the very first warm-up may take.
@@ -41,7 +42,7 @@ const FIRST_UPDATE: Duration = Duration::from_secs(5);
 /// How long to wait for a server that does not answer after a race: about what a failover or a restart takes.
 pub const READ_BACK: Duration = Duration::from_secs(30);
 
-/// How long to wait for it to remove our keys.
+/// How long to wait for the server when our keys are to be removed.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 
 /// A strategy's clients, opened and ready to race.
@@ -51,7 +52,7 @@ pub struct Crew<'a> {
     workload: Workload,
     clients: Box<dyn Clients>,
     library: Library,
-    /// The commands whose every successful call adds one.
+    /// The commands that add one per successful call.
     counted_by: &'static [&'static str],
     keys: Arc<[String]>,
     sequences: Vec<Arc<[u16]>>,
@@ -108,7 +109,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Races `updates` updates by every client, but begins none once `deadline` has passed, and judges what became of them.
+    /// Races `updates` updates per client, begins none after `deadline`, and judges their outcomes.
     ///
     /// # Errors
     /// An updater panicked, or the server does not answer before or after the race. Errors of single updates are not
@@ -117,8 +118,8 @@ impl<'a> Crew<'a> {
         self.judged(&|_| updates, ALL, None, deadline)
     }
 
-    /// Races by a timetable, as an open loop, and judges what became of the updates. Clients that cannot keep up continue
-    /// after its end until they have sent all, or until `deadline` after its start.
+    /// Races by a timetable, in an open loop, and judges the outcomes. Clients that cannot keep up continue after the
+    /// timetable's end, until they have sent all their updates or `deadline` has passed since the start.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -167,7 +168,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Puts the counters to their start, and makes sure that they are left alone until a race's deadline.
+    /// Resets the counters, and renews the lease, so that `report clean` leaves them alone until the race's deadline.
     fn reset(&mut self, deadline: Duration) -> Result<()> {
         std::thread::sleep(self.strategy.settles_in());
         // The server may have closed an idle connection, or may have restarted.
@@ -194,15 +195,15 @@ impl<'a> Crew<'a> {
         Ok(told)
     }
 
-    /// A race that warms connections and is not judged. The counters are reset before it, as before a trial: some strategies
-    /// do another thing on a counter that was never reset.
+    /// A race that warms connections and is not judged. The counters are reset before it, as before a trial: some
+    /// strategies behave differently on a counter that was never reset.
     fn warm(&mut self, updates: u64, deadline: Duration) -> Result<RaceLog> {
         self.reset(deadline)?;
         self.race(&|_| updates, ALL, None, deadline)
     }
 
-    /// Races `updates(client)` updates by each client, `room` of them allocated for beforehand: as fast as they are
-    /// acknowledged, or by a timetable.
+    /// Races `updates(client)` updates per client, in a closed loop or by a timetable. Events for at most `room` of
+    /// them are allocated beforehand.
     fn race(
         &mut self,
         updates: &dyn Fn(usize) -> u64,
@@ -222,7 +223,7 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Connects whatever is not connected yet, by a race with one update per client, which is not judged.
+    /// Connects the clients that are not connected yet, by a race of one update per client that is not judged.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -249,14 +250,14 @@ impl<'a> Crew<'a> {
                 let fits = fits.min(MOST / self.workload.threads as u64);
                 return Ok((fits / batch).max(1) * batch);
             }
-            // Towards the size that is enough, but never more than tenfold at once: the first updates are slow ones.
+            // Grows towards a sufficient size, but at most tenfold at once, because the first updates are slow.
             updates *= (enough / span + 1).clamp(2, 10);
         }
     }
 
-    /// Races for `target` and judges what became of the updates, however many they are: events are allocated beforehand
-    /// for more than the `fits` of each client that a [warm-up](Crew::warm_up) said would fit, and for a client that does
-    /// more still as it goes.
+    /// Races for `target` and judges the outcomes, however many updates there are. Events are allocated beforehand for
+    /// a multiple of `fits`, the updates per client that a [warm-up](Crew::warm_up) predicted. A client that does even
+    /// more allocates the rest during the race.
     ///
     /// # Errors
     /// As [`Crew::trial`].
@@ -266,14 +267,14 @@ impl<'a> Crew<'a> {
         self.judged(&|_| most, (fits * ROOM).max(AT_LEAST * batch), None, target)
     }
 
-    /// Measures one trial of the planned size and pace, warm-up included. A trial sized by time is time-bounded: each client stops
-    /// after its current update.
+    /// Measures one trial of the planned size and pace, warm-up included. A trial sized by time ends when that time is
+    /// over: each client stops after its current update.
     ///
     /// # Errors
     /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
         if let Some(timetable) = self.workload.timetable(size)? {
-            // Warms the connections; how many updates there will be, the timetable says.
+            // Only warms the connections: the timetable says how many updates there will be.
             self.warm(FEW, FIRST_UPDATE)?;
             return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
         }
@@ -295,7 +296,7 @@ impl<'a> Crew<'a> {
     /// The server does not answer or refuses; the message says what is left there, and how to remove it.
     pub fn close(self) -> Result<()> {
         let Self { strategy, server, clients, keys, lease, .. } = self;
-        // What a strategy has changed on the server goes back with its clients.
+        // Dropping the clients restores what the strategy has changed on the server.
         drop(clients);
         let side = keys.iter().flat_map(|key| strategy.side_keys(key));
         let names: Vec<String> = keys.iter().cloned().chain(side).collect();
@@ -312,8 +313,8 @@ impl<'a> Crew<'a> {
     }
 }
 
-/// The check, for clients whose clocks may be up to `apart_ns` apart. An update is then taken to last from its earliest
-/// possible begin to its latest possible end, so that an order that may be right is never called wrong.
+/// Judges a race of clients whose clocks may be up to `apart_ns` apart. Each update is taken to last from its earliest
+/// possible beginning to its latest possible end, so that a possibly correct order is never called wrong.
 fn judgement(log: &RaceLog, found: &[i64], apart_ns: u64) -> Judgement {
     let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
     if apart_ns == 0 {

@@ -16,27 +16,28 @@ use super::Trial;
 /// One line of a plan: a strategy, and what drives its clients.
 #[derive(Clone, Copy)]
 pub struct Entrant<'a> {
-    /// How they update.
+    /// How its clients update a counter.
     pub strategy: &'a dyn Strategy,
-    /// What drives them.
+    /// What drives the clients.
     pub driver: &'a dyn Driver,
     /// What breaks the servers while they race, if anything does.
     pub breaker: Option<&'a dyn Breaker>,
 }
 
-/// What breaks servers while clients race. Its trials bring their own servers or proxies, because what is broken is no
-/// place for other trials.
+/// Breaks servers while clients race. Its trials use servers or proxies of their own, because broken servers are unfit
+/// for other trials.
 pub trait Breaker {
-    /// The name of its fault, as a [`Condition`] has it.
+    /// The name of its fault, as in a [`Condition`].
     fn fault(&self) -> String;
 
-    /// What the condition of a trial on healthy servers becomes.
+    /// The condition under this fault, from that of a trial on healthy servers.
     fn condition(&self, healthy: Condition) -> Condition;
 
     /// What a strategy promises under this fault.
     fn promise(&self, strategy: &dyn Strategy) -> Promise;
 
-    /// One trial, by the clients of this load, on servers like this one. The inner error is why they cannot run it.
+    /// Runs one trial, with the clients of this load, on servers like `server`. `trial` is its number and its seed. The
+    /// inner error says why the trial cannot be run.
     ///
     /// # Errors
     /// It cannot be measured, or the run must end.
@@ -51,24 +52,24 @@ pub trait Breaker {
 }
 
 impl Entrant<'_> {
-    /// Its name in the plan: the strategy's name, and that of the client library if there is one.
+    /// Its name in the plan: that of the strategy, and those of the client library and the fault if there are any.
     pub fn name(&self) -> String {
         let Library { name, settings, .. } = self.driver.library();
         let fault = self.breaker.map_or_else(|| NO_FAULT.to_owned(), Breaker::fault);
         entrant_name(self.strategy.info().name, self.driver.kind(), &name, &settings, &fault)
     }
 
-    /// Why it cannot be measured on this server, if it cannot.
+    /// Why it cannot be measured on this server; `None` if it can.
     pub(super) fn unavailable(&self, server: &Target) -> Result<Option<String>> {
         match self.driver.refuses(server, self.strategy) {
             Some(why) => Ok(Some(why)),
-            // A breaker's trials have servers of their own, which are asked when they are there.
+            // A breaker's trials have servers of their own, which are checked once they run.
             None if self.breaker.is_some() => Ok(None),
             None => self.strategy.unavailable(server),
         }
     }
 
-    /// A row of it as its fault makes it.
+    /// The row, with the condition and the promise under its fault, if it has one.
     pub(super) fn row(&self, row: Record) -> Record {
         let Some(breaker) = self.breaker else { return row };
         Record { condition: breaker.condition(row.condition), promise: breaker.promise(self.strategy), ..row }

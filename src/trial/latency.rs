@@ -1,7 +1,7 @@
-//! How long the updates of a trial took: from the send, and in an open loop from the intended instant.
+//! How long the updates of a trial took: from the send, and in an open loop also from the intended instant.
 //!
 //! An update that was due but never sent has waited at least until the end of the trial, and is counted with that time.
-//! Without it, the percentiles would get better the worse the server is.
+//! Otherwise the percentiles would improve the worse the server is.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Trial {
         buckets(events.map(|event| event.end_ns() - event.begin_ns()))
     }
 
-    /// How long they took from the intended instant, in an open loop. An update that was due and never sent counts
+    /// How long updates took from the intended instant, in an open loop. An update that was due and never sent counts
     /// with the time from its intended instant to the trial's end: it took longer than that.
     pub fn response(&self) -> Option<Vec<(u64, u64)>> {
         let table = self.timetable.as_ref()?;
@@ -30,7 +30,7 @@ impl Trial {
         let times = lanes.flat_map(|(client, lane)| {
             let ends = lane.events.iter().map(|event| event.end_ns()).chain(std::iter::repeat(over));
             (0..table.updates_of(client)).zip(ends).filter_map(move |(i, end)| {
-                // Clients that all gave up early leave updates that never came to be due.
+                // If all clients gave up early, some updates never became due.
                 end.checked_sub(lane.start_ns + table.intended_ns(client, i))
             })
         });
@@ -47,7 +47,7 @@ impl Trial {
         all.into_iter().collect()
     }
 
-    /// Updates that were due but not yet sent when the timetable was over.
+    /// The backlog: updates that were due but not yet sent when the timetable was over.
     pub(super) fn backlog(&self) -> Option<u64> {
         let length = self.timetable.as_ref()?.length_ns();
         let late =

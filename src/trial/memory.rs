@@ -7,16 +7,17 @@ use rustix::process::{Resource, getrlimit};
 use crate::error::{Error, Result};
 use crate::update::Event;
 
-/// What the check takes for each update: its value's place.
+/// Bytes that judging takes per update: for the place of its value.
 const CHECK: u64 = 8;
 
-/// And where there are several counters: the update again, sorted by counter.
+/// Further bytes per update if there are several counters: for a copy, sorted by counter.
 const SORTED: u64 = 32;
 
-/// Checks that a trial of so many updates fits into what is free; where nobody says what is, that it is no absurd number.
+/// Checks that a trial of `updates` updates fits into free memory: into 1 TiB if the system does not say how much is
+/// free.
 ///
 /// # Errors
-/// It does not: the message says what it needs and what there is.
+/// It does not fit: the message says what it needs and what is free.
 pub(super) fn check(updates: u64, keys: usize) -> Result<()> {
     let needed = needed(updates, keys);
     let free = free().unwrap_or(1 << 40);
@@ -36,7 +37,7 @@ fn needed(updates: u64, keys: usize) -> u64 {
     updates.saturating_mul(each)
 }
 
-/// The least of what the machine has free, what a container leaves us, and what this process may still have.
+/// The least of what the machine has free, what a container leaves us, and what this process may still allocate.
 fn free() -> Option<u64> {
     [machine(), container(), limit()].into_iter().flatten().min()
 }
@@ -45,7 +46,7 @@ fn machine() -> Option<u64> {
     kib(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
-/// By the limits of this process's control group; of those above it, none is seen in a container.
+/// What the limit of this process's control group leaves. In a container, the groups above it are not visible.
 fn container() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let of = |line: &str| {
@@ -61,7 +62,7 @@ fn container() -> Option<u64> {
         let left = |folder: &Path| {
             let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
             let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
-            // Files that were read count as used, and make way.
+            // Cached files count as used, but are dropped when memory is needed.
             let stat = read("memory.stat").unwrap_or_default();
             let cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.parse::<u64>().ok()).unwrap_or(0);
             Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cache)))
@@ -71,14 +72,14 @@ fn container() -> Option<u64> {
     groups.lines().filter_map(of).min()
 }
 
-/// By `ulimit -v`.
+/// What `ulimit -v` leaves.
 fn limit() -> Option<u64> {
     let limit = getrlimit(Resource::As).current?;
     let used = kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmSize:")?;
     Some(limit.saturating_sub(used))
 }
 
-/// A line's number of kB in bytes.
+/// The value of line `name`, which is in kB, in bytes.
 fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)

@@ -1,4 +1,4 @@
-//! The row of a trial, and the figures that are made of its clients' logs.
+//! The row of a trial, and the figures computed from its clients' logs.
 
 use crate::condition::Condition;
 use crate::driver::Library;
@@ -41,7 +41,7 @@ impl Trial {
             overlap: Some((self.log.overlap() * 1e4).round() / 1e4),
             slowest_share: Some((self.slowest_share() * 1e4).round() / 1e4),
             jain: Some((self.jain() * 1e4).round() / 1e4),
-            // It may be unknown for another process.
+            // Zero means unknown, as it may be for another process.
             client_cpu_ns: Some(self.log.clients.iter().map(|lane| lane.cpu_ns).sum()).filter(|&ns: &u64| ns > 0),
             server_cpu_us: self.spent.map(|spent| spent.cpu_us),
             server_calls: self.spent.map(|spent| spent.calls),
@@ -87,7 +87,7 @@ impl Trial {
         if squares == 0.0 { 1.0 } else { sum * sum / (rates.len() as f64 * squares) }
     }
 
-    /// The slowest client's rate as a part of the fastest client's.
+    /// The slowest client's rate as a fraction of the fastest client's.
     fn slowest_share(&self) -> f64 {
         let rates = self.rates();
         let (slowest, fastest) =
@@ -102,7 +102,7 @@ impl Trial {
     }
 }
 
-/// A row of this condition that says nothing yet.
+/// A row for this condition, without results.
 pub(super) fn blank(strategy: &dyn Strategy, server: &Target, workload: &Workload, library: &Library) -> Record {
     let condition = Condition {
         library: library.name.clone(),

@@ -21,13 +21,13 @@ pub trait Observer {
     /// A row is complete, with its latencies and the trial itself, if there was one.
     ///
     /// # Errors
-    /// The row could not be kept: this ends the run.
+    /// The row could not be stored: this ends the run.
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()>;
 
     /// The keys of a cell could not be removed; its trial is valid nevertheless.
     fn leaves(&mut self, _error: &Error) {}
 
-    /// A round is over: whether the next one, if the plan has one, should run.
+    /// Called after each round: whether to run the next one, if the plan has one.
     fn wants_more(&mut self) -> bool {
         true
     }
@@ -54,7 +54,7 @@ pub fn measure(
     measure_entrants(plan, servers, &entrants, stop, observer)
 }
 
-/// The same for entrants whose drivers differ: those of several client libraries. All are of the plan's kind.
+/// The same for entrants whose drivers differ: those of several client libraries. All drivers are of the plan's kind.
 ///
 /// # Errors
 /// As [`measure`].
@@ -99,8 +99,8 @@ pub fn measure_entrants(
     Ok(())
 }
 
-/// Checks that we may reset and read counters, and send the commands of at least one strategy that can run here; the rows name
-/// the strategies that may not.
+/// Checks that we may reset and read counters, and send the commands of at least one strategy that can run here; the
+/// rows name the strategies whose commands are not permitted.
 fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     server.lets_us(&["del", "get"])?;
     let mut refused = Ok(());
@@ -120,7 +120,7 @@ fn check_rights(server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
 /// permit thousands of clients, and one error before the run is better than one in every row. [`measure`] begins with it.
 ///
 /// # Errors
-/// They cannot: one line that says which limit is too low, and what to do.
+/// A limit is too low: the message says which, and what to do.
 pub fn check_room(plan: &Plan, server: &Target, entrants: &[Entrant<'_>]) -> Result<()> {
     check_rights(server, entrants)?;
     let most = plan.threads.iter().copied().max().unwrap_or(0);
@@ -155,7 +155,7 @@ fn measure_cell(
     if let (Err(error), None) = (&left, server.child()) {
         observer.leaves(error);
     }
-    // An error of this strategy is its row; a server that no longer answers anybody is the end.
+    // A strategy's error goes into its row; a server that no longer answers ends the run.
     let answers = if trial.is_err() { server.connect().map(drop) } else { Ok(()) };
     // A race cut short by Ctrl-C still has a verdict, but not the planned span, so it is not kept. Neither is an error, which the
     // signal itself may have caused by interrupting a read.
