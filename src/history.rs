@@ -1,76 +1,80 @@
-//! Were these increments one counter's? Decided exactly, from what each update was told and when. Pure.
+//! Could one counter have produced these increments? Decided exactly, from what each update returned and when. Pure.
 //!
 //! [`check`] gives the [`Ledger`] (how many were lost, doubled, ...) and the [`Order`]: whether some order of the
 //! updates explains everything that was seen. General checkers search for that order; a counter needs no search.
 //!
 //! # The theorem
-//! Values are relative to the start, so the k-th increment makes the value k. Write *a* → *b* (*a* before *b*) when *a*
-//! ended before *b* began, or when one worker made *a* first and had its outcome by the time it began *b*: with equal
-//! stamps only the worker's own order is known, so two workers' updates that touch count as concurrent, and so do the
-//! updates of one hand-over, which share both stamps. → is transitive and has no cycle.
+//! Values are relative to the start, so the k-th increment makes the value k. An update is *told* the value in its
+//! reply. Write *a* → *b* (*a* before *b*) if *a* ended before *b* began, or if the same worker had the outcome of *a*
+//! when it began *b*. With equal timestamps only a worker's own order is known. So two workers' updates that touch
+//! count as concurrent, and so do the updates of one hand-over, which share both timestamps. → is transitive and has no
+//! cycle.
 //!
 //! A history is *linearizable* if its acknowledged updates and some of its unknown ones can be put into one sequence of
-//! exactly `found` places that keeps →, in which every update told v has place v. An unknown update has a begin and no
-//! end: it took effect at any time after its begin or never, so it may come after others but never *must* come before
-//! one. A refused update did not happen and has no place. The final read comes after everything (an unknown update
-//! that takes effect later still is, to this history, one that never did), so it fixes the number of places.
+//! exactly `found` places that respects →, with every update told v at place v. An unknown update has a begin and no
+//! end: it took effect at any time after its begin, or never. So others may have to come before it, but it never has to
+//! come before another. A refused update did not happen and has no place. The final read comes after everything, so it
+//! fixes the number of places. (An unknown update that takes effect even later counts as one that never did.)
 //!
-//! **Told updates.** Their places are their values: these must differ, lie in 1..=found, and for no two may *a* → *b*
-//! with *a*'s value the larger. Nothing else is asked, as a sequence keeps → when every pair in it does. One scan from
-//! the largest value down, with the least end seen so far, finds every pair by the clock; one walk along each worker's
-//! updates, with the largest value it had been told, finds every pair by its own order.
+//! **Told updates.** Their places are their values. These must differ, lie in 1..=found, and there must be no *a* → *b*
+//! where *a*'s value is the larger. Nothing else is required, because a sequence respects → if every pair in it does.
+//! One scan from the largest value down, with the least end so far, finds every pair that contradicts the clock; one
+//! walk along each worker's updates, with the largest value it had been told, finds every pair that contradicts the
+//! worker's own order.
 //!
-//! **The others** (acknowledged *blind*, without a value, or unknown) fill the values nobody was told, the *gaps*. Update
-//! x may stand in gap g exactly if g lies in its window `after < g < before`, where `after` is the largest value told to
-//! an a → x, and `before` the least told to a b with x → b (none for an unknown one). So far this is a bipartite
-//! matching with intervals, that is, scheduling of unit jobs: going through the gaps upwards and giving each to the
-//! waiting update whose window closes first (blind before unknown, then by end, begin and the worker's order) fails only
-//! if every assignment does. *Proof.* Take an assignment that agrees with the rule up to gap g, where the rule says x
-//! and it says y. If it has x in a later gap h, exchange them: x may stand in g, as it was waiting; y may stand in h, as
-//! y's window closes no earlier than x's. If it leaves x out, x is unknown, then so is y (the rule prefers blind ones),
-//! and x may replace y. Either way it agrees with the rule one gap further. ∎
+//! **The others** (acknowledged *blind*, without a value, or unknown) fill the *gaps*: the values that no update was
+//! told. Update x may stand in gap g exactly if g lies in its window `after < g < before`, where `after` is the largest
+//! value told to an a → x, and `before` the least told to a b with x → b (an unknown update has none). This is
+//! bipartite matching with intervals, also known as scheduling of unit jobs. Go through the gaps upwards and give each
+//! to the waiting update whose window closes first (blind before unknown, then by end, begin and the worker's order):
+//! this rule fails only if every assignment does. *Proof.* Take an assignment that agrees with the rule up to gap g,
+//! where the rule takes x and the assignment takes y. If the assignment has x in a later gap h, exchange them: x may
+//! stand in g because it was waiting; y may stand in h because its window closes no earlier than x's. If it leaves x
+//! out, x is unknown; then so is y (the rule prefers blind ones), and x may replace y. Either way it agrees with the
+//! rule one gap further. ∎
 //!
-//! **The others among themselves.** If x → y then everything before x is before y, and everything after y is after x, so
-//! x's window opens and closes no later than y's, and x ends no later than y begins: x was waiting whenever y was, and
-//! the rule took it first. So the assignment keeps → for these pairs too, and it is the sequence asked for. ∎
+//! **The others among themselves.** If x → y then everything before x is before y, and everything after y is after x,
+//! so x's window opens and closes no later than y's, and x ends no later than y begins: x was waiting whenever y was,
+//! and the rule took it first. So the assignment respects → for these pairs too, and is the sequence we need. ∎
 //!
-//! **Reads in general.** A read that saw r stands between the places r and r+1. It obeys the same scan with the value
-//! r + ½: no update before it may be told more, none after it less; two reads of one value stand in the order of their
-//! begins. Events hold no reads; the only one here is the final one.
+//! **Reads in general.** A read that saw r stands between the places r and r+1. The same scan covers it with the value
+//! r + ½: no update before it may be told more, and none after it less. Two reads of one value stand in the order of
+//! their begins. Events hold no reads; the only read here is the final one.
 //!
-//! The cost is O(n) where the values lie close together, as a counter's do, else a sort, O(n log n); the matching adds
-//! O(log n) for every blind or unknown update. Memory beside the events: 8 bytes a value, 32 an update with several keys.
+//! The cost is O(n) if the values lie close together, as a counter's do; otherwise they are sorted, in O(n log n). The
+//! matching adds O(log n) per blind or unknown update. Memory besides the events: 8 bytes per value, and 32 per update
+//! if there are several keys.
 //!
 //! # The ledger
 //! With V updates told D different values, and B blind ones:
 //!
-//! - `overwritten` = `repeated` = V − D: of those told one value, only one is in the counter.
-//! - `gaps` = values in 1..=found that nobody was told. Blind updates explain them first (and so do updates told a value
-//!   below 1, which nobody can have made).
-//! - `rolled_back` = how many different values beyond `found` were told, and of the updates without a place so many as
-//!   are needed to make the values between these. How far the counter went back is another figure: a single update told
-//!   101 in a counter that ended at 0 is one update lost, and a counter that fell by 101.
-//! - `lost` is the sum of these two and of the updates that then still have no place. It never exceeds `acked`. Where
-//!   every update was told its value, it is `overwritten + rolled_back`; where none was, `max(0, acked − found)`, or all
-//!   of them if the counter ended below its start.
-//! - The gaps still open are explained by unknown updates, then by refused ones (`phantom`); what is then left was
-//!   `doubled`: some update was applied more than once, or somebody else wrote.
+//! - `overwritten` = `repeated` = V − D: of the updates told the same value, only one is in the counter.
+//! - `gaps` = values in 1..=found that no update was told. Blind updates explain them first, and so do updates told an
+//!   impossible value (below 1).
+//! - `rolled_back` = the number of different values above `found` that were told, plus as many updates without a place
+//!   as it takes to make the values between these. How far the counter fell is a different figure: if one update was
+//!   told 101 and the counter ended at 0, one update is lost, and the counter fell by 101.
+//! - `lost` is the sum of these two and of the updates that still have no place. It never exceeds `acked`. If every
+//!   update was told its value, it is `overwritten + rolled_back`; if none was, it is `max(0, acked − found)`, or
+//!   `acked` if the counter ended below its start.
+//! - Unknown updates explain the gaps that are still open, then refused ones do (`phantom`). What is left is `doubled`:
+//!   an update was applied more than once, or another program wrote.
 //!
-//! Hence always `max(found, 0) − acked = doubled + phantom + explained by unknown − lost`: adding up the definitions,
-//! that `+ lost` is the number of gaps that blind updates left open. (A counter that ended below its start lost all
-//! updates, and `−found` units more, which no update had given it.) And for GET+SET, where nothing else writes and every
-//! update is told, there are no gaps, and `lost = acked − found = (acked − D) + (largest − found)`.
+//! Hence always `max(found, 0) − acked = doubled + phantom + explained by unknown − lost`: by the definitions, either
+//! side plus `lost` is the number of gaps that blind updates left open. (A counter that ended below its start lost all
+//! updates, and `−found` more units, which no update had added.) For GET+SET, where nothing else writes and every
+//! update is told its value, there are no gaps, and `lost = acked − found = (acked − D) + (largest − found)`.
 //!
-//! `stale` counts the updates b told less than some a → b. If the accounts are clean and the values in order, and yet
-//! blind or unknown updates fit no gap in time, one is counted as stale, since at least one is out of order. So the
-//! order is violated exactly if the ledger's verdict breaks exactness.
+//! `stale` counts the updates b that were told less than some a → b. If the accounts are clean and the values in order,
+//! but blind or unknown updates do not fit the gaps in time, one is counted as stale, since at least one is out of
+//! order. So the order is violated exactly when the ledger's verdict breaks exactness.
 //!
 //! # How bad it gets
-//! Two or more workers that each do two or more GET+SET updates can leave the counter at 2, however many they do, and
-//! never lower. One reads 0 and stalls; the others do all their updates but the last of one of them; the first writes 1;
-//! that last update reads 1 and stalls; the first does the rest of its own; the last update writes 2. Lower it cannot be:
-//! the last SET of all belongs to an update that was not its worker's first, so its GET came after a SET of the same
-//! worker, saw 1 or more, as no SET writes less, and so the last SET wrote 2 or more.
+//! If two or more workers each do two or more GET+SET updates, the counter can end at 2, however many they do, but
+//! never lower. One worker, A, reads 0 and stalls. The others do all their updates except the last one of worker B. A
+//! writes 1. B's last update reads 1 and stalls. A does the rest of its updates. B's last update writes 2. It cannot
+//! end lower: the very last SET belongs to an update that was not its worker's first. So its GET came after a SET of
+//! the same worker and saw at least 1, the least that any SET writes, and the last SET wrote at least 2.
 
 mod bounds;
 mod causes;
@@ -94,10 +98,10 @@ pub use operation::{Action, Counter, Operation, Reply};
 use told::Told;
 pub use witness::{Fault, Witness};
 
-/// What a history amounts to.
+/// The result of judging a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// The accounts, all counters summed.
+    /// The accounts, summed over all counters.
     pub ledger: Ledger,
     /// Whether the increments are linearizable.
     pub order: Order,
@@ -108,14 +112,14 @@ pub struct Judgement {
 pub enum Order {
     /// Some order does.
     Linearizable,
-    /// None does, and why: of several counters, the first that is wrong.
+    /// No order does. The witness is of the first counter that is wrong.
     Violated(Witness),
-    /// It cannot be said, and why.
+    /// It could not be decided, for this reason.
     Undecided(String),
 }
 
 impl Order {
-    /// The word for it.
+    /// The answer as one word.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Linearizable => "linearizable",
@@ -137,9 +141,9 @@ impl Order {
 /// An update and where it stands in its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// Whose update it is: the number of its lane.
+    /// The worker that made it: the number of its lane.
     pub worker: u32,
-    /// Its place among the updates of that worker, from 0.
+    /// Its place among that worker's updates, from 0.
     pub index: u32,
     /// The update.
     pub event: Event,
@@ -171,14 +175,14 @@ impl From<&Item> for Seen {
     }
 }
 
-/// All updates of one counter, worker by worker and each worker's in its order; walked several times.
+/// All updates of one counter, worker by worker, each worker's in its own order; iterated several times.
 trait Events: DoubleEndedIterator<Item = Seen> + Clone {}
 impl<T: DoubleEndedIterator<Item = Seen> + Clone> Events for T {}
 
 /// Judges every update in `lanes` against what each counter gained.
 ///
-/// A lane is one worker's updates in its own order, begins and ends never going back; the values told are relative to
-/// the counter's start, and `found` has what each counter gained, by its number.
+/// A lane is one worker's updates in its own order; neither begins nor ends ever go back in time. Values are relative
+/// to the counter's start. `found` is what each counter gained, by its number.
 ///
 /// ```
 /// use redis_lost_updates::history::{Order, check};
@@ -194,10 +198,10 @@ pub fn check(lanes: &[&[Event]], found: &[i64]) -> Judgement {
     check_known(lanes, &found)
 }
 
-/// As [`check`], where some counters were not read at the end: these are judged by the values alone.
+/// Like [`check`], but some counters may not have been read at the end: these are judged by the values alone.
 ///
-/// Such a counter is taken to have ended where its acknowledged updates say it did, so `found` in the ledger is then no
-/// finding, and losses after the largest value told cannot be seen.
+/// Such a counter is assumed to have ended where its acknowledged updates say. So `found` in the ledger was not
+/// measured, and losses after the largest value told cannot be seen.
 pub fn check_known(lanes: &[&[Event]], found: &[Option<i64>]) -> Judgement {
     if let [gained] = found
         && lanes.iter().all(|lane| lane.iter().all(|event| event.key() == 0))
@@ -226,7 +230,7 @@ fn everything<'a>(lanes: &'a [&'a [Event]]) -> impl Events + 'a {
     })
 }
 
-/// The updates of each of `keys` counters, and how many are of none of them.
+/// The updates of each of `keys` counters, and how many updates belong to none of them.
 fn by_key(lanes: &[&[Event]], keys: usize) -> (Vec<Vec<Seen>>, usize) {
     let mut counts = vec![0; Event::MAX_KEYS.max(keys)];
     lanes.iter().for_each(|lane| lane.iter().for_each(|event| counts[event.key()] += 1));
@@ -263,7 +267,7 @@ fn account(key: usize, events: impl Events, found: Option<i64>) -> Judgement {
     Judgement { ledger, order }
 }
 
-/// Counts the outcomes; and how many are blind.
+/// Counts the updates by outcome; also returns how many are blind.
 fn outcomes(events: impl Events) -> (Ledger, u64) {
     let (mut ledger, mut blind) = (Ledger::default(), 0);
     events.for_each(|seen| {
@@ -293,7 +297,7 @@ fn balance(ledger: &mut Ledger, told: &Told, blind: u64, found: Option<i64>) {
     ledger.overwritten = ledger.repeated;
     let within = told.within();
     ledger.gaps = end as u64 - within;
-    // Beyond the end stand those told a value there, and those who made the values between these.
+    // Rolled back: updates told a value beyond the end, and updates that made the values between these.
     let beyond = told.possible() - within;
     let between = (largest.max(end).abs_diff(end)) - beyond;
     let nowhere = placeless.saturating_sub(ledger.gaps);

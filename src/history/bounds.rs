@@ -30,8 +30,8 @@ impl Sums {
     }
 }
 
-/// Checks what reads and told adds saw, and the end, against what can have been added before: at least all that was
-/// acknowledged before it began, at most all that had begun before it ended.
+/// Checks what reads and told adds saw, and the final value, against what can have been added before: at least
+/// everything acknowledged before the operation began, at most everything begun before it ended.
 ///
 /// Only for counters that are never taken or set.
 pub(super) fn check(items: &[Item], counter: &Counter) -> Result<(), Fault> {

@@ -7,38 +7,38 @@
 
 use super::operation::{Action, Operation, Reply};
 
-/// Where the counter went back: who saw it high, and who then saw it low.
+/// Where the counter went back: which update saw it high, and which later one saw it low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fall {
     /// Worker and index of the update told the larger value, which ended first.
     pub high: (u32, u32),
     /// Worker and index of the update told the smaller value, which began later.
     pub low: (u32, u32),
-    /// By how much at least, in units.
+    /// How far it fell, at least, in units.
     pub by: i128,
-    /// An update that can have done it by a late write, if there is one.
+    /// An update whose late write can have caused it, if there is one.
     pub late: Option<(u32, u32)>,
 }
 
 /// Why updates are missing from one counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Causes {
-    /// Updates told a value that another was told at the same time: overwritten in a race.
+    /// Updates told the same value as another that they overlap: overwritten in a race.
     pub raced: u64,
-    /// How often the counter went back, at least, between two updates of which one was over before the other began.
+    /// How often, at least, the counter went back between two updates that do not overlap.
     pub falls: u64,
-    /// How often of these no update in the file can have done it.
+    /// How many of these falls no update in the file can have caused.
     pub falls_by_nobody: u64,
-    /// By how much in all, in units.
+    /// How far it fell in all, in units.
     pub fell: i128,
-    /// The first fall; one by nobody, if there is one.
+    /// The first fall that no update can have caused; if there is none, the first fall.
     pub first: Option<Fall>,
 }
 
-/// How many updates are looked through for one that can have made the counter go back.
+/// The most updates that are searched for one that can have made the counter go back.
 const LOOKED: usize = 1_000;
 
-/// An add, turned so that the counter rises.
+/// An add, negated if the counter falls, so that it always rises.
 #[derive(Clone, Copy)]
 struct Told {
     begin: u64,
@@ -49,7 +49,7 @@ struct Told {
 }
 
 impl Causes {
-    /// Of the operations on one counter, with their places; nothing if it is not only added to, in one direction.
+    /// From the operations on one counter, with their places. Empty unless it only changes by adds in one direction.
     pub fn of(operations: impl Iterator<Item = (u32, u32, Operation)>) -> Self {
         let (mut told, mut others) = (Vec::new(), Vec::new());
         let mut sign = 0;
@@ -89,7 +89,7 @@ impl Causes {
         let mut by_end: Vec<usize> = (0..told.len()).collect();
         by_end.sort_unstable_by_key(|&i| told[i].end);
         let mut ended = by_end.into_iter().peekable();
-        // Since the last fall: those that began before it saw what was before it.
+        // Only updates that began after the last fall count: earlier ones may have seen the values before it.
         let (mut high, mut since) = (None::<Told>, 0);
         let mut longest = told.iter().scan(0, |end, add| {
             *end = add.end.max(*end);
@@ -116,7 +116,7 @@ impl Causes {
     }
 }
 
-/// How many were told the same as another that they overlap.
+/// How many overlap an earlier update that was told the same value.
 fn raced(told: &mut [Told]) -> u64 {
     told.sort_unstable_by_key(|add| (add.to, add.from, add.begin, add.end));
     let mut raced = 0;
@@ -130,7 +130,7 @@ fn raced(told: &mut [Told]) -> u64 {
     raced
 }
 
-/// An update that was under way when `high` was made, and wrote less than `low` did: or was told nothing.
+/// An update that overlaps `high` in time and wrote less than `low` did, or was told no value.
 fn late(
     told: &[Told],
     others: &[(u64, u64, (u32, u32))],

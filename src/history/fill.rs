@@ -23,14 +23,15 @@ impl Loose {
         self.seen.event.outcome() == Outcome::AckedBlind
     }
 
-    /// The rule's order: whose window closes first, blind before unknown, then as they came.
+    /// The order in which updates are assigned: earliest end of the window, blind before unknown, then by time and
+    /// worker.
     fn urgency(&self) -> (i64, bool, u64, u64, u32, u32) {
         let (begin, end) = self.seen.span();
         (self.before, !self.is_blind(), end, begin, self.seen.worker, self.seen.index)
     }
 }
 
-/// Fills every gap and places every blind update, or says which cannot be.
+/// Fills every gap and places every blind update, or reports one that it cannot.
 ///
 /// Told values must be distinct, in 1..=found and in order.
 pub(super) fn gaps(
@@ -46,7 +47,7 @@ pub(super) fn gaps(
             return Err(Fault::Final { found, least, most, told: None });
         }
     }
-    // Nothing to fill; or nobody was told anything, and the count was all there is to say.
+    // Nothing to fill; or no update was told a value, and the count alone decides.
     let top = found.unwrap_or(told.largest());
     if told.distinct() == 0 || (blind == 0 && told.distinct() == top as u64) {
         return Ok(());
@@ -67,7 +68,7 @@ pub(super) fn gaps(
             None => return Err(Fault::NobodyMade { value, next: teller_above(events, value) }),
         }
     }
-    // Of a counter that was not read, all we know is that it went on from the largest value told.
+    // If the counter was not read, all we know is that it went on from the largest value told.
     let waiting = waiting.into_iter().map(|Reverse(Waiting(update))| update).chain(coming.copied());
     let left = waiting.filter(|update| update.is_blind() && (found.is_some() || update.before < i64::MAX));
     left.min_by_key(Loose::urgency).map_or(Ok(()), |update| Err(nowhere(update)))
@@ -91,7 +92,8 @@ fn windows(events: impl Events, told: &Told, blind: u64) -> Vec<Loose> {
     if blind == 0 {
         return loose;
     }
-    // The same backwards, with time and values mirrored: what a worker was told next bounds its blind updates above.
+    // The same backwards, with time and values mirrored: the next value a worker was told bounds its blind updates
+    // above.
     let begun = told.begun(events.clone());
     let (mut own, mut last) = (Own::default(), loose.len());
     events.rev().for_each(|seen| {

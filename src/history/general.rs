@@ -1,65 +1,69 @@
 //! Histories with more than increments of one: any amounts, reads, takes, sets, limits. Exact where that is cheap.
 //!
 //! → (*before*) is as in [`super`]'s doc. An add of *a* that was told *v* takes the counter from *v − a* to *v*; a read
-//! told *r* finds it at *r*; a take told *v* takes it from *v* to 0; a set leaves its amount, and if it was told a value,
-//! replaced that. With a limit, an add may not take the counter beyond it, and an add that was *denied* found the counter
-//! so close to it that the add would have passed it. A history is *linearizable* if its acknowledged and denied operations
-//! and some of its unknown ones can be put into one sequence that keeps →, leads from the initial to the final value, and
-//! shows each operation what it was told.
+//! told *r* finds it at *r*; a take told *v* takes it from *v* to 0; a set leaves its amount, and if it was told a
+//! value, it replaced that value. With a limit, an add may not take the counter beyond it; a *denied* add found the
+//! counter so close to the limit that it would have passed it. A history is *linearizable* if its acknowledged and
+//! denied operations and some of its unknown ones can be put into one sequence that respects →, leads from the initial
+//! to the final value, and shows each operation what it was told.
 //!
 //! # What is decided in polynomial time
-//! **Theorem (one way).** Let all adds be of one sign, with no take or set, and let those that were told no value (*loose*
-//! ones: blind or unknown) all add the same *s*. Then O(n log n) decides. Turn the history so that it rises from 0. Each
-//! told add claims the open interval of levels between *v − a* and *v*. These claims must lie within 0 and the final value
-//! and be disjoint. What they leave open, the gaps, loose adds must fill in steps of *s* from a gap's lower end to its
-//! upper one: so all values that the counter ever holds, its *states*, are known before any order is. Give an add that
-//! makes the state *v* the place 2*v*, a read of *r* the place 2*r* + 1 (*r* must be a state), and a denied add the place
-//! 2*t* + 1, where *t* is the first state at which it would pass the limit; the read must stand exactly there, the denied
-//! add there or later. Then the history is linearizable iff
+//! **Theorem (one way).** Let all adds be of one sign, with no take or set, and let those that were told no value
+//! (*loose* ones: blind or unknown) all add the same *s*. Then this is decided in O(n log n). Shift the history, and
+//! negate it if it falls, so that it rises from 0. Each told add claims the open interval of levels between *v − a* and
+//! *v*. These claims must lie within 0 and the final value and be disjoint. Loose adds must fill what they leave open,
+//! the gaps, in steps of *s* from a gap's lower end to its upper end. So all values that the counter ever holds, its
+//! *states*, are known before its order is. Give an add that makes the state *v* the place 2*v*, a read of *r* the
+//! place 2*r* + 1 (*r* must be a state), and a denied add the place 2*t* + 1, where *t* is the first state at which it
+//! would pass the limit. A read must stand exactly at its place, a denied add there or later. Then the history is
+//! linearizable iff
 //!
-//! 1. for no two told adds, reads or denied adds *a* → *b* where *b* is not denied, *a*'s place is above *b*'s, and
-//! 2. earliest deadline first fills the gaps, where a loose *x* may make the state *v* if 2*v* is above the places of all
-//!    *a* → *x* and below those of all *b* that are not denied with *x* → *b*.
+//! 1. there are no told adds, reads or denied adds *a* → *b*, with *b* not denied, where *a*'s place is above *b*'s,
+//!    and
+//! 2. earliest deadline first fills the gaps, where a loose *x* may make the state *v* if 2*v* is above the places of
+//!    all *a* → *x* and below those of all *b* with *x* → *b* that are not denied.
 //!
 //! *Proof.* Both are necessary: a sequence has its adds and reads in the order of their places, and a denied add stands
 //! after the add that makes its *t*. Now let both hold. The proof in [`super`]'s doc that the rule misses no assignment
-//! and keeps → among loose adds asks only that windows are intervals, that the steps to be filled are ordered, and that of
-//! *x* → *y* the window of *x* opens and closes no later; all three hold here, as → is transitive. Sort adds and reads by
-//! place, reads of one state by →. A denied *d* must come after all *a* → *d* and after the add that makes *t*, and before
-//! all *b* with *d* → *b*. Of these, each *a* precedes each *b*, since *a* → *b*; and each *b* stands above 2*t* + 1, by 1
-//! or by its window. So there is room for *d* between them. ∎
+//! and respects → among loose adds requires only that windows are intervals, that the steps to be filled are ordered,
+//! and that for *x* → *y* the window of *x* opens and closes no later than that of *y*. All three hold here, because →
+//! is transitive. Sort adds and reads by place, reads of one state by →. A denied *d* must come after all *a* → *d* and
+//! after the add that makes *t*, and before all *b* with *d* → *b*. Of these, each *a* precedes each *b*, since *a* →
+//! *b*; and each *b* stands above 2*t* + 1, by condition 1 or by its window. So there is room for *d* between them. ∎
 //!
-//! In the same time are decided: unknown adds of different amounts where the rest needs none of them (drop them all); and
-//! a *no*, by the accounts below or by the bounds of [Jepsen's counter checker] for adds of both signs: a value seen is at
-//! least what had been acknowledged before, at most what had begun. So for reads the answer is never weaker than Jepsen's.
+//! Two more cases are decided in the same time: unknown adds of different amounts, if the rest needs none of them (drop
+//! them all); and a *no*, by the accounts below or, for adds of both signs, by the bounds of [Jepsen's counter
+//! checker]: a value seen is at least what had been acknowledged before, and at most what had begun. So for reads the
+//! answer is never weaker than Jepsen's.
 //!
 //! [Jepsen's counter checker]: https://github.com/jepsen-io/jepsen
 //!
-//! # What is not
-//! Loose adds of different amounts: to fill a gap of N from them is the subset-sum problem, which is NP-complete, already
-//! with no clock at all. Mixed signs without told values contain it. Takes, sets and mixed signs that were told values
-//! let the counter come back to a state, so that values no longer say the order; for a register that is read and written
-//! in one step the question is NP-complete (Gibbons and Korach, *Testing Shared Memories*, 1997), and we know of no better
-//! for these. All of these are searched: for a fixed number of workers there are at most n^workers sets of operations
-//! that can come first, so the search is polynomial in the length of the history, and for those of real servers it is
-//! mostly linear. It is bounded in steps and memory, and where it gives up, the answer is `undecided`, with the reason.
+//! # What is not decided in polynomial time
+//! Loose adds of different amounts: filling a gap of N with them is the subset-sum problem, which is NP-complete even
+//! without timing. Mixed signs without told values contain it. Takes, sets and mixed signs that were told values let
+//! the counter return to a state, so values no longer determine the order. For a read-modify-write register the
+//! question is NP-complete (Gibbons and Korach, *Testing Shared Memories*, 1997), and we know no better algorithm for
+//! these. All of these are searched: for a fixed number of workers there are at most n^workers sets of operations that
+//! can come first, so the search is polynomial in the length of the history, and mostly linear for histories of real
+//! servers. It is bounded in steps and memory; if it gives up, the answer is `undecided`, with the reason.
 //!
 //! # The accounts
-//! Counted are *units*, by levels: level *l* lies between *l* and *l* + 1. However the counter moved, from its initial to
-//! its final value it rose through a level once more than it fell (or as often, or once less, by where the two lie).
-//! Where told adds, takes and sets rose through it more often than that, as many units of acknowledged adds are lost (and
-//! if no adds rose there, something unrecorded took the counter down: `missing`); where less often, units of acknowledged
-//! removals are lost, or something unrecorded added: `surplus`. Loose adds then explain what they can. For a counter that
-//! rises, this is the ledger of [`super`]: `lost = (told − distinct) + those beyond the end`. A history that is
-//! linearizable has clean accounts: loose adds cross each level as often as the told ones leave open. The identity at
-//! [`Units`] holds for any input, since the sum over all levels of what is open is the difference between what the
-//! operations add up to and what the counter gained. `deficit` is that difference: there, +5 and −5 lost cancel out.
+//! The accounts count *units*, level by level: level *l* lies between *l* and *l* + 1. However the counter moved,
+//! between its initial and its final value it rose through a level once more than it fell (or as often, or once less,
+//! depending on where the two lie). If told adds, takes and sets rose through it more often than that, the units in
+//! excess are lost acknowledged adds (if no adds rose there, something unrecorded took the counter down: `missing`). If
+//! less often, they are lost acknowledged removals, or something unrecorded added: `surplus`. Loose adds then explain
+//! what they can. For a counter that rises, this is the ledger of [`super`]: `lost = (told − distinct) + those beyond
+//! the end`. A linearizable history has clean accounts: its loose adds cross each level as often as the told operations
+//! leave open. The identity at [`Units`] holds for any input: what is open, summed over all levels, is the difference
+//! between what the operations add up to and what the counter gained. `deficit` is that difference; in it, a lost +5
+//! and a lost −5 cancel out.
 //!
-//! `Ledger::lost` counts updates: where all adds are of one amount as in [`super`]'s doc, else the fewest acknowledged
-//! adds that can make the units lost.
+//! `Ledger::lost` counts updates. If all adds are of one amount, it is counted as in [`super`]; otherwise it is the
+//! fewest acknowledged adds that can make up the lost units.
 //!
-//! Limits: *oversold* is how far the counter, or what was granted of it, went beyond a limit. In a counter that goes one
-//! way, the acknowledged adds add up to what was granted, even if some are lost; else, what was told and found says it.
+//! Limits: *oversold* is how far the counter, or the amount granted, went beyond a limit. Without takes and sets, the
+//! amount granted is the sum of the acknowledged adds, even if some are lost; with them, only the values told show it.
 
 use super::levels::Units;
 use super::one_way::{OneWay, clamp};
@@ -70,18 +74,18 @@ use super::{Judgement, Order, Seen, bounds};
 use crate::update::{Event, Outcome};
 use crate::verdict::Ledger;
 
-/// What a general history amounts to.
+/// The result of judging a general history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings {
     /// The accounts in updates, all counters summed, and whether some order explains everything.
     pub judgement: Judgement,
-    /// The accounts in units, all counters summed; `None` where a take or set was told nothing.
+    /// The accounts in units, all counters summed; `None` if unknown, for example because a take was told no value.
     pub units: Option<Units>,
     /// By how many units the worst of the counters went beyond a limit.
     pub oversold: i128,
-    /// How many adds were denied though no instant of theirs was at the limit, as far as a scan shows.
+    /// How many adds were denied although the counter was below the limit all the while, as far as a scan shows.
     pub undersold: u64,
-    /// How many reads there are; they are in no account.
+    /// How many reads there are; no account includes them.
     pub reads: u64,
 }
 
@@ -144,7 +148,7 @@ impl Findings {
 fn one(key: usize, all: &[Item], counter: &Counter) -> Findings {
     let items: Vec<Item> = all.iter().filter_map(relevant).collect();
     let end = end(&items, counter);
-    // Unread, and told nothing: then no end is better than another.
+    // Without a final read, the end is known only if every operation was told a value or the counter goes one way.
     let told = items.iter().all(|item| item.told().is_some() || item.op.reply == Reply::Denied);
     let known = counter.last.is_some() || told || OneWay::of(&items, counter, true).is_some();
     let units = if known { Units::of(&items, counter, end) } else { None };
@@ -186,7 +190,8 @@ fn one(key: usize, all: &[Item], counter: &Counter) -> Findings {
     Findings { judgement: Judgement { ledger, order }, units, oversold, undersold, reads }
 }
 
-/// What says something of the counter: no reads without a value, nothing that failed. An add of nothing is a read.
+/// The operation, if it says anything about the counter: a failed one or a read without a value does not. An add of 0
+/// counts as a read.
 fn relevant(item: &Item) -> Option<Item> {
     let mut item = *item;
     if item.op.action == Action::Add(0) && item.op.reply != Reply::Denied {
@@ -238,7 +243,7 @@ fn beyond_limit(items: &[Item], counter: &Counter) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The accounts do not balance: two operations that claim the same step, if there are any, else the sums.
+/// The fault of accounts that do not balance: two operations that claim the same step, or else the sums.
 fn unbalanced(items: &[Item], units: &Units) -> Fault {
     let step = |item: &Item| match (item.op.action, item.op.reply) {
         (Action::Read, _) => None,
@@ -260,7 +265,7 @@ fn unbalanced(items: &[Item], units: &Units) -> Fault {
     }
 }
 
-/// Where the counter ended, or, if nobody looked, where those who were told something say it did.
+/// Where the counter ended; if it was not read, where its operations imply that it ended.
 fn end(items: &[Item], counter: &Counter) -> i128 {
     if let Some(last) = counter.last {
         return last.into();
@@ -288,7 +293,7 @@ fn amount(item: &Item) -> Option<i64> {
     }
 }
 
-/// The value that was entered more often than left, the last one to be so: where the told steps end.
+/// Where the told steps end: the value entered more often than left, the largest if there are several.
 fn unread(items: &[Item], initial: i128) -> i128 {
     let mut visits = std::collections::BTreeMap::from([(initial, 1_i64)]);
     for item in items {
@@ -357,19 +362,19 @@ fn ledger(all: &[Item], counter: &Counter, units: Option<&Units>, end: i128) -> 
     ledger
 }
 
-/// How many of `amounts`, largest first, it takes to make `units`.
+/// How many of `amounts`, largest first, it takes to make up `units`.
 fn fewest(units: i128, amounts: &[i128]) -> u64 {
     let before = amounts.iter().scan(0, |sum, &amount| Some(std::mem::replace(sum, *sum + amount)));
     before.take_while(|&sum| sum < units).count() as u64
 }
 
-/// How many times `amount` it takes to make `units`.
+/// How many times `amount` it takes to make up `units`.
 fn at_least(units: i128, amount: Option<i128>) -> u64 {
     let amount = amount.unwrap_or(1).max(1);
     u64::try_from((units + amount - 1) / amount).unwrap_or(u64::MAX)
 }
 
-/// Where everything adds one amount, the ledger of increments, each of that amount.
+/// If everything adds one amount, the ledger of increments by that amount.
 fn of_one_amount(changes: &[&Item], counter: &Counter) -> Option<Ledger> {
     let mut step = None;
     for item in changes {
@@ -391,7 +396,7 @@ fn of_one_amount(changes: &[&Item], counter: &Counter) -> Option<Ledger> {
             lanes.push(Vec::new());
         }
         let outcome = match item.op.reply {
-            // No such adds make it: as impossible as a value below the start.
+            // No number of such adds makes it: as impossible as a value below the start.
             Reply::Told(value) if !exact(value) => Outcome::Acked(0),
             Reply::Told(value) => Outcome::Acked(clamp(steps(value))),
             Reply::Done => Outcome::AckedBlind,
@@ -407,7 +412,7 @@ fn of_one_amount(changes: &[&Item], counter: &Counter) -> Option<Ledger> {
     Some(super::check_known(&lanes, &[gained]).ledger)
 }
 
-/// How far the counter went beyond a limit, or what was granted of it did; and that limit, relative to the start.
+/// How far the counter, or the amount granted, went beyond a limit; and that limit, relative to the start.
 fn oversold(items: &[Item], counter: &Counter) -> (i128, i128) {
     let initial = i128::from(counter.initial);
     let resets = items.iter().any(|item| matches!(item.op.action, Action::Take | Action::Set(_)));
@@ -436,7 +441,7 @@ fn oversold(items: &[Item], counter: &Counter) -> (i128, i128) {
     if over.0 >= under.0 { over } else { (under.0, under.1) }
 }
 
-/// How many denied adds stand at no instant at which anything shows the limit reached, in a counter that goes one way.
+/// How many adds were denied although the counter was provably below its limit; only for a counter that goes one way.
 fn undersold(items: &[Item], counter: &Counter) -> u64 {
     let denied = |item: &&Item| item.op.reply == Reply::Denied;
     if !items.iter().any(|item| denied(&item)) {

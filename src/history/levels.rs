@@ -3,7 +3,7 @@
 
 use super::operation::{Action, Counter, Item, Reply};
 
-/// The accounts in units (of the last decimal place, if there are any). None is negative but `deficit`.
+/// The accounts in units (of the last decimal place, if there are any). None is negative except `deficit`.
 ///
 /// `found - initial = added - removed - taken + set - lost_added + lost_removed + taken_twice - set_twice + surplus -
 /// missing + unknown_added - unknown_removed`, always.
@@ -17,9 +17,9 @@ pub struct Units {
     pub taken: i128,
     /// What sets that were told the value they replaced added.
     pub set: i128,
-    /// Acknowledged as added, and missing.
+    /// Acknowledged as added, but missing.
     pub lost_added: i128,
-    /// Acknowledged as removed, and still there.
+    /// Acknowledged as removed, but still there.
     pub lost_removed: i128,
     /// Taken or set away more often than it was there.
     pub taken_twice: i128,
@@ -31,14 +31,14 @@ pub struct Units {
     pub missing: i128,
     /// Added by operations of unknown outcome, as far as these explain the counter.
     pub unknown_added: i128,
-    /// Removed by them.
+    /// Removed by operations of unknown outcome.
     pub unknown_removed: i128,
-    /// What the acknowledged operations should have left, less what was found: +5 and -5 lost together make 0.
+    /// What the acknowledged operations should have left, less what was found: a lost +5 and a lost -5 cancel out.
     pub deficit: i128,
 }
 
 impl Units {
-    /// Both added up.
+    /// The sum of both.
     pub(super) fn plus(&self, other: &Self) -> Self {
         Self {
             added: self.added + other.added,
@@ -62,8 +62,8 @@ impl Units {
         [self.lost_added, self.lost_removed, self.taken_twice, self.set_twice, self.surplus, self.missing] == [0; 6]
     }
 
-    /// The accounts of one counter that ended at `found`; `None` where a take or set was told nothing, so that nobody
-    /// knows how much it took away.
+    /// The accounts of one counter that ended at `found`; `None` if a take or set was told no value, so that how much
+    /// it took away is unknown.
     pub(super) fn of(items: &[Item], counter: &Counter, found: i128) -> Option<Self> {
         let mut units = Self::default();
         let mut crossings = Crossings::default();
@@ -115,7 +115,8 @@ impl Both {
     }
 }
 
-/// Where told operations begin and end to cross levels: place, and by how much each of the four counts changes there.
+/// Where told operations start and stop crossing levels: the place, and by how much each of the four counts changes
+/// there.
 #[derive(Default)]
 struct Crossings(Vec<(i128, [i64; 4])>);
 
@@ -142,7 +143,7 @@ impl Crossings {
         self.0.push((initial, [0; 4]));
         self.0.push((found, [0; 4]));
         self.0.sort_unstable_by_key(|&(place, _)| place);
-        // Levels that rose too often or too seldom, each by who was told to have crossed them.
+        // Levels that rose too often or too seldom, by what crossed them: adds, takes and sets, nothing recorded.
         let (mut over, mut under) = ([0_i128; 3], [0_i128; 3]);
         let mut counts = [0_i64; 4];
         for pair in self.0.windows(2) {
@@ -159,7 +160,8 @@ impl Crossings {
                 *part += i128::from(levels) * height;
             }
         }
-        // Adds that were told nothing explain what they can: acknowledged ones first, and against unexplained levels first.
+        // Adds that were told no value explain what they can: acknowledged adds first, and levels without a record
+        // first.
         let (left_up, may_up) = (explain(&mut under, must.up), explain(&mut under, may.up));
         let (left_down, may_down) = (explain(&mut over, must.down), explain(&mut over, may.down));
         let both = left_up.min(left_down);
@@ -174,7 +176,7 @@ impl Crossings {
     }
 }
 
-/// Takes up to `units` off what is unexplained, last part first; returns what is left of them.
+/// Subtracts up to `units` from `parts`, the last part first; returns the units left over.
 fn explain(parts: &mut [i128; 3], mut units: i128) -> i128 {
     for part in parts.iter_mut().rev() {
         let taken = units.min(*part);

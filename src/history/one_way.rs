@@ -8,14 +8,14 @@ use super::operation::{Action, Counter, Item, Reply};
 use super::told::Own;
 use super::witness::Fault;
 
-/// A history of one counter, turned so that it rises from 0.
+/// A history of one counter, shifted, and negated if it falls, so that it rises from 0.
 pub(super) struct OneWay<'a> {
     items: &'a [Item],
     sign: i128,
     initial: i128,
     found: Option<i128>,
     limit: Option<i128>,
-    /// What every add that was told nothing adds.
+    /// The amount of every add that was told no value.
     step: Option<i128>,
     claims: Vec<Claim>,
 }
@@ -28,7 +28,7 @@ struct Claim {
     item: Item,
 }
 
-/// A told add, a read or a denied add, and where it must stand: 2v where it made v, 2v + 1 where it found v.
+/// A told add, a read or a denied add, and where it must stand: 2v if it made v, 2v + 1 if it found v.
 struct Mark {
     place: i128,
     item: Item,
@@ -37,8 +37,8 @@ struct Mark {
 }
 
 impl<'a> OneWay<'a> {
-    /// The same history in this form; `None` if the counter may go both ways, is set, or if adds that were told
-    /// nothing are of different amounts.
+    /// The history in this form; `None` if the counter may go both ways or is set, or if adds that were told no value
+    /// have different amounts.
     pub(super) fn of(items: &'a [Item], counter: &Counter, with_unknown: bool) -> Option<Self> {
         let (mut sign, mut step) = (0, None);
         for item in items {
@@ -86,9 +86,10 @@ impl<'a> OneWay<'a> {
         self.fill(&order)
     }
 
-    /// How many denied adds were over before the limit was reached, or came in a counter that never got there.
+    /// How many denied adds ended before the limit was reached, or were denied although it never was.
     pub(super) fn undersold(&self) -> u64 {
-        // What was found, by when it was looked for; then for each time the least found from then on.
+        // The values found, by the begin of the operation that found them; then, for each begin, the least found from
+        // then on.
         let mut found: Vec<(u64, i128)> = self.claims.iter().map(|claim| (claim.item.begin(), claim.from)).collect();
         found.extend(self.reads().map(|(value, item)| (item.begin(), value)));
         found.sort_unstable();
@@ -122,7 +123,7 @@ impl<'a> OneWay<'a> {
         self.items.iter().filter(read).filter_map(|item| item.told().map(|value| (self.turned(value), *item)))
     }
 
-    /// What one row alone shows to be wrong: a value out of reach.
+    /// What a single row shows to be wrong: a value out of reach.
     fn single_rows(&self) -> Result<(), Fault> {
         let seen = |item: &Item| Seen::from(item);
         if let Some(claim) = self.claims.iter().filter(|claim| claim.from < 0).min_by_key(|claim| claim.item.begin()) {
@@ -156,7 +157,7 @@ impl<'a> OneWay<'a> {
         }
     }
 
-    /// The counter ended below what was told, or below its start.
+    /// The fault of a counter that ended below a value told, or below its start.
     fn ended(&self, found: i128, told: Option<Seen>) -> Fault {
         let acked = |item: &&Item| matches!(item.op.reply, Reply::Told(_) | Reply::Done);
         let units = |items: &mut dyn Iterator<Item = &Item>| -> i128 {
@@ -205,7 +206,7 @@ impl<'a> OneWay<'a> {
         }
     }
 
-    /// As [`Self::held_from`], rounded up; `None` if it never gets there.
+    /// Like [`Self::held_from`], rounded up; `None` if the counter never gets there.
     fn reached(&self, least: i128) -> Option<i128> {
         let value = match self.held_from(least) {
             Ok(value) => value,
@@ -222,7 +223,7 @@ impl<'a> OneWay<'a> {
         ((value <= top || open) && allowed).then_some(value)
     }
 
-    /// The value from which on an add may be denied.
+    /// The least value at which an add may be denied.
     fn denied_from(&self, item: &Item) -> Option<i128> {
         match item.op.action {
             Action::Add(amount) => self.limit.map(|limit| limit - i128::from(amount).abs() + 1),
@@ -230,7 +231,7 @@ impl<'a> OneWay<'a> {
         }
     }
 
-    /// Told adds, reads and denied adds with their places, in the order of these.
+    /// Told adds, reads and denied adds with their places, ordered by place.
     fn marks(&self) -> Result<Vec<Mark>, Fault> {
         let mut marks: Vec<Mark> =
             self.claims.iter().map(|c| Mark { place: 2 * c.to, item: c.item, at_least: false }).collect();
@@ -252,7 +253,7 @@ impl<'a> OneWay<'a> {
         Ok(marks)
     }
 
-    /// Fills what no told add made with adds that were told nothing: earliest deadline first.
+    /// Fills the gaps between told adds with adds that were told no value: earliest deadline first.
     fn fill(&self, order: &Order) -> Result<(), Fault> {
         let top = self.found.unwrap_or(order.top());
         let step = self.step.unwrap_or(0);
@@ -263,7 +264,7 @@ impl<'a> OneWay<'a> {
         let mut at = 0;
         for claim in self.claims.iter().map(Some).chain([None]) {
             let until = claim.map_or(top, |claim| claim.from);
-            // However far that is, this ends once the adds run out.
+            // However far away `until` is, this ends once the adds run out.
             while at < until {
                 let next = at + step;
                 if step == 0 || next > until {
@@ -282,7 +283,7 @@ impl<'a> OneWay<'a> {
         }
         let left: Vec<Loose> = waiting.into_iter().map(|Reverse(loose)| loose).chain(coming.copied()).collect();
         let blind: Vec<&Loose> = left.iter().filter(|loose| loose.blind).collect();
-        // Of a counter that was not read, all we know is that it went on from there.
+        // If the counter was not read, all we know is that it went on from there.
         if let Some(loose) = blind.iter().filter(|l| self.found.is_some() || l.before < i128::MAX).min() {
             return Err(self.nowhere(loose));
         }
@@ -310,7 +311,7 @@ impl<'a> OneWay<'a> {
         Fault::NoRoom { update: Seen::from(&loose.item), after, before }
     }
 
-    /// The window of every add that was told nothing.
+    /// The window of every add that was told no value.
     fn windows(&self, order: &Order) -> Vec<Loose> {
         let (mut loose, mut own) = (Vec::new(), Own::default());
         let is_loose = |item: &Item| {
@@ -343,7 +344,7 @@ impl<'a> OneWay<'a> {
     }
 }
 
-/// An add that was told nothing, and the open window of places where it can stand.
+/// An add that was told no value, and the open window of places where it can stand.
 #[derive(Clone, Copy)]
 struct Loose {
     after: i128,
@@ -353,7 +354,7 @@ struct Loose {
 }
 
 impl Loose {
-    /// The rule's order: whose window closes first, blind before unknown, then as they came.
+    /// The order in which adds are assigned: earliest end of the window, blind before unknown, then by time and worker.
     fn urgency(&self) -> (i128, bool, u64, u64, u32, u32) {
         let op = &self.item.op;
         (self.before, !self.blind, op.end_ns, op.begin_ns, self.item.worker, self.item.index)
@@ -380,11 +381,11 @@ impl PartialEq for Loose {
 
 impl Eq for Loose {}
 
-/// Marks in the order of their places, known to keep the order of the clock and of each worker.
+/// Marks ordered by place, checked to respect the clock and each worker's own order.
 struct Order {
-    /// Different places, ascending; a rank is a position here.
+    /// Distinct places, ascending; a rank is an index into these.
     places: Vec<i128>,
-    /// Worker, index and rank of each mark, in the order of lanes.
+    /// Worker, index and rank of each mark, lane by lane.
     ranks: Vec<(u32, u32, i64)>,
     /// For each rank, the least end of the marks there or above.
     ended: Vec<u64>,
@@ -397,7 +398,7 @@ impl Order {
         let mut places: Vec<i128> = marks.iter().map(|mark| mark.place).collect();
         places.dedup();
         let mut ended = vec![u64::MAX; places.len() + 1];
-        // A begin of 0 is after no end, so that it may stand for none.
+        // A begin of 0 comes after no end, so 0 can stand for no begin.
         let mut begun = vec![0; places.len()];
         let mut ranks = Vec::with_capacity(marks.len());
         let mut rank = 0;
@@ -421,7 +422,7 @@ impl Order {
         Ok(order)
     }
 
-    /// No mark comes after one with a higher place.
+    /// Checks that no mark comes after one with a higher place.
     fn keeps_time(&self, marks: &[Mark]) -> Result<(), Fault> {
         let mut lanes: Vec<(&Mark, i64)> = marks.iter().zip(self.ranks.iter().map(|&(_, _, rank)| rank)).collect();
         lanes.sort_unstable_by_key(|(mark, _)| (mark.item.worker, mark.item.index));
@@ -444,7 +445,7 @@ impl Order {
         }
     }
 
-    /// The rank of each of `items`, which are in the order of lanes.
+    /// The rank of each of `items`, which are ordered by lane.
     fn ranked(&self, items: &[Item]) -> Vec<Option<i64>> {
         let mut ranks = self.ranks.iter().peekable();
         let rank = |item: &Item| {
@@ -457,7 +458,7 @@ impl Order {
         usize::try_from(rank).ok().and_then(|rank| self.places.get(rank).copied())
     }
 
-    /// The largest value that anything needs the counter to have held.
+    /// The largest value that any mark requires the counter to have held.
     fn top(&self) -> i128 {
         self.places.last().map_or(0, |place| place / 2)
     }
@@ -472,7 +473,7 @@ impl Order {
     }
 }
 
-/// As much of it as a figure in a witness can say.
+/// The value, limited to what a figure in a witness can hold.
 pub(super) fn clamp(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }

@@ -5,7 +5,7 @@
 pub enum Action {
     /// Add this much, of any sign. Told: the value it made.
     Add(i64),
-    /// Look. Told: the value seen.
+    /// Read the value. Told: the value seen.
     Read,
     /// Take all there is and leave zero (GETDEL, GETSET 0). Told: what was taken.
     Take,
@@ -13,7 +13,7 @@ pub enum Action {
     Set(i64),
 }
 
-/// What became of it.
+/// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reply {
     /// Acknowledged, with this value returned.
@@ -22,7 +22,7 @@ pub enum Reply {
     Done,
     /// Certainly did not happen, for whatever reason.
     Failed,
-    /// May or may not have happened, and may still.
+    /// May or may not have happened, and may still happen.
     Unknown,
     /// An add refused because it would have passed a limit.
     Denied,
@@ -35,20 +35,20 @@ pub struct Operation {
     pub key: u16,
     /// When it was sent, in nanoseconds on a clock that all workers share; below 2^48.
     pub begin_ns: u64,
-    /// When its outcome was known; of no meaning for an unknown one.
+    /// When its outcome was known; meaningless if the outcome is unknown.
     pub end_ns: u64,
     /// What was asked.
     pub action: Action,
-    /// What became of it.
+    /// Its outcome.
     pub reply: Reply,
 }
 
-/// One counter, as far as it is known from outside the operations.
+/// What is known of one counter besides its operations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counter {
     /// What it held before.
     pub initial: i64,
-    /// What it held after, if somebody looked.
+    /// What it held after, if it was read.
     pub last: Option<i64>,
     /// The least value that an add may make.
     pub min: Option<i64>,
@@ -67,7 +67,7 @@ impl Counter {
     }
 }
 
-/// An operation that matters, with its place; of one counter.
+/// A relevant operation on one counter, with its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
     pub(super) worker: u32,
@@ -80,7 +80,7 @@ impl Item {
         self.op.begin_ns
     }
 
-    /// When it had to be over; an unknown one never.
+    /// When it had taken effect at the latest; never, if its outcome is unknown.
     pub(super) fn end(&self) -> u64 {
         if self.op.reply == Reply::Unknown { u64::MAX } else { self.op.end_ns }
     }
@@ -92,7 +92,7 @@ impl Item {
         }
     }
 
-    /// Whether it must come before `other`: the definition in the module's doc.
+    /// Whether it must come before `other`, by the definition in the module's doc.
     pub(super) fn before(&self, other: &Self) -> bool {
         let (x, y) = (&self.op, &other.op);
         let own = self.worker == other.worker

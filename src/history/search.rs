@@ -14,19 +14,19 @@ use super::witness::Fault;
 
 /// Steps that are taken before the search gives up, beyond those that every history needs.
 const PATIENCE: usize = 2_000_000;
-/// States remembered; some hundred bytes each.
+/// States remembered, about a hundred bytes each.
 const MEMORY: usize = 400_000;
-/// How many operations are named that could not come next.
+/// How many of the operations that could not come next are named.
 const NAMED: usize = 3;
 
-/// What the search came to.
+/// The result of the search.
 pub(super) enum Found {
     Order,
     NoOrder(Fault),
     GaveUp(String),
 }
 
-/// A state that was left: the definite operations placed, the unknown ones, and what the counter held.
+/// A state that led nowhere: the definite operations placed, the unknown ones, and what the counter held.
 #[derive(PartialEq, Eq, Hash)]
 struct State {
     base: usize,
@@ -137,7 +137,7 @@ impl Search<'_> {
         self.base == self.definite.len() && self.counter.last.is_none_or(|last| i128::from(last) == self.value)
     }
 
-    /// What can come next here; nothing if this state was left before.
+    /// What can come next here; nothing if this state led nowhere before.
     fn frame(&mut self, seen: &HashSet<State>) -> Frame {
         let moves = self.moves();
         // Where there is no choice, remembering the state would save nothing.
@@ -166,14 +166,15 @@ impl Search<'_> {
         })
     }
 
-    /// The definite operations that nothing unplaced must come before, and the least end of all unplaced ones.
+    /// The definite operations that no unplaced one must precede, the least end of the unplaced ones, and how many of
+    /// these there are.
     fn ready(&self) -> (Vec<usize>, u64, usize) {
         let open: Vec<usize> = self.window().filter(|&i| !self.placed[i]).collect();
         let least = open.iter().map(|&i| self.definite[i].end()).min().unwrap_or(u64::MAX);
         let touching: Vec<usize> = open.iter().copied().filter(|&i| self.definite[i].end() == least).collect();
         let free = |&i: &usize| {
             let item = &self.definite[i];
-            // Only those that end first can touch the begin of one that is not after them by the clock.
+            // If it begins at `least`, only operations that end then can still precede it, by a worker's own order.
             item.begin() < least || !touching.iter().any(|&j| j != i && self.definite[j].before(item))
         };
         let work = open.len();
@@ -228,7 +229,7 @@ impl Search<'_> {
         moves
     }
 
-    /// What the counter holds after `item` comes next; `None` if it cannot.
+    /// What the counter holds if `item` comes next; `None` if it cannot.
     fn after(&self, item: &Item) -> Option<i128> {
         let value = self.value;
         let saw = |told: Option<i128>| told.is_none_or(|told| told == value);

@@ -3,7 +3,7 @@
 
 use super::{Events, Seen};
 
-/// Every value told, and for each the least end of the updates told it or a larger one.
+/// Every value told, and for each the least end of the updates told that value or a larger one.
 pub(super) struct Told {
     slots: Slots,
     ended: Vec<u64>, // one more than there are slots; the last is never reached by a begin
@@ -12,10 +12,10 @@ pub(super) struct Told {
     within: u64,
 }
 
-/// Where a value's slot is: one for every value of a range, told or not, and one for each value told outside it.
+/// Maps values to slots: one for every value in a range, told or not, and one for each value told outside it.
 ///
-/// A counter's values lie close together, and a slot found by subtraction spares the sort; a few absurd values must not
-/// change that.
+/// A counter's values lie close together, so slots are found by subtraction, without a sort. A few absurd values must
+/// not change that.
 struct Slots {
     below: Vec<i64>, // in order
     first: i64,
@@ -80,7 +80,7 @@ fn middle_of(values: impl Iterator<Item = i64>, count: u64) -> i64 {
 }
 
 impl Told {
-    /// Of `count` updates among `events` that were told a value, in a counter that ended at `end`.
+    /// From the `count` updates in `events` that were told a value, for a counter that ended at `end`.
     pub(super) fn new(events: impl Events, count: u64, end: i64) -> Self {
         let slots = Slots::of(events.clone().filter_map(|seen| seen.value()), count);
         let mut ended = vec![u64::MAX; slots.len() + 1];
@@ -126,12 +126,12 @@ impl Told {
 
     /// The largest value told to an update that had ended before `begin`; `i64::MIN` if there is none.
     pub(super) fn largest_before(&self, begin: u64) -> i64 {
-        // Where the least end from here on is too early, but from the next value on is not, this value's own is.
+        // The last value from which on the least end is before `begin` has an update with that end itself.
         let before = self.ended[..self.slots.len()].partition_point(|&end| end < begin);
         if before == 0 { i64::MIN } else { self.slots.value(before - 1) }
     }
 
-    /// For each value told, the largest begin of the updates told it or a smaller one.
+    /// For each value told, the largest begin of the updates told that value or a smaller one.
     pub(super) fn begun(&self, events: impl Events) -> Vec<u64> {
         let mut begun = vec![0; self.slots.len()];
         events.for_each(|seen| {
@@ -146,19 +146,20 @@ impl Told {
         begun
     }
 
-    /// The least value told to an update that began after `end`, by what [`Told::begun`] gave; `i64::MAX` if none was.
+    /// The least value told to an update that began after `end`, given what [`Told::begun`] returned; `i64::MAX` if
+    /// none was.
     pub(super) fn least_after(&self, begun: &[u64], end: u64) -> i64 {
         let after = begun.partition_point(|&begin| begin <= end);
         if after == begun.len() { i64::MAX } else { self.slots.value(after) }
     }
 
-    /// Which values from 1 on were told, as a question.
+    /// A function that says whether a value was told, for values from 1 on.
     pub(super) fn asked(&self, events: impl Events) -> impl Fn(i64) -> bool {
         let mut used = vec![false; self.slots.len()];
         events.filter_map(|seen| seen.value()).for_each(|value| used[self.slots.slot(value)] = true);
         move |value| {
             let slot = self.slots.slot(value);
-            // A value never told falls into another's slot, or behind them all.
+            // A value that was never told maps to another's slot, or past the last one.
             used.get(slot).copied().unwrap_or(false) && self.slots.value(slot) == value
         }
     }
@@ -184,7 +185,7 @@ impl Told {
     }
 }
 
-/// Walks along workers' updates and knows the largest value each had been told by its earlier hand-overs.
+/// Walks along workers' updates and tracks the largest value that each had been told by its earlier hand-overs.
 pub(super) struct Own {
     worker: u32,
     hand_over: (u64, u64), // the latest
@@ -205,12 +206,12 @@ impl Own {
         self.step(seen.worker, seen.span(), seen.value())
     }
 
-    /// The same, numbers only.
+    /// The same, from plain numbers.
     pub(super) fn step(&mut self, worker: u32, span: (u64, u64), value: Option<i64>) -> i64 {
         if worker != self.worker {
             *self = Self { worker, ..Self::default() };
         }
-        // Updates with both stamps equal are one hand-over, in no order, even if the clock stood still.
+        // Updates that share both timestamps are one hand-over, without an order, even if the clock stood still.
         if span != self.hand_over && span.0 >= self.ended {
             self.before = self.before.max(self.told);
             (self.told, self.hand_over) = (i64::MIN, span);
@@ -230,7 +231,7 @@ mod tests {
     use super::Slots;
 
     proptest! {
-        /// Slots are in the order of values and give them back, wherever the values lie.
+        /// Slots are ordered by value and map back to their values, wherever these lie.
         #[test]
         fn a_slot_gives_back_its_value(near in proptest::collection::vec(-40_i64..400, 0..40), far in proptest::collection::vec(any::<i64>(), 0..40)) {
             let mut values: Vec<i64> = near.into_iter().chain(far).chain([i64::MAX]).collect();

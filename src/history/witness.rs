@@ -37,23 +37,23 @@ pub enum Fault {
         /// The one that came later and was told less.
         later: Seen,
     },
-    /// The counter passed a value that no update can have made: none that was told no value fits there in time.
+    /// The counter passed a value that no update can have made: no update without a value fits there in time.
     NobodyMade {
         /// The value.
         value: i64,
         /// The update told the least value above it, if any was.
         next: Option<Seen>,
     },
-    /// An update acknowledged without a value fits nowhere: every value it can have made belongs to others.
+    /// An update acknowledged without a value fits nowhere: every value it can have made belongs to another.
     NoRoom {
         /// The update.
         update: Seen,
         /// The largest value told before it began, if any.
         after: Option<i64>,
-        /// The least value told to one that began after it had ended, if any.
+        /// The least value told to an update that began after it had ended, if any.
         before: Option<i64>,
     },
-    /// The counter's final value is below a value told, or is not what so many updates can make.
+    /// The counter's final value is below a value told, or is not one that this many updates can make.
     Final {
         /// What the counter gained.
         found: i64,
@@ -64,7 +64,7 @@ pub enum Fault {
         /// The update told the largest value, if that is above the final one.
         told: Option<Seen>,
     },
-    /// As [`Fault::Final`], for adds of any amount, and for counters that fall.
+    /// Like [`Fault::Final`], for adds of any amount, and for counters that fall.
     Ended {
         /// What the counter gained.
         found: i64,
@@ -75,7 +75,7 @@ pub enum Fault {
         /// The operation told a value beyond the final one, if there is one.
         told: Option<Seen>,
     },
-    /// Two adds of which each claims to have made a part of the other's: from value - amount to value they overlap.
+    /// Two adds that claim overlapping steps: their ranges from value - amount to value intersect.
     Clash {
         /// The one told less.
         first: Seen,
@@ -93,55 +93,55 @@ pub enum Fault {
     NeverHeld {
         /// The read.
         read: Seen,
-        /// The add that took the counter past that value, if it was one.
+        /// The add that took the counter past that value, if an add did.
         passed: Option<Seen>,
     },
     /// A value seen is out of reach, in whatever order the operations took effect.
     OutOfBounds {
-        /// Who saw it.
+        /// The operation that saw it.
         update: Seen,
-        /// What had been acknowledged before at least makes this.
+        /// The least it can be, by what had been acknowledged before.
         least: i64,
-        /// What had begun at most makes this.
+        /// The most it can be, by what had begun.
         most: i64,
     },
     /// The steps that were told do not lead from the initial to the final value.
     Unbalanced {
-        /// Units that should be in the counter.
+        /// Units missing from the counter.
         lost: i64,
-        /// Units that should not.
+        /// Units in the counter that should not be there.
         surplus: i64,
     },
     /// More was granted than the limit allows.
     Oversold {
-        /// How far the counter, or what was granted of it, went.
+        /// The value that the counter, or the amount granted, reached.
         value: i64,
         /// The limit.
         limit: i64,
-        /// The operation told the first value beyond it, if one was.
+        /// An operation told a value beyond it, if there is one.
         update: Option<Seen>,
     },
-    /// An add was denied though the counter was not so close to its limit.
+    /// An add was denied although the counter was not close enough to its limit.
     Undersold {
         /// The denied add.
         update: Seen,
-        /// The value from which it may be denied, if there is a limit that way.
+        /// The value from which on it may be denied, if there is a limit in that direction.
         needed: Option<i64>,
     },
-    /// No order explains the operations: every one was tried.
+    /// No order explains the operations: all were tried.
     NoOrder {
-        /// How many can be put in order at most.
+        /// The most operations that can be put in order.
         placed: u64,
-        /// What the counter then holds.
+        /// What the counter holds after these.
         holds: i64,
-        /// Operations that could come next and were told otherwise; some of them.
+        /// Some of the operations that could come next but were told otherwise.
         next: Vec<Seen>,
     },
 }
 
 /// What the told values alone show to be wrong.
 pub(super) fn in_values(events: impl Events, told: &Told, ledger: &Ledger, found: Option<i64>) -> Option<Fault> {
-    // One row says it in less than two do.
+    // A proof by one row is shorter than one by two.
     if told.distinct() > told.possible() {
         let update = events.filter(|seen| seen.value().is_some_and(|value| value < 1)).min_by_key(Seen::span);
         return update.map(|update| Fault::BelowStart { update });
