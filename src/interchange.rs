@@ -1,4 +1,4 @@
-//! Anyone's history as a file: written from our own trials, read from any program in any language, and judged.
+//! Histories as files: written from our own trials, read from programs in any language, and judged.
 //!
 //! ```text
 //! # redis-lost-updates history v2
@@ -12,21 +12,22 @@
 //! ```
 //!
 //! One row is one operation. `worker` is any name. Times are nanoseconds on one monotonic clock that all workers share,
-//! counted from any zero (Unix time too), and span less than 2^48 (78 hours). Rows of a worker with both times equal are
-//! one hand-over, such as a pipeline; if its rows overlap otherwise, it is an asynchronous client, and lanes are made of
-//! it that claim no order between updates that touch. `outcome` is `ok` (acknowledged), `fail` (certainly did not happen),
-//! `unknown` or `info` (may have) or `denied` (an add refused because of a limit); `end_ns` may be empty for `unknown`.
-//! `value` is what an `ok` was told, if it was: the value an add made, the value read, what a take took, what a set
-//! replaced.
+//! counted from any zero (Unix time works), and span less than 2^48 (78 hours). A worker's rows that share both times
+//! are one hand-over, such as a pipeline. If its rows overlap otherwise, it is an asynchronous client, and is split
+//! into lanes that claim no order between updates that touch. `outcome` is `ok` (acknowledged), `fail` (certainly did
+//! not happen), `unknown` or `info` (may have happened) or `denied` (an add refused because of a limit); `end_ns` may
+//! be empty for `unknown`. `value` is what an `ok` returned, if anything: the value an add made, the value read, what a
+//! take took, what a set replaced.
 //!
-//! Optional columns: `key` names the counter; `op` is `add` (also if empty), `read`, `take` (GETDEL, GETSET 0) or `set`;
-//! `amount` is what is added, of any sign, or set to (1 for an add if empty). Numbers may have up to 9 decimal places and
-//! are exact. Other columns are left alone, unless their name looks like an operation or an amount: that is an error, as
-//! it would change the verdict. `;` or a tab may separate fields. Rows may come in any order, but a worker's updates with
-//! equal times are taken in the order they are in. A `#` begins a comment; these are read wherever they are: the version
-//! (only the first line), `# initial N` and `# final N`, what the counter held before and after, and `# min N` and `# max
-//! N`, beyond which no add may take it. With several counters, `# final N KEY` speaks of one, and so do the others; a
-//! counter that has an end and no rows is judged too. Version 1 knows no `op`, `amount`, `denied`, `min` and `max`.
+//! Optional columns: `key` names the counter; `op` is `add` (also if empty), `read`, `take` (GETDEL, GETSET 0) or
+//! `set`; `amount` is what an add adds, of any sign (1 if empty), or what a set sets. Numbers may have up to 9 decimal
+//! places and are exact. Other columns are ignored, unless their name looks like an operation or an amount: that is an
+//! error, as it would change the verdict. `;` or a tab may separate fields. Rows may come in any order, but a worker's
+//! updates with equal times are taken in file order. A `#` begins a comment. These comments are read wherever they are:
+//! the version (in the first line only), `# initial N` and `# final N`, what the counter held before and after, and `#
+//! min N` and `# max N`, beyond which no add may take it. With several counters, `# final N KEY` applies to one of
+//! them, and likewise the others; a counter with a final value but no rows is judged too. Version 1 has no `op`,
+//! `amount`, `denied`, `min` and `max`.
 
 mod build;
 mod decimal;
@@ -60,34 +61,34 @@ use history::{History, Rows};
 use lines::Lines;
 use table::Table;
 
-/// Bytes of memory that judging a history may take, unless more is allowed: 28 million increments.
+/// Bytes of memory that judging a history may take by default: enough for 28 million increments.
 pub const MEMORY: u64 = 1 << 30;
 
-/// The first line of a history file of ours: it needs nothing of version 2.
+/// The first line of the history files we write, which need nothing of version 2.
 const VERSION: &str = "# redis-lost-updates history v1";
 
-/// What a history file amounts to.
+/// The result of judging a history file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
-    /// The verdict on them.
+    /// The verdict.
     pub verdict: Verdict,
     /// The accounts, and whether the operations are linearizable.
     pub judgement: Judgement,
     /// Whether the file has more than adds of one.
     pub general: bool,
-    /// The accounts in units, if it has.
+    /// The accounts in units, for such a file.
     pub units: Option<Units>,
     /// By how many units the worst of the counters went beyond a limit.
     pub oversold: i128,
-    /// How many adds were denied below a limit.
+    /// How many adds were denied although the limit was not reached.
     pub undersold: u64,
     /// How many rows are reads.
     pub reads: u64,
-    /// Why updates are missing, a counter each; empty for a valid history.
+    /// Why updates are missing, for each counter; empty for a valid history.
     pub causes: Vec<Causes>,
     /// Throughput, latency and overlap, if anything was acknowledged and took time.
     pub load: Option<Load>,
-    /// How long acknowledged operations took: up to how many nanoseconds, and how many.
+    /// Latency of acknowledged operations, as (upper bound in nanoseconds, count).
     pub latency: Vec<(u64, u64)>,
     /// How many workers there are.
     pub workers: usize,
@@ -95,7 +96,7 @@ pub struct Checked {
     pub counters: usize,
     /// Decimal places of the units.
     pub places: u8,
-    /// The same in plain text: verdict, accounts, witness with workers, times, values and lines of the file.
+    /// All of this in plain text: verdict, accounts, witness with workers, times, values and lines of the file.
     pub explanation: String,
     /// The witness of an invalid history alone, in plain text.
     pub witness: Option<String>,
@@ -106,9 +107,9 @@ pub struct Checked {
 /// The answer to "is this the history of a counter?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It can be explained, each acknowledged update having happened once.
+    /// Yes: some order explains it, with each acknowledged update happening once.
     Valid,
-    /// It cannot.
+    /// No order explains it.
     Invalid,
     /// The file does not say enough, or it would take too long to find out.
     CannotSay,
@@ -124,7 +125,7 @@ impl Answer {
         }
     }
 
-    /// The word for it.
+    /// The answer as one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -134,12 +135,12 @@ impl Answer {
     }
 }
 
-/// What is known of a history beside its file.
+/// What is known about a history besides its file.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// What the counter held before; counts instead of what the file says.
+    /// What the counter held before; overrides the file.
     pub initial: Option<Decimal>,
-    /// What it held after; counts instead of what the file says.
+    /// What it held after; overrides the file.
     pub last: Option<Decimal>,
     /// Bytes of memory that may be used; by default [`MEMORY`].
     pub memory: Option<u64>,
@@ -147,8 +148,8 @@ pub struct Options {
 
 /// Judges the history in the file at `path`.
 ///
-/// What the counter held before (`initial`, else 0) and after (`last`), if given here, counts instead of what the file
-/// says of it. Without a final value the values alone are judged.
+/// `initial` and `last`, what the counter held before and after, override what the file says. If neither gives an
+/// initial value, it is 0; without a final value, the values alone are judged.
 ///
 /// # Errors
 /// The file cannot be read, or rows of it make no sense: each is named by its line, with the reason.
@@ -157,10 +158,10 @@ pub fn check_file(path: &Path, initial: Option<i64>, last: Option<i64>) -> Resul
     check_path(path, &options)
 }
 
-/// As [`check_file`], with all that may be known beside the file.
+/// Like [`check_file`], with everything that may be known besides the file.
 ///
 /// # Errors
-/// As [`check_file`]; or judging it would take more memory than it may.
+/// As [`check_file`]; or judging it would take more memory than allowed.
 pub fn check_path(path: &Path, options: &Options) -> Result<Checked> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
     let meta = file.metadata().map_err(|e| Error::file(path, e))?;
@@ -172,7 +173,7 @@ pub fn check_path(path: &Path, options: &Options) -> Result<Checked> {
     read(file, size, options).and_then(|history| judged(&history)).map_err(|why| Error::file(path, why))
 }
 
-/// As [`check_file`], from anything that can be read.
+/// Like [`check_file`], from anything that can be read.
 ///
 /// # Errors
 /// As [`check_file`].
@@ -181,7 +182,7 @@ pub fn check_reader(input: impl Read, initial: Option<i64>, last: Option<i64>) -
     check_stream(input, &options)
 }
 
-/// As [`check_path`], from anything that can be read.
+/// Like [`check_path`], from anything that can be read.
 ///
 /// # Errors
 /// As [`check_path`].
@@ -189,13 +190,13 @@ pub fn check_stream(input: impl Read, options: &Options) -> Result<Checked> {
     judged(&read(input, None, options)?)
 }
 
-/// How many lines are read between two looks at the memory.
+/// How many lines are read between two memory checks.
 const LOOK: u64 = 1 << 16;
 
 fn read(input: impl Read, size: Option<u64>, options: &Options) -> Result<History> {
     let broken = |error: io::Error| Error::broken(error.to_string());
     let (input, packed) = packed::unpacked(input).map_err(broken)?;
-    // How much is in a compressed file shows only at its end.
+    // How much a compressed file holds is known only at its end.
     let mut builder = Builder::new(options.memory.unwrap_or(MEMORY), size.filter(|_| !packed));
     let mut lines = Lines::new(input);
     match form(lines.peek(FIRST).map_err(broken)?) {
@@ -206,7 +207,7 @@ fn read(input: impl Read, size: Option<u64>, options: &Options) -> Result<Histor
     builder.finish(options.initial, options.last)
 }
 
-/// How many bytes are looked at to tell what a file is.
+/// How many bytes are read to recognise a file's format.
 const FIRST: usize = 512;
 
 enum Form {
@@ -215,7 +216,7 @@ enum Form {
     Edn,
 }
 
-/// What a file is, by how it begins.
+/// A file's format, by its first bytes.
 fn form(first: &[u8]) -> Form {
     let first = first.trim_ascii_start();
     let keyword = |byte: &u8| *byte == b':';
@@ -231,7 +232,7 @@ fn table(lines: &mut Lines<impl Read>, builder: &mut Builder) -> Result<()> {
     let mut table = Table::default();
     each_line(lines, builder, |line, builder| {
         let read = table.line(line, builder);
-        // Without its columns no row can be read.
+        // Without a header no row can be read.
         read.map_err(|why| (why, table.has_header()))
     })?;
     if !table.has_header() && builder.is_good() {
@@ -250,7 +251,7 @@ fn json(_: &mut Lines<impl Read>, _: &mut Builder) -> Result<()> {
     Err(Error::usage("it is JSON, which only the feature cli can read"))
 }
 
-/// Gives every line to `read`; an error names the line, and says whether to go on.
+/// Passes every line to `read`; an error names the line, and says whether to go on.
 fn each_line(
     lines: &mut Lines<impl Read>,
     builder: &mut Builder,
@@ -280,14 +281,14 @@ fn judged(history: &History) -> Result<Checked> {
     let answer = match &judgement.order {
         Order::Violated(_) => Answer::Invalid,
         Order::Undecided(_) => Answer::CannotSay,
-        // Nothing at all, and nobody looked.
+        // No values were returned, and no counter was read.
         Order::Linearizable if history.is_silent() => Answer::CannotSay,
         Order::Linearizable => Answer::Valid,
     };
     let missing = judgement.ledger.lost > 0 || judgement.ledger.repeated > 0;
     let causes = if answer == Answer::Invalid && missing {
         let of = |key: usize| Causes::of(history.operations().filter(move |(_, _, op)| usize::from(op.key) == key));
-        // A walk over all rows for each counter: named for as many as anybody reads of.
+        // Each counter takes a walk over all rows, so only the first 64 are explained.
         (0..history.keys.len().min(64)).map(of).collect()
     } else {
         Vec::new()
@@ -333,7 +334,7 @@ fn findings(history: &History) -> Findings {
 /// Writes the history of one race: `found` is what each counter gained, and there is a column `key` if there are several.
 ///
 /// # Errors
-/// Whatever keeps `out` from being written.
+/// `out` cannot be written.
 pub fn write_history(out: &mut dyn Write, lanes: &[&[Event]], found: &[i64]) -> io::Result<()> {
     let several = found.len() > 1;
     writeln!(out, "{VERSION}\nworker,begin_ns,end_ns,outcome,value{}", if several { ",key" } else { "" })?;

@@ -12,12 +12,12 @@ use crate::update::{self, Event};
 
 /// How many bad rows are named one by one.
 const NAMED: usize = 5;
-/// Times of a history span less than this: an event has no more room.
+/// The times of a history span less than this: an event has no room for more.
 const SPAN: u64 = 1 << 48;
 /// Bytes that a row takes while it is judged, as an event and as an operation.
 const BYTES: [u64; 2] = [24 + 4 + 10, 56 + 4 + 180];
 
-/// What may be said of a counter beside its rows.
+/// What a file may state about a counter besides its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     Initial,
@@ -26,7 +26,7 @@ pub(super) enum Said {
     Max,
 }
 
-/// Names to numbers, in the order they are met.
+/// Numbers names in the order in which they appear.
 #[derive(Default)]
 struct Names {
     numbers: HashMap<Box<[u8]>, usize>,
@@ -34,7 +34,7 @@ struct Names {
     recent: Vec<(Box<[u8]>, usize)>,
 }
 
-/// Slots of names met lately: a hash of the whole map for every row would be a tenth of all time.
+/// Slots for recently seen names: hashing into the map for every row would take a tenth of the total time.
 const RECENT: usize = 64;
 
 impl Names {
@@ -63,12 +63,12 @@ impl Names {
     }
 }
 
-/// A history in the making.
+/// A history being built.
 pub(super) struct Builder {
     pub(super) version: u8,
-    /// The line being read, counted over all files.
+    /// The number of the line being read.
     pub(super) line: u64,
-    /// Bytes that may be used, and how many the input has, if that is known.
+    /// Bytes of memory that may be used; and the input's size in bytes, if known.
     pub(super) memory: u64,
     pub(super) input: Option<u64>,
     /// Bytes read so far.
@@ -115,7 +115,7 @@ impl Builder {
         if self.bad.len() < NAMED { self.bad.push((line, why)) } else { self.worse += 1 }
     }
 
-    /// What a word in a comment speaks of; in files of version 1, limits were not spoken of.
+    /// What a comment's keyword states; files of version 1 state no limits.
     pub(super) fn said_of(&self, word: &str) -> Option<Said> {
         match word {
             "initial" => Some(Said::Initial),
@@ -126,7 +126,7 @@ impl Builder {
         }
     }
 
-    /// Takes down what is said of the counter `key`, or, without a name, of every one.
+    /// Records what is stated about the counter `key`, or about every counter if that is empty.
     pub(super) fn say(&mut self, what: Said, number: Decimal, key: &str) -> Result<(), String> {
         self.widen(number.places());
         let before = self.said.insert((what as u8, key.to_owned()), number);
@@ -233,7 +233,7 @@ impl Builder {
         }
     }
 
-    /// Whether there is memory for what was read, and for what is to come if that is known.
+    /// Checks that there is memory for what was read, and for the rest if the input's size is known.
     pub(super) fn has_room(&self) -> Result<()> {
         let each = BYTES[usize::from(matches!(self.rows, Rows::General(_)))];
         let now = self.count * each;
@@ -266,10 +266,10 @@ impl Builder {
         of(key).or_else(|| of(""))
     }
 
-    /// The history; what was given on the command line counts instead of what the file says.
+    /// The finished history. What was given on the command line overrides what the file says.
     pub(super) fn finish(mut self, initial: Option<Decimal>, last: Option<Decimal>) -> Result<History> {
         [initial, last].into_iter().flatten().for_each(|number| self.widen(number.places()));
-        // A counter of which only its end is known was changed, or not, by nobody.
+        // Nothing in the file changed a counter that has only a final value.
         let ends = self.said.keys().filter(|(what, key)| *what == Said::Final as u8 && !key.is_empty());
         let mut silent: Vec<String> =
             ends.map(|(_, key)| key.clone()).filter(|key| !self.keys.names.contains(key)).collect();
@@ -292,7 +292,7 @@ impl Builder {
         let alone = names.len();
         let keys = names.into_iter().chain(silent).enumerate().map(|(number, name)| {
             let given = |option: Option<Decimal>, what| option.or_else(|| self.number(what, &name));
-            // What speaks of no counter by name speaks of those that have rows.
+            // A final value without a counter's name applies only to counters that have rows.
             let own = |what| self.said.get(&(what as u8, name.clone())).copied();
             let last = if number < alone { given(last, Said::Final) } else { own(Said::Final) };
             let numbers = [given(initial, Said::Initial), last, given(None, Said::Min), given(None, Said::Max)];

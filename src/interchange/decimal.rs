@@ -18,15 +18,15 @@ impl Decimal {
         self.places
     }
 
-    /// In units of the place `places` behind the point; `None` if it has more places or is too large for that.
+    /// The number in units of 10^-`places`; `None` if it has more places or is too large for that.
     pub(super) fn units(self, places: u8) -> Option<i64> {
         let more = places.checked_sub(self.places)?;
         self.units.checked_mul(10_i64.checked_pow(more.into())?)
     }
 
-    /// Reads a number; `None` if it is none, has too many places, or is too large.
+    /// Parses a number; `None` if it is not one, has too many places, or is too large.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        // Nearly all are short and whole.
+        // Nearly all are short integers.
         if let 1..=18 = text.len() {
             let (mut units, mut whole) = (0_i64, true);
             for byte in text {
@@ -52,7 +52,7 @@ impl Decimal {
             match byte {
                 b'0'..=b'9' => {
                     any = true;
-                    // Zeros at the end of the fraction add nothing, and so no places.
+                    // Trailing zeros of a fraction add no places.
                     if point && byte == b'0' {
                         zeros += 1;
                         continue;
@@ -89,7 +89,7 @@ impl FromStr for Decimal {
     }
 }
 
-/// Units of the last of `places` decimal places, as people write them.
+/// A number of units with this many decimal places, displayed as a decimal.
 pub(super) struct InPlaces(pub(super) i128, pub(super) u8);
 
 impl fmt::Display for InPlaces {

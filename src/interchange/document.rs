@@ -7,7 +7,7 @@ use super::decimal::InPlaces;
 use super::{Checked, Load};
 use crate::history::{Fault, Order, Units};
 
-/// The version of the schema: raised when a field changes its meaning or goes.
+/// The version of the schema: raised when a field changes its meaning or is removed.
 pub const SCHEMA: u32 = 1;
 
 /// A judged history, to be written as JSON.
@@ -82,7 +82,7 @@ struct Witness {
 }
 
 impl Document {
-    /// Of the history in `file`.
+    /// The document for the history in `file`.
     pub fn new(file: &str, checked: &Checked) -> Self {
         let ledger = &checked.judgement.ledger;
         let units = |units: i128| InPlaces(units, checked.places).to_string();

@@ -20,14 +20,14 @@ const LONGEST: usize = 1 << 20;
 /// A value, as far as a history needs it.
 #[derive(Debug, Clone, PartialEq)]
 enum Edn {
-    /// A number, keyword, symbol, `nil`, `true`: as it is written.
+    /// A number, keyword, symbol, `nil`, `true`: as written.
     Word(String),
     Text(String),
     List(Vec<Edn>),
     Map(Vec<(Edn, Edn)>),
 }
 
-/// An operation that was invoked and is not over.
+/// An operation that was invoked and has not completed.
 struct Open {
     begin: u64,
     line: u64,
@@ -73,7 +73,7 @@ pub(super) fn read(input: impl Read, builder: &mut Builder) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes down one map.
+/// Records the event in one map.
 fn happened(
     map: &[(Edn, Edn)],
     line: u64,
@@ -88,7 +88,7 @@ fn happened(
         _ => Err(format!("there is no {name}")),
     };
     let process = word(":process")?.to_owned();
-    // What is done to the system is no operation on a counter.
+    // A process without a number, such as the nemesis, does not operate on a counter.
     if process.parse::<i64>().is_err() {
         return Ok(());
     }
@@ -154,7 +154,7 @@ fn complete(
     builder.row(&Row { worker, key, begin: open.begin, end, op, amount, outcome, value })
 }
 
-/// `[key value]`, or a value alone.
+/// `[key value]`, or just a value.
 fn keyed(value: Edn) -> Result<(String, Edn), String> {
     match value {
         Edn::List(pair) => match <[Edn; 2]>::try_from(pair) {
@@ -170,7 +170,7 @@ enum Broken {
     Edn(String),
 }
 
-/// Reads values of EDN.
+/// Reads EDN values.
 struct Reader<R> {
     input: io::Bytes<io::BufReader<R>>,
     next: Option<u8>,
@@ -192,7 +192,7 @@ impl<R: Read> Reader<R> {
         Ok(byte)
     }
 
-    /// Passes space, commas and comments.
+    /// Skips spaces, commas and comments.
     fn space(&mut self) -> Result<(), Broken> {
         while let Some(byte) = self.peek()? {
             match byte {
@@ -206,7 +206,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// The next map at the top, or inside the one list there is at the top.
+    /// The next map at the top level, or inside the one list at the top level.
     fn top(&mut self) -> Result<Option<Edn>, Broken> {
         loop {
             self.space()?;

@@ -12,7 +12,7 @@ use crate::verdict::Verdict;
 /// How many values of a kind are named one by one.
 const NAMED: usize = 5;
 
-/// The text of `checked`, whose own is still empty.
+/// The explanation of `checked`, whose own is still empty.
 pub(super) fn text(history: &History, checked: &Checked) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -20,7 +20,7 @@ pub(super) fn text(history: &History, checked: &Checked) -> String {
     out
 }
 
-/// The witness alone: one row a line, and what is wrong with them.
+/// The witness alone: one row per line, and what is wrong with them.
 pub(super) fn witness(history: &History, checked: &Checked) -> Option<String> {
     let Order::Violated(witness) = &checked.judgement.order else { return None };
     let mut out = String::new();
@@ -142,7 +142,7 @@ fn headline(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     }
 }
 
-/// The accounts in units, where these are not the updates.
+/// The accounts in units, if the file has more than adds of one.
 fn units(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     if !teller.checked.general {
         return Ok(());
@@ -269,7 +269,7 @@ fn ended(out: &mut String, teller: &Teller<'_>, key: &Key, (found, least, most):
     }
 }
 
-/// Why updates are missing, one line a cause.
+/// Why updates are missing, one line per cause.
 fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let ledger = &teller.checked.judgement.ledger;
     if teller.checked.answer != Answer::Invalid {
@@ -322,7 +322,7 @@ fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     Ok(())
 }
 
-/// How far the counters ended below what was told of them.
+/// How far the counters ended below the largest values told.
 fn below_the_top(history: &History) -> i128 {
     let mut tops: Vec<Option<i64>> = vec![None; history.keys.len()];
     for (_, _, op) in history.operations() {
@@ -335,10 +335,10 @@ fn below_the_top(history: &History) -> i128 {
     tops.iter().zip(&history.keys).filter_map(below).sum()
 }
 
-/// A value told, to whom, and when.
+/// A value told, which update it was told to, and when.
 type ToldAt = (i64, (u32, u32), (u64, u64));
 
-/// Names the values of one counter that two updates were told, and those that nobody was.
+/// Names the values of one counter that two updates were told, and those that no update was told.
 fn values(out: &mut String, teller: &Teller<'_>, number: usize) -> std::fmt::Result {
     let history = teller.history;
     let key = &history.keys[number];
@@ -390,10 +390,10 @@ fn rest(out: &mut String, all: usize, what: &str) -> std::fmt::Result {
     if all > NAMED { writeln!(out, "and {} more {what}", all - NAMED) } else { Ok(()) }
 }
 
-/// A run of values that nobody was told, and the update told the next one.
+/// A run of values that no update was told, and the update told the next one.
 type Gap = (i128, i128, Option<(u32, u32)>);
 
-/// The runs of values from the start to the end that nobody was told.
+/// The runs of values from the start to the end that no update was told.
 fn gaps(told: &[(i64, (u32, u32))], key: &Key) -> Vec<Gap> {
     let start = i128::from(key.initial);
     let end = key.last.map(i128::from);
@@ -426,7 +426,7 @@ fn driven(out: &mut String, load: &Load) -> std::fmt::Result {
     writeln!(out, "{:.2} concurrent on average, overlap {:.2}{hardly}", load.in_flight, load.overlap)
 }
 
-/// What people mistake, said once.
+/// Hints at common mistakes, each given once.
 fn hints(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let history = teller.history;
     for (worker, lanes) in &history.split {
@@ -454,7 +454,7 @@ fn hints(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     shifted(out, teller)
 }
 
-/// Unknown updates that explain the counter only as the last of all: replies may be out of step.
+/// Notes that unknown updates explain the counter only if they took effect last of all: replies may be out of step.
 fn shifted(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let history = teller.history;
     if !teller.is_plain() || teller.checked.answer == Answer::Invalid || teller.checked.judgement.ledger.unknown == 0 {

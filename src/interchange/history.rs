@@ -6,15 +6,15 @@ use std::collections::BinaryHeap;
 use crate::history::{Action, Counter, Operation, Reply, Seen};
 use crate::update::{Event, Outcome};
 
-/// A history, and where in the file everything stood.
+/// A history, and the line of the file that each row comes from.
 pub(super) struct History {
     pub(super) rows: Rows,
-    /// Whose each lane is.
+    /// The worker of each lane.
     pub(super) workers: Vec<String>,
     pub(super) keys: Vec<Key>,
     /// Decimal places of every number.
     pub(super) places: u8,
-    /// Workers that did several things at once, and how many.
+    /// Workers that did several things at once, and how many lanes each got.
     pub(super) split: Vec<(String, usize)>,
 }
 
@@ -30,7 +30,7 @@ impl Default for Rows {
     }
 }
 
-/// One worker's rows in its order, each with its line.
+/// One worker's rows in its own order, each with its line.
 pub(super) struct Lane<T> {
     pub(super) items: Vec<T>,
     pub(super) lines: Vec<u32>,
@@ -59,7 +59,7 @@ pub(super) struct Key {
     pub(super) max: Option<i64>,
 }
 
-/// What lanes need to know of a row.
+/// What lanes need to know about a row.
 pub(super) trait Timed: Copy {
     fn span(&self) -> (u64, u64);
     fn earlier_by(&self, ns: u64) -> Self;
@@ -86,7 +86,7 @@ impl Timed for Operation {
 }
 
 impl Rows {
-    /// Makes operations of events, lane by lane.
+    /// Converts events to operations, lane by lane.
     pub(super) fn generalise(&mut self) {
         let Self::Plain(lanes) = self else { return };
         let general = std::mem::take(lanes).into_iter().map(|lane| Lane {
@@ -121,9 +121,9 @@ impl History {
         Self { rows, workers, keys, places, split: Vec::new() }
     }
 
-    /// Sorts the lanes, splits those of workers that did several things at once, lets time begin at the earliest row if it
-    /// was of another epoch, and makes the values of increments relative to their counter's start. Names lines whose
-    /// numbers are out of range.
+    /// Sorts the lanes, splits those of workers that did several things at once, shifts times of another epoch so that
+    /// the earliest row is at zero, and makes the values of increments relative to their counter's start. Returns the
+    /// lines whose numbers are out of range.
     pub(super) fn settle(&mut self, rebase: bool) -> Vec<(u64, String)> {
         let workers = &mut self.workers;
         self.split = match &mut self.rows {
@@ -151,13 +151,13 @@ impl History {
         bad
     }
 
-    /// How many workers there are, each once, however many lanes it has.
+    /// How many workers there are, each counted once, however many lanes it has.
     pub(super) fn workers_named(&self) -> usize {
         let extra: usize = self.split.iter().map(|(_, lanes)| lanes - 1).sum();
         self.rows.lanes().saturating_sub(extra)
     }
 
-    /// What each counter gained, where it was read.
+    /// What each counter gained, if it was read.
     pub(super) fn gained(&self) -> Vec<Option<i64>> {
         self.keys.iter().map(|key| key.last.map(|last| last.saturating_sub(key.initial))).collect()
     }
@@ -193,14 +193,14 @@ impl History {
         }
     }
 
-    /// Whether no counter was read and no update was told anything.
+    /// Whether no counter was read and no update was told a value.
     pub(super) fn is_silent(&self) -> bool {
         let told = |operation: &Operation| matches!(operation.reply, Reply::Told(_));
         self.keys.iter().all(|key| key.last.is_none()) && !self.operations().any(|(_, _, operation)| told(&operation))
     }
 }
 
-/// Brings lanes into order; returns the workers whose rows overlapped, and how many lanes each got.
+/// Puts lanes in order; returns the workers whose rows overlapped, and how many lanes each got.
 fn lay<T: Timed>(lanes: &mut Vec<Lane<T>>, workers: &mut Vec<String>, rebase: bool) -> Vec<(String, usize)> {
     let mut split = Vec::new();
     for worker in 0..lanes.len() {
@@ -250,8 +250,8 @@ fn overlaps<T: Timed>(items: &[T]) -> bool {
     false
 }
 
-/// Spreads rows over as few lanes as keep them apart. Rows that touch are kept apart too: a lane claims that its rows
-/// came one after the other, and of these nobody knows.
+/// Spreads rows over as few lanes as possible without overlap within a lane. Rows that touch are separated too: a lane
+/// claims that its rows came one after the other, and for these the order is unknown.
 fn apart<T: Timed>(lane: Lane<T>) -> Vec<Lane<T>> {
     let mut lanes: Vec<Lane<T>> = Vec::new();
     let mut free: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
@@ -259,7 +259,7 @@ fn apart<T: Timed>(lane: Lane<T>) -> Vec<Lane<T>> {
     for (item, line) in lane.items.into_iter().zip(lane.lines) {
         let span = item.span();
         let number = match (last, free.peek()) {
-            // One hand-over, in no order, stays one.
+            // The rows of one hand-over, which have no order, stay together.
             (Some((before, number)), _) if before == span => number,
             (_, Some(&Reverse((end, number)))) if end < span.0 => {
                 free.pop();

@@ -19,7 +19,7 @@ impl<R: Read> Lines<R> {
         Self { input, buffer: vec![0; 2 * CHUNK], start: 0, end: 0, ended: false }
     }
 
-    /// What is there of the first bytes, without taking them.
+    /// Up to `count` of the next bytes, without consuming them.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && !self.ended {
             self.more()?;

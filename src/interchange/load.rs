@@ -14,12 +14,12 @@ pub struct Load {
     pub acked_per_s: f64,
     /// From the first begin to the last end.
     pub span_ns: u64,
-    /// Latency of acknowledged operations at the 50th, 90th, 99th and 99.9th percentile and the largest; a percentile is
-    /// right to 1 %.
+    /// Latency of acknowledged operations at the 50th, 90th, 99th and 99.9th percentile and the largest; a percentile
+    /// is accurate to 1 %.
     pub latency_ns: [u64; 5],
     /// How many operations were under way on average.
     pub in_flight: f64,
-    /// The part of the span in which every worker was at it, 0 to 1.
+    /// The part of the span in which every worker was running, 0 to 1.
     pub overlap: f64,
 }
 
@@ -27,7 +27,7 @@ impl Load {
     /// Below this many operations under way on average, they mostly came one after the other.
     pub const HARDLY_A_RACE: f64 = 1.2;
 
-    /// And how long acknowledged operations took, as upper ends and counts.
+    /// The load, and the latency of acknowledged operations as (upper bound, count).
     pub(super) fn of(history: &History) -> (Option<Self>, Vec<(u64, u64)>) {
         let Ok(mut sums) = Sums::new() else { return (None, Vec::new()) };
         match &history.rows {
@@ -47,7 +47,7 @@ impl Load {
     }
 }
 
-/// What is added up over all rows.
+/// Sums over all rows.
 struct Sums {
     latency: Histogram<u64>,
     first: u64,

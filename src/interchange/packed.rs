@@ -12,7 +12,7 @@ pub(super) fn peek<R: Read>(mut input: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
     Ok((first.clone(), io::Cursor::new(first).chain(input)))
 }
 
-/// Unpacks `input` if it is compressed; the second says whether it was.
+/// Unpacks `input` if it is compressed; the second value says whether it was.
 #[cfg(feature = "cli")]
 pub(super) fn unpacked<'a>(input: impl Read + 'a) -> io::Result<(Box<dyn Read + 'a>, bool)> {
     let (first, input) = peek(input)?;

@@ -7,7 +7,7 @@ use super::words::{COLUMNS, Op, Outcome, Row, looks_like};
 /// The most columns a file may have.
 const MOST: usize = 64;
 
-/// The lines of one file so far.
+/// The state of reading one file.
 #[derive(Default)]
 pub(super) struct Table {
     columns: Option<Columns>,
@@ -15,11 +15,11 @@ pub(super) struct Table {
 
 struct Columns {
     separator: u8,
-    /// Which of [`COLUMNS`] each one is; [`OTHER`] if none.
+    /// Which of [`COLUMNS`] each column of the file is; [`OTHER`] if none.
     known: Vec<usize>,
 }
 
-/// What each of [`COLUMNS`] holds in one line, and at last whatever the others do.
+/// The field of each of [`COLUMNS`] in one line, and last that of any other column.
 type Fields<'a> = [&'a [u8]; COLUMNS.len() + 1];
 const OTHER: usize = COLUMNS.len();
 
@@ -60,7 +60,7 @@ impl Columns {
 }
 
 impl Columns {
-    /// Whether there are only the five columns that there must be, in their order.
+    /// Whether the file has only the five required columns, in their usual order.
     fn is_shortest(&self) -> bool {
         self.known == [0, 1, 2, 3, 4]
     }
@@ -171,7 +171,7 @@ impl Table {
     }
 }
 
-/// A line with quotes in it, which are rare, by the CSV crate.
+/// Reads a line that contains quotes, which is rare, with the CSV crate.
 fn quoted(line: &[u8], columns: &Columns, builder: &mut Builder) -> Result<(), String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -225,7 +225,7 @@ fn number(column: &str, text: &[u8]) -> Result<Option<Decimal>, String> {
 
 fn time(column: &str, text: &[u8]) -> Result<u64, String> {
     let (mut time, mut whole) = (0_u64, true);
-    // Nineteen digits fit whatever they are.
+    // Any nineteen digits fit.
     for byte in text.iter().take(19) {
         whole &= byte.is_ascii_digit();
         time = time.wrapping_mul(10).wrapping_add(u64::from(byte.wrapping_sub(b'0')));
@@ -236,7 +236,7 @@ fn time(column: &str, text: &[u8]) -> Result<u64, String> {
     Err(format!("{column} {} is not a whole number of nanoseconds", shown(text)))
 }
 
-/// As much of a field as an error line has room for.
+/// As much of a field as fits into an error message.
 fn shown(text: &[u8]) -> String {
     let short = &text[..text.len().min(40)];
     format!("{:?}", String::from_utf8_lossy(short))

@@ -53,7 +53,7 @@ impl Op {
     }
 }
 
-/// One row, as its file has it.
+/// One row, as written in its file.
 pub(super) struct Row<'a> {
     pub(super) worker: &'a [u8],
     pub(super) key: &'a [u8],
@@ -66,13 +66,13 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Whether it is an add of one, and nothing that only a general history has.
+    /// Whether it is an add of one, with nothing that needs a general history.
     pub(super) fn is_plain(&self) -> bool {
         let one = self.amount.is_none_or(|amount| amount == Decimal::from(1));
         self.op == Op::Add && one && self.outcome != Outcome::Denied && self.value.is_none_or(|v| v.places() == 0)
     }
 
-    /// What is wrong with it whatever the numbers are.
+    /// Checks what can be wrong with it whatever the numbers are.
     pub(super) fn sense(&self) -> Result<(), String> {
         if self.value.is_some() && self.outcome != Outcome::Ok {
             return Err("only an ok update has a value".to_owned());
@@ -87,7 +87,7 @@ impl Row<'_> {
         }
     }
 
-    /// The action and the reply, in units of the place `places` behind the point.
+    /// The action and the reply, in units of 10^-`places`.
     pub(super) fn in_units(&self, places: u8) -> Result<(Action, Reply), String> {
         let units = |number: Decimal| {
             number
@@ -116,7 +116,7 @@ impl Row<'_> {
 /// The columns a history may have.
 pub(super) const COLUMNS: [&str; 8] = ["worker", "begin_ns", "end_ns", "outcome", "value", "key", "op", "amount"];
 
-/// Names that other programs give to an operation or an amount: a column that says what was done is never left alone.
+/// Names that other programs give to an operation or an amount: a column that says what was done is never ignored.
 const LIKE_OP: &[&str] = &[
     "operation",
     "ops",
@@ -158,7 +158,7 @@ const LIKE_AMOUNT: &[&str] = &[
     "sign",
 ];
 
-/// The column a name is mistaken for, if it looks like an operation or an amount.
+/// The column that a name seems to mean, if it looks like an operation or an amount.
 pub(super) fn looks_like(name: &str) -> Option<&'static str> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let near = |known: &str| plain.len() > 4 && strsim::damerau_levenshtein(&plain, known) <= 2;
