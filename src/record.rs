@@ -1,4 +1,5 @@
-//! The result files: their rows and column names. Measuring writes them, reading reads them, and they share nothing else.
+//! The result files: their rows and column names. The measuring half of this crate writes them, the reading half reads
+//! them, and the two share nothing else.
 //!
 //! A result folder contains `trials.csv` (one [`Record`] per trial), `latency.csv` (one [`Bucket`] per row) and
 //! `machine.csv` (one [`Fact`] per row). Measurements are stored as integers with the unit in the column's name; everything
@@ -41,25 +42,25 @@ pub use witness::Step;
 /// One trial: one measured race and its verdict, or why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// What it was measured under; its columns stand before the others.
+    /// What it was measured under; these columns come first.
     #[serde(skip)]
     pub condition: Condition,
     /// Its number in its folder, from 1.
     #[serde(default)]
     pub trial: u32,
-    /// Which pass over all cells, from 1; 0 for a warm-up that was judged (benches only) and counts for no speed.
+    /// Which pass over all cells, from 1; 0 for a warm-up that was judged (benches only) and is left out of speeds.
     pub round: u32,
     /// What the strategy promises under this condition.
     pub promise: Promise,
-    /// Updates asked.
+    /// Updates asked for.
     pub attempted: Option<u64>,
-    /// Updates reported applied.
+    /// Updates reported as applied.
     pub acked: Option<u64>,
-    /// Updates given up, nothing changed.
+    /// Updates that were given up; nothing changed.
     pub refused: Option<u64>,
     /// Updates that ended in an error: they may or may not have happened.
     pub unknown: Option<u64>,
-    /// Updates that were due but not yet sent when the timetable of an open loop was over.
+    /// Updates that were due but not yet sent when the timetable of an open loop ended.
     pub backlog: Option<u64>,
     /// Of these, the ones that were never sent.
     pub unsent: Option<u64>,
@@ -89,11 +90,12 @@ pub struct Record {
     pub span_ns: Option<u64>,
     /// The part of the span in which all clients were running, 0 to 1.
     pub overlap: Option<f64>,
-    /// The slowest client's rate as a part of the fastest client's, 0 to 1.
+    /// The slowest client's rate as a fraction of the fastest client's, 0 to 1.
     pub slowest_share: Option<f64>,
     /// Jain's fairness index of the clients' rates, 1/threads to 1.
     pub jain: Option<f64>,
-    /// CPU time of all client threads together, or of the one that drives them all. Threads of a client library are not in it.
+    /// CPU time of all client threads together, or of the one thread that drives all clients. Excludes a client
+    /// library's own threads.
     pub client_cpu_ns: Option<u64>,
     /// CPU time of the server process.
     pub server_cpu_us: Option<u64>,
@@ -109,9 +111,9 @@ pub struct Record {
     pub server_in_bytes: Option<u64>,
     /// Bytes the server sent.
     pub server_out_bytes: Option<u64>,
-    /// Updates by the server's own count of the commands that make one; empty if no single command does.
+    /// Updates by the server's own count of the command that makes one; empty if no single command does.
     pub server_applied: Option<u64>,
-    /// The word for it; empty if nothing was measured.
+    /// The verdict; empty if nothing was measured.
     pub verdict: Option<Verdict>,
     /// Why there is no verdict, or why a lossy strategy could not show its fault here.
     pub note: Option<String>,
@@ -121,29 +123,31 @@ pub struct Record {
     /// a failover.
     #[serde(default)]
     pub read_back_ms: Option<u64>,
-    /// How often a node of a cluster said that a slot has moved (MOVED); empty where there is no cluster.
+    /// How often a node of a cluster said that a slot has moved (MOVED); empty without a cluster.
     #[serde(default)]
     pub moved: Option<u64>,
-    /// How often a node of a cluster sent a command on while a slot was moving (ASK).
+    /// How often a node of a cluster redirected a command while a slot was moving (ASK).
     #[serde(default)]
     pub asked: Option<u64>,
-    /// Commands that each node executed, in the order of the nodes' slots: `1200+1190+1230`; empty where there is one.
+    /// Commands that each node executed, in the order of the nodes' slots: `1200+1190+1230`; empty if there is only
+    /// one.
     #[serde(default)]
     pub node_calls: Option<String>,
     /// CPU time of each node's process, in microseconds.
     #[serde(default)]
     pub node_cpu_us: Option<String>,
-    /// The runtime of the client library's language, as its worker says; empty where the clients are in this process.
+    /// The runtime of the client library's language, as its worker reports it; empty if the clients are in this
+    /// process.
     #[serde(default)]
     pub runtime: Option<String>,
     /// The retry and timeout settings in effect, as the worker read them from the library.
     #[serde(default)]
     pub effective_settings: Option<String>,
-    /// How far the times of a worker's rows may be off from our clock.
+    /// How far the times in a worker's rows may be off from our clock.
     #[serde(default)]
     pub clock_error_ns: Option<u64>,
-    /// Updates per second that as many clients of the same worker acknowledge when they send nothing: what the worker and
-    /// the protocol allow. Empty if the worker does not offer that.
+    /// Updates per second that the same number of this worker's clients acknowledge without sending anything: the limit
+    /// set by the worker and the protocol. Empty if the worker does not offer that.
     #[serde(default)]
     pub no_op_per_s: Option<u64>,
 }
@@ -206,7 +210,7 @@ impl Record {
         (&self.condition, self)
     }
 
-    /// A row of this trial's latencies: up to how many nanoseconds, and how many updates.
+    /// A row of this trial's latencies: the upper bound in nanoseconds, and the count of updates.
     pub fn bucket(&self, clock: Clock, (up_to_ns, count): (u64, u64)) -> Bucket {
         let Condition { strategy, threads, keys, .. } = &self.condition;
         let (strategy, threads, keys) = (strategy.clone(), *threads, *keys);
@@ -218,7 +222,7 @@ impl Record {
         Fault { trial: self.trial, at_ns, connection: None, command: None, name: None, what: what.to_string() }
     }
 
-    /// The clock by which this trial's latency is told: in an open loop, from the intended instant.
+    /// The clock of this trial's latency: in an open loop, it starts at the intended instant.
     pub fn clock(&self) -> Clock {
         if self.condition.offered_per_s.is_some() { Clock::Response } else { Clock::Service }
     }
@@ -234,7 +238,7 @@ impl Record {
         Some(surviving as f64 * 1e9 / self.span_ns.filter(|&span| span > 0)? as f64)
     }
 
-    /// Whether the clients' ledger and the server's own count tell the same; `None` where the server cannot tell.
+    /// Whether the clients' ledger and the server's own count agree; `None` if the server cannot tell.
     pub fn sources_agree(&self) -> Option<bool> {
         let (applied, acked) = (self.server_applied?, self.acked?);
         Some(applied >= acked && applied <= acked.saturating_add(self.unknown?))

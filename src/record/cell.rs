@@ -23,19 +23,19 @@ fn is_number(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || "+-.e".contains(c)) && text.parse::<f64>().is_ok()
 }
 
-/// The text as it is written.
+/// The text as it is written to a file.
 pub(super) fn written(text: &str) -> Cow<'_, str> {
     let text = stored(text);
     if is_like_a_formula(&text) && !is_number(&text) { Cow::Owned(format!("'{text}")) } else { text }
 }
 
-/// What was written as this.
+/// The text that was written as this.
 fn read(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix('\'').filter(|rest| is_like_a_formula(rest)).unwrap_or(text);
     stored(text)
 }
 
-/// What was written as this row; it keeps its place in the file.
+/// The row that was written as this one; it keeps its position in the file.
 pub(super) fn row(row: StringRecord) -> StringRecord {
     if row.iter().all(|text| read(text) == text) {
         return row;

@@ -14,11 +14,11 @@ use crate::workload::MAX_CLIENTS;
 
 /// A row of a file, whose figures must be ones that a run can have.
 pub trait Row: DeserializeOwned {
-    /// Which figure is not, if any, as a sentence without a full stop.
+    /// The figure that no run can have, if there is one, as a sentence without a full stop.
     fn flaw(&self) -> Option<String>;
 }
 
-/// `threads 0: from 1 to 20000`, unless it is.
+/// `threads 0: from 1 to 20000`; `None` if the number is in its range.
 fn outside(name: &str, number: usize, most: usize) -> Option<String> {
     not_within(name, number as u64, 1..=most as u64)
 }
@@ -106,7 +106,7 @@ impl Row for Estimate {
     }
 }
 
-/// Thirty years: no benchmark's iteration takes as long, and no run.
+/// Thirty years: no iteration of a benchmark, and no run, takes that long.
 const LONGEST_NS: f64 = 1e18;
 
 /// The most strategies, each under its own conditions, that one page can show.
@@ -116,7 +116,7 @@ const MOST_LOADS: usize = 400;
 /// The most cells, bench ids, or steps of witnesses.
 const MOST_CELLS: usize = 10_000;
 
-/// What there is more of in a run than a page can show: its charts hold every strategy at every load.
+/// What a run has too much of for one page, whose charts show every strategy at every load.
 pub(super) fn excess(run: &Run) -> Option<String> {
     let count = |what: &str, n: usize, most: usize| (n > most).then(|| format!("has {n} {what}, of at most {most}"));
     let cells: HashSet<&Condition> = run.records.iter().map(|record| &record.condition).collect();
@@ -136,7 +136,7 @@ mod tests {
     use crate::record::{Folder, Machine};
     use crate::verdict::Promise;
 
-    /// What reading says of a folder with these rows.
+    /// The result of reading a folder with these rows, in words.
     fn said_of(records: &[Record]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::create(&dir.path().join("run"), &Machine::default()).unwrap();
@@ -164,7 +164,8 @@ mod tests {
         }
     }
 
-    /// Asserts that exactly the given ends of a figure's range are read, and that what lies beyond names the figure.
+    /// Asserts that both ends of a figure's range can be read, and that values beyond give an error that names the
+    /// figure.
     fn has_ends(name: &str, ends: (u64, u64), set: impl Fn(&mut Condition, u64)) {
         let with = |number: u64| {
             let mut record = row("incr", 4, 1);

@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 pub struct Estimate {
     /// Criterion's id: `strategy/threads`.
     pub bench_id: String,
-    /// `this run`, or the name of the saved baseline it is.
+    /// `this run`, or the name of a saved baseline.
     pub baseline: String,
     /// The strategy's name.
     pub strategy: String,

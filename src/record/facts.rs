@@ -11,7 +11,7 @@ use crate::record::rows::{csv_bytes, write_whole};
 /// One thing that is true of the run: the server, the machine, the build, the command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// What.
+    /// Its name.
     pub fact: String,
     /// Its value; several facts may share a name (`warning`).
     pub value: String,
@@ -32,7 +32,7 @@ impl Machine {
         self.0.iter().find(|f| f.fact == fact).map(|f| f.value.as_str())
     }
 
-    /// Writes it into a result folder, in place of the one that is there.
+    /// Writes them to a result folder, replacing those that are there.
     ///
     /// # Errors
     /// The folder cannot be written.

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 pub struct Fault {
     /// The trial's number in its folder.
     pub trial: u32,
-    /// When, since the race's zero on its clock; below zero if before.
+    /// When, since the race's zero on its clock; negative if before it.
     pub at_ns: i64,
     /// To which connection, from 1 in the order in which they were made; empty for all.
     pub connection: Option<u64>,
-    /// To which of its commands, from 1.
+    /// Which of its commands, from 1.
     pub command: Option<u64>,
     /// That command's name.
     pub name: Option<String>,

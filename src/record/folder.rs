@@ -20,7 +20,7 @@ pub const LATENCY: &str = "latency.csv";
 pub const ESTIMATES: &str = "estimates.csv";
 /// The file of witnesses in a result folder; absent where nothing was lost.
 pub const WITNESS: &str = "witness.csv";
-/// The file of faults in a result folder; absent where none were made.
+/// The file of faults in a result folder; absent if there were none.
 pub const FAULTS: &str = "faults.csv";
 /// The file of facts in a result folder.
 pub const MACHINE: &str = "machine.csv";
@@ -29,7 +29,7 @@ pub const MACHINE: &str = "machine.csv";
 pub const PAGE: &str = "index.html";
 /// What a run printed, in its folder.
 pub const SUMMARY: &str = "summary.txt";
-/// The folder of histories in a result folder, where they were kept.
+/// The folder of histories in a result folder, if they were kept.
 pub const HISTORY: &str = "history";
 
 /// Everything that a run may write into its folder.
@@ -45,16 +45,15 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder and its files, the facts first.
+    /// Creates the folder and its files, the facts first.
     ///
     /// # Errors
-    /// It cannot be written, or holds a file of a name that a run writes: nothing is ever written over that this run has
-    /// not written.
+    /// It cannot be written, or holds a file with a name that a run writes: a run overwrites only its own files.
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot create the results folder: {e}")))?;
         for name in WRITTEN {
-            // Even a link that leads nowhere is somebody's.
+            // Even a dangling link may be somebody else's.
             if path.join(name).symlink_metadata().is_ok() {
                 let why =
                     format!("already contains {name}, which this run did not write: choose another folder with --out");
@@ -89,7 +88,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Appends what was done during a trial; the file begins with the first.
+    /// Appends what was done during a trial; the first row creates the file.
     ///
     /// # Errors
     /// As [`Folder::append`].
@@ -97,7 +96,7 @@ impl Folder {
         Rows::append_to(&mut self.faults, &self.path.join(FAULTS), faults)
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -119,7 +118,7 @@ impl Rows {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Appends to a file that begins with its first row.
+    /// Appends to a file that is created with its first row.
     pub(super) fn append_to(file: &mut Option<Self>, path: &Path, rows: &[impl Serialize]) -> Result<()> {
         let Some(first) = rows.first() else { return Ok(()) };
         let mut open = match file.take() {
@@ -131,12 +130,12 @@ impl Rows {
         appended
     }
 
-    /// Appends all rows in one write; a write that fails half-way (disk full) is taken back, so that every row is whole.
+    /// Appends all rows in one write; a write that fails half-way (disk full) is undone, so that every row is whole.
     pub(super) fn append(&mut self, rows: &[impl Serialize]) -> Result<()> {
         let bytes = rows_of(rows, false).map_err(|e| Error::file(&self.path, e))?;
         let before = self.file.metadata().map_err(|e| Error::file(&self.path, e))?.len();
         self.file.write_all(&bytes).map_err(|e| {
-            // If even this fails, the reader still refuses nothing but the last, short row.
+            // If even this fails, the reader drops only the last, incomplete row.
             let _ = self.file.set_len(before);
             Error::file(&self.path, e)
         })

@@ -1,13 +1,13 @@
-//! The rows of `report faults`: what became of a counter under one protection and one fault.
+//! The rows of `report faults`: what happened to a counter under one protection and one fault.
 //!
 //! The folder holds `lab.csv` (one [`LabRow`] for each cell and round), `timeline.csv` (one [`Moment`] for each bucket
 //! of a trial), `lab-witness.csv` (a few [`Evidence`] rows for each trial that lost or doubled something), `faults.csv`
 //! (what was done when, [`Fault`]), and `machine.csv`. All refer to a trial by its number. All times are nanoseconds.
 //! An instant is counted from the trial's *zero*, when its clients start, on one clock for clients and fault. Empty is
-//! not zero. The files of a trial are appended before its row in `lab.csv`, so an interrupted run leaves valid files.
+//! not zero. A trial's other rows are appended before its row in `lab.csv`, so an interrupted run leaves valid files.
 //!
-//! A *window* is the time from the first thing that a fault did to the last one: from the kill to the promotion, from
-//! the cut to its healing. Losses are counted by when they were acknowledged: before, during or after it.
+//! A *window* is the time from a fault's first action to its last: from the kill to the promotion, from the cut to its
+//! healing. Losses are counted by when the update was acknowledged: before, during or after the window.
 
 mod evidence;
 mod moment;
@@ -27,10 +27,10 @@ use crate::workload::MAX_CLIENTS;
 pub use evidence::{Evidence, EvidenceKind};
 pub use moment::Moment;
 
-/// What the note of a trial begins with if the servers lack what it needs.
+/// The note of a trial begins with this if the servers lack what the trial needs.
 pub const SKIPPED: &str = "skipped: ";
 
-/// A note of a trial without a verdict as a reader should see it.
+/// The note of a trial without a verdict, as shown to a reader.
 pub fn why_unmeasured(note: &str) -> String {
     if note.starts_with(SKIPPED) { note.to_owned() } else { format!("not measured: {note}") }
 }
@@ -64,7 +64,7 @@ impl Expected {
         }
     }
 
-    /// The word for it.
+    /// The same as one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Must => "must",
@@ -85,13 +85,13 @@ pub struct LabRow {
     pub protection: String,
     /// What kind of protection it is: `none`, `retry`, `fencing`, `durability`, `library`.
     pub family: String,
-    /// The fault's name with its parameter: `reply-lost:fin`; `none` for the trials that prices and controls come from.
+    /// The fault's name with its parameter: `reply-lost:fin`; `none` for the trials that give prices and controls.
     pub fault: String,
     /// How the servers are arranged.
     pub topology: Topology,
     /// Primaries.
     pub shards: u32,
-    /// Replicas of each.
+    /// Replicas of each primary.
     pub replicas: u32,
     /// The server's product and version: `redis 7.0.15`.
     pub server: String,
@@ -133,7 +133,8 @@ pub struct LabRow {
     pub found: Option<i64>,
     /// Acknowledged updates that are not in the counter.
     pub lost: Option<u64>,
-    /// Of these, those acknowledged before the fault's window; these three are empty where updates were told no values.
+    /// Of these, those acknowledged before the fault's window. Empty, like the next two, if updates were told no
+    /// values.
     pub lost_before: Option<u64>,
     /// Those acknowledged within it.
     pub lost_during: Option<u64>,
@@ -141,26 +142,26 @@ pub struct LabRow {
     pub lost_after: Option<u64>,
     /// Increments beyond what the updates explain.
     pub doubled: Option<u64>,
-    /// Acknowledged updates told a value that another was told too.
+    /// Acknowledged updates that were told the same value as another.
     pub repeated: Option<u64>,
-    /// The word for it; empty if nothing was measured.
+    /// The verdict; empty if nothing was measured.
     pub verdict: Option<Verdict>,
-    /// The losses that a model predicts (rate of acknowledgements x imposed delay); empty where there is none.
+    /// The losses that a model predicts (rate of acknowledgements x imposed delay); empty if there is none.
     pub predicted_lost: Option<u64>,
-    /// Commands whose reply or request the proxy lost; empty where there was none before the clients.
+    /// Commands whose reply or request the proxy lost; empty if the clients had no proxy.
     pub commands_lost: Option<u64>,
     /// How often clients reconnected.
     pub reconnects: Option<u64>,
     /// Last end minus first start of the clients.
     pub span_ns: Option<u64>,
-    /// The beginning of the fault's window; empty where there was none.
+    /// The beginning of the fault's window; empty if there was no fault.
     pub fault_begin_ns: Option<u64>,
     /// Its end.
     pub fault_end_ns: Option<u64>,
-    /// The longest time in which no client got an acknowledgement, beginning and end of the trial included.
+    /// The longest time in which no client got an acknowledgement, with the trial's beginning and end counted as ones.
     pub downtime_ns: Option<u64>,
-    /// From the fault's beginning to the end of the longest time without an acknowledgement that overlaps its window; empty
-    /// where there was no fault, or acknowledgements never came again.
+    /// From the fault's beginning to the end of the longest time without an acknowledgement that overlaps its window;
+    /// empty if there was no fault, or nothing was acknowledged after it.
     pub recover_ns: Option<u64>,
     /// From the clients' end until the servers were stable and the counter could be read.
     pub stable_ns: Option<u64>,
@@ -218,7 +219,7 @@ impl Row for LabRow {
 /// A folder of the lab as it was recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabRun {
-    /// What is true of all of it.
+    /// Facts about the whole run.
     pub machine: Machine,
     /// Its trials.
     pub rows: Vec<LabRow>,
@@ -253,7 +254,7 @@ impl LabRun {
     }
 }
 
-/// More than a page can show.
+/// A page cannot show more.
 const MOST_TRIALS: usize = 20_000;
 
 fn optional<T: Row>(path: &Path) -> Result<Vec<T>> {
@@ -270,7 +271,7 @@ pub struct LabFolder {
 }
 
 impl LabFolder {
-    /// Makes the folder and its files, the facts first.
+    /// Creates the folder and its files, the facts first.
     ///
     /// # Errors
     /// It cannot be written, or holds a run already: nothing is ever overwritten.
@@ -304,7 +305,7 @@ impl LabFolder {
         self.rows.append(std::slice::from_ref(row))
     }
 
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }

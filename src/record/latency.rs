@@ -1,24 +1,25 @@
-//! Latency histograms as rows: how many updates of a trial took up to how long.
+//! Latency histograms as rows: how many updates of a trial fall into each range of latencies.
 
 use serde::{Deserialize, Serialize};
 
-/// Since when the time of an update is taken.
+/// The instant from which an update's latency is measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
-    /// Since it was sent: what the server and the strategy took.
+    /// When it was sent: the latency is the time that the server and the strategy took.
     #[default]
     Service,
-    /// Since the instant it was intended for, in an open loop: what somebody who asked then would have waited.
+    /// The instant it was intended for, in an open loop: the latency is how long a caller at that instant would have
+    /// waited.
     Response,
-    /// From when it was handed over until it had a connection from the pool: a part of the other times.
+    /// When it was handed over, until it had a connection from the pool: a part of the other times.
     Pool,
 }
 
-/// How many updates of one trial took up to how long.
+/// How many updates of one trial fall into one range of latencies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
-    /// The trial's number in its folder; 0 where it is not known.
+    /// The trial's number in its folder; 0 if unknown.
     #[serde(default)]
     pub trial: u32,
     /// The trial's round.
@@ -29,7 +30,7 @@ pub struct Bucket {
     pub threads: usize,
     /// The trial's keys.
     pub keys: usize,
-    /// Since when the time was taken.
+    /// The clock of these latencies.
     #[serde(default)]
     pub clock: Clock,
     /// The longest time of this bucket.

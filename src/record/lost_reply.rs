@@ -20,13 +20,13 @@ pub const MOST_UPDATES: u64 = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossWay {
-    /// The reply, and the connection is closed in order.
+    /// The reply is lost, and the connection is closed normally (FIN).
     Fin,
-    /// The reply, and the connection is reset.
+    /// The reply is lost, and the connection is reset (RST).
     Rst,
-    /// The reply, and the connection says nothing any more.
+    /// The reply is lost, and the connection falls silent.
     Silence,
-    /// The request, and the connection is closed in order.
+    /// The request is lost, and the connection is closed normally.
     Dropped,
 }
 
@@ -102,25 +102,25 @@ pub struct LostReply {
     pub commands_lost: Option<u64>,
     /// Increments that the server executed: the counter, read back by a separate connection.
     pub executions: Option<u64>,
-    /// Executions beyond one for an update.
+    /// Executions beyond the first of each update.
     pub doubled: Option<u64>,
     /// Acknowledged updates that are not in the counter.
     pub lost: Option<u64>,
-    /// Whether nothing was acknowledged any more after an error, although it was tried for long.
+    /// Whether nothing more was acknowledged after an error, although the client kept trying.
     pub is_stuck: Option<bool>,
-    /// How long the last update had been waiting when the cell's time was over.
+    /// How long the last update had been waiting when the cell's time was up.
     pub waiting_ns: Option<u64>,
     /// The longest time without an acknowledgement between two acknowledged updates.
     pub recovery_ns: Option<u64>,
     /// A mark for every update, in order: see [`crate::report`] for what they mean.
     pub marks: String,
-    /// What was expected, where something was.
+    /// Acknowledged updates expected; empty, like the next two, if nothing was.
     pub predicted_acked: Option<u64>,
     /// Errors expected.
     pub predicted_errors: Option<u64>,
-    /// Doubled expected.
+    /// Doubled updates expected.
     pub predicted_doubled: Option<u64>,
-    /// Where that is from.
+    /// Where the expectation comes from.
     pub predicted_by: String,
     /// The first error that the client met.
     pub error: Option<String>,
@@ -129,12 +129,12 @@ pub struct LostReply {
 }
 
 impl LostReply {
-    /// Updates that were not acknowledged, but ended.
+    /// Updates that ended without an acknowledgement.
     pub fn errors(&self) -> Option<u64> {
         Some(self.unknown?.saturating_add(self.refused?))
     }
 
-    /// Whether there is something to read in it.
+    /// Whether it was measured.
     pub fn is_measured(&self) -> bool {
         self.acked.is_some()
     }
@@ -144,12 +144,12 @@ impl LostReply {
         self.doubled == Some(0) && self.lost == Some(0)
     }
 
-    /// Executions for every acknowledged update.
+    /// Executions per acknowledged update.
     pub fn executions_per_ack(&self) -> Option<f64> {
         Some(self.executions? as f64 / self.acked.filter(|&acked| acked > 0)? as f64)
     }
 
-    /// Where what was measured differs from what was expected: `errors 9, expected 0`.
+    /// How the result differs from what was expected: `errors 9, expected 0`.
     pub fn differs(&self) -> Option<String> {
         if !self.is_measured() {
             return None;
@@ -203,7 +203,7 @@ pub fn write(folder: &Path, rows: &[LostReply], machine: &Machine) -> Result<()>
 /// Reads them; `None` if the folder has none.
 ///
 /// # Errors
-/// A file has a row that is not of its columns: names file and line.
+/// A row of a file does not fit its columns: names file and line.
 pub fn read(folder: &Path) -> Result<Option<(Machine, Vec<LostReply>)>> {
     let path = folder.join(LOST_REPLY);
     if !path.is_file() {

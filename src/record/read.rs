@@ -13,7 +13,7 @@ use crate::record::{Bucket, Estimate, Fault, Machine, Record, Step};
 /// A run as it was recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
-    /// What is true of it.
+    /// Facts about it.
     pub machine: Machine,
     /// Its trials.
     pub records: Vec<Record>,
@@ -21,7 +21,7 @@ pub struct Run {
     pub latency: Vec<Bucket>,
     /// A witness for every strategy that lost something, where one was recorded.
     pub witness: Vec<Step>,
-    /// What was done to the system on purpose; empty where nothing was.
+    /// What was done to the system on purpose; empty if nothing was.
     pub faults: Vec<Fault>,
     /// Criterion's estimates, if this is a bench run.
     pub estimates: Vec<Estimate>,
@@ -41,8 +41,8 @@ impl Run {
     /// Reads a result folder.
     ///
     /// # Errors
-    /// A file is missing, has a row that is not of its columns, or a figure that no run can have: the message names file
-    /// and line. There is more than a page can show. A last line cut short (a full disk) is left out.
+    /// A file is missing, or has a row that does not fit its columns or a figure that no run can have: the message
+    /// names file and line. Or there is more than a page can show. An incomplete last line (a full disk) is left out.
     pub fn read(folder: &Path) -> Result<Self> {
         if !folder.join(TRIALS).is_file() {
             return Err(Error::file(
@@ -78,7 +78,7 @@ fn read_records(path: &Path) -> Result<Vec<Record>> {
     for row in rows {
         let condition: Condition = row.deserialize(Some(&headers)).map_err(wrong)?;
         let record: Record = row.deserialize(Some(&headers)).map_err(wrong)?;
-        // Older folders do not number their trials: their rows do.
+        // Older folders do not number their trials: a row's position is the number.
         let trial = if record.trial == 0 { records.len() as u32 + 1 } else { record.trial };
         let record = Record { condition, trial, ..record };
         if let Some(flaw) = record.flaw() {
@@ -89,8 +89,8 @@ fn read_records(path: &Path) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// Gives each bucket the number of its trial, where an older folder does not say it; drops those of which it cannot be told,
-/// because two conditions (two drivers, say) share what such a folder says of a trial.
+/// Gives each bucket the number of its trial if an older folder lacks it. Drops buckets whose trial is ambiguous,
+/// because two conditions (two drivers, say) share all that such a folder says about a trial.
 fn numbered(records: &[Record], buckets: Vec<Bucket>) -> Vec<Bucket> {
     let mut trials: BTreeMap<(u32, &str, usize, usize), Option<u32>> = BTreeMap::new();
     for record in records {

@@ -19,7 +19,7 @@ pub(crate) fn rows_of(rows: &[impl Serialize], headers: bool) -> Result<Vec<u8>,
     guarded(&writer.into_inner()?)
 }
 
-/// The same rows with every cell as it may stand in a file: see [`cell`].
+/// The same rows with every cell made safe for a file: see [`cell`].
 fn guarded(bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::with_capacity(bytes.len()));
@@ -48,10 +48,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist(path).map(drop).map_err(|e| Error::file(path, e.error))
 }
 
-/// Reads a CSV file of rows; a last line cut short is left out.
+/// Reads a CSV file of rows; an incomplete last line is left out.
 ///
 /// # Errors
-/// The file is missing, a row is not of its columns, or a figure in it is none that a run can have: names file and line.
+/// The file is missing, a row does not fit its columns, or a figure is one that no run can have: names file and line.
 pub fn read_csv<T: Row>(path: &Path) -> Result<Vec<T>> {
     let (headers, rows) = read_rows(path)?;
     let read = |row: &StringRecord| {
@@ -64,7 +64,7 @@ pub fn read_csv<T: Row>(path: &Path) -> Result<Vec<T>> {
     rows.iter().map(read).collect()
 }
 
-/// What is wrong with a figure of this row, by its line.
+/// The error for a figure of this row, which names the line.
 pub(super) fn flawed(path: &Path, row: &StringRecord, flaw: &str) -> Error {
     let line = row.position().map_or(0, csv::Position::line);
     Error::file(path, format!("line {line}: {flaw}"))

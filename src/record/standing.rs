@@ -1,4 +1,4 @@
-//! What a folder says about a strategy beside its rows: its batch size and its role.
+//! What a folder says about a strategy besides its rows: its batch size and its role.
 //!
 //! Facts `batch.NAME` and `role.NAME` of `machine.csv`, so that any writer can state them for any strategy. Folders of
 //! version 0.1.0 lack them: there a batch shows as `1/16` in the round trips, and two strategies are known by name.
@@ -7,14 +7,14 @@ use super::Machine;
 use crate::verdict::{Promise, Role};
 
 impl Machine {
-    /// Updates a client of this strategy hands over at once; 1 where nothing is said.
+    /// Updates a client of this strategy hands over at once; 1 if the folder does not say.
     pub fn batch(&self, strategy: &str) -> usize {
         let stated = self.get(&format!("batch.{strategy}")).and_then(|batch| batch.parse().ok());
         let earlier = || self.get(&format!("round_trips.{strategy}"))?.strip_prefix("1/")?.parse().ok();
         stated.or_else(earlier).filter(|&batch| batch > 0).unwrap_or(1)
     }
 
-    /// What this strategy is there for; where nothing is said, what its promise makes likely.
+    /// This strategy's role; if the folder does not say, the likely one for its promise.
     pub fn role(&self, strategy: &str, promise: Promise) -> Role {
         let stated = self.get(&format!("role.{strategy}")).and_then(|role| role.parse().ok());
         stated.unwrap_or(match (strategy, promise) {

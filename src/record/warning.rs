@@ -5,7 +5,7 @@
 
 use super::Machine;
 
-/// Why a run is to be read with care.
+/// Why a run's figures need care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WarningKind {
     /// The server may evict keys: a counter can vanish.
@@ -55,7 +55,7 @@ impl Machine {
         self.add(kind.fact(), sentence);
     }
 
-    /// Every warning with its kind; none where an older folder does not say it.
+    /// Every warning with its kind; `None` if an older folder does not say it.
     pub fn warnings(&self) -> impl Iterator<Item = (Option<WarningKind>, &str)> {
         self.0.iter().filter(|fact| fact.fact == "warning" || fact.fact.starts_with("warning.")).map(|fact| {
             let kind = WarningKind::ALL.into_iter().find(|kind| kind.fact() == fact.fact);

@@ -12,7 +12,7 @@ pub struct Step {
     /// The client library that sent the commands.
     #[serde(default = "redis_rs")]
     pub library: String,
-    /// The clients that raced.
+    /// How many clients raced.
     pub threads: usize,
     /// Its place in the witness, from 1.
     pub step: u32,
@@ -24,7 +24,7 @@ pub struct Step {
     pub command: String,
     /// What it read or wrote, as the order of commands implies.
     pub value: Option<String>,
-    /// What a picture shows it as: `read`, `stale-read` (will be overwritten from), `write`, `overwritten` (this write is
+    /// How a picture shows it: `read`, `stale-read` (will be overwritten from), `write`, `overwritten` (this write is
     /// the lost update), `overwriting` (the write that loses it), `other`.
     pub mark: String,
     /// The step in words: `B reads 41 too`.

@@ -1,4 +1,4 @@
-//! Why a trial is judged as it is, in a few rows.
+//! The reasons for a trial's verdict, in a few rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub enum EvidenceKind {
     ReadBack,
 }
 
-/// One row of a witness: the shortest account that shows what was lost or doubled, in the order of time.
+/// One row of a witness: the shortest account that shows what was lost or doubled, in chronological order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The trial's number.
@@ -33,7 +33,7 @@ pub struct Evidence {
     pub at_ns: u64,
     /// Which client, from 1; empty if none is involved.
     pub client: Option<u32>,
-    /// What it is about.
+    /// What the row is about.
     pub what: EvidenceKind,
     /// The value that was told or read, if one was.
     pub value: Option<i64>,
@@ -47,7 +47,7 @@ impl Evidence {
         Self { trial, step, at_ns: 0, client: None, what, value: None, note }
     }
 
-    /// The same at this instant.
+    /// The same row, at this instant.
     #[must_use]
     pub fn at(self, at_ns: u64) -> Self {
         Self { at_ns, ..self }
