@@ -1,9 +1,10 @@
 //! A network that misbehaves on purpose: a proxy between clients and a server that delays, cuts and loses by a script.
 //!
-//! It runs in this process on a thread of its own, listens at an address of its own, and forwards to one server, over TCP
-//! or unix sockets. It delays what passes without reordering it; loses the reply, or the request, of chosen commands;
-//! cuts one direction or both and heals them; refuses connections for a time; and ends all connections with whatever it
-//! holds, so that no delayed byte arrives after a server died. It limits nothing else. What it did is [told](Proxy::events).
+//! It runs in this process on a thread of its own, listens at an address of its own, and forwards to one server, over
+//! TCP or unix sockets. It delays what passes without reordering it; loses the reply, or the request, of chosen
+//! commands; cuts one direction or both and heals them; refuses connections for a time; and ends all connections and
+//! drops what it holds, so that no delayed byte arrives after a server died. It limits nothing else. [`Proxy::events`]
+//! lists what it did.
 //!
 //! ```no_run
 //! use redis_lost_updates::proxy::{Address, By, Lose, Options, Proxy, Rule};
@@ -19,19 +20,20 @@
 //!
 //! # How it fails
 //!
-//! - *What it costs.* Each command passes one more thread. [`cost::measure`] says what that adds before a run relies on it.
+//! - *What it costs.* Each command passes through one more thread. [`cost::measure`] says what that adds before a run
+//!   relies on it.
 //! - *Framing.* Rules need to tell commands apart. Where they cannot (TLS, a replication stream, garbage, a connection that
 //!   subscribes), everything passes and no rule applies; TLS is refused while there are rules.
-//! - *A cut* holds back what is sent, as a network does that delivers it after all once it heals. A connection can still
-//!   be made meanwhile: the system does that before the proxy knows.
-//! - *Memory* is bounded: 1 MiB in each direction of a connection, 64 MiB in all, beyond which a connection holds
-//!   16 KiB; a reader that stops makes its writer wait, as without a proxy.
+//! - *A cut* holds back what is sent and delivers it once the cut heals, as a network does. A connection can still be
+//!   made meanwhile: the operating system accepts it before the proxy knows.
+//! - *Memory* is bounded: 1 MiB in each direction of a connection and 64 MiB in all, beyond which a direction holds 16
+//!   KiB. A reader that stops makes its writer wait, as without a proxy.
 //!
 //! # Why not on tokio
 //!
-//! tokio's timer has whole milliseconds, which is the size of the delays wanted here, and each of its tasks would be woken
-//! for what one loop does for all sockets that are ready. So this is a loop of its own over epoll or kqueue, with a timer of
-//! the kernel's that it sets earlier by as much as it has seen itself wake late.
+//! tokio's timer has a resolution of 1 ms, as long as the delays needed here, and it would wake one task for each
+//! socket, where one loop serves all sockets that are ready. So this is a loop of its own over epoll or kqueue, with a
+//! kernel timer that it sets early by as much as it has seen itself wake late.
 
 pub mod cost;
 mod delay;
@@ -64,7 +66,7 @@ use event::Log;
 use hub::{Hub, ORDERS, Order, Ordered, Plan};
 use socket::Door;
 
-/// Which way something goes.
+/// The direction of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the clients to the server.
@@ -76,7 +78,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The directions by their places in a link.
+    /// The indices of the directions in a link.
     fn ways(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::ToServer => link::CLIENT..=link::CLIENT,
@@ -89,7 +91,7 @@ impl Direction {
 /// Whether commands and replies are read as they pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
-    /// RESP2 or RESP3, each connection as it comes: rules may apply.
+    /// As RESP2 or RESP3, whichever a connection uses: rules may apply.
     #[default]
     Resp,
     /// Not at all, for TLS and for the stream between a primary and its replica: only delays and cuts.
@@ -103,15 +105,15 @@ pub struct Options {
     pub listen: Option<Address>,
     /// Whether commands and replies are read.
     pub framing: Framing,
-    /// How long what clients send is on its way.
+    /// The delay of what clients send.
     pub to_server: Delay,
-    /// How long what the server sends is on its way.
+    /// The delay of what the server sends.
     pub to_client: Delay,
-    /// What delays are drawn from.
+    /// The seed of random delays.
     pub seed: u64,
     /// What is lost.
     pub rules: Vec<Rule>,
-    /// Where its thread runs; by default where its starter may.
+    /// The CPUs its thread runs on; by default those of the thread that starts it.
     pub cpus: Option<CpuSet>,
 }
 
@@ -120,11 +122,11 @@ pub struct Options {
 pub struct Dropped {
     /// Connections that were open.
     pub connections: usize,
-    /// Bytes that were on their way, in either direction.
+    /// Bytes that were in transit, in either direction.
     pub bytes: usize,
 }
 
-/// A running proxy. It ends with this: connections are closed, and what it holds is dropped.
+/// A running proxy. Dropping it ends it: connections are closed, and what it holds is discarded.
 #[derive(Debug)]
 pub struct Proxy {
     address: Address,
@@ -136,7 +138,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens, and forwards to `upstream` whoever connects.
+    /// Listens, and forwards all connections to `upstream`.
     ///
     /// # Errors
     /// The rules need framing and there is none; it cannot listen there; no thread can be started.
@@ -165,7 +167,7 @@ impl Proxy {
         let run = move || {
             let kept = options.cpus.map_or(Ok(()), |cpus| cpus.keep_this_thread());
             let is_kept = kept.is_ok();
-            // Our starter waits for this.
+            // The thread that starts us waits for this.
             let _ = placed.send(kept);
             if is_kept {
                 hub.run();
@@ -182,16 +184,16 @@ impl Proxy {
         &self.address
     }
 
-    /// Other rules from now on; their counts begin at zero.
+    /// Replaces the rules; their counts begin at zero.
     ///
     /// # Errors
-    /// The proxy does not read what passes, or its thread is gone.
+    /// The proxy has no framing, or its thread is gone.
     pub fn set_rules(&self, rules: Vec<Rule>) -> Result<()> {
         allows(self.framing, &rules)?;
         self.order(Order::Follow(rules)).map(drop)
     }
 
-    /// Another delay for what arrives from now on.
+    /// Changes the delay of what arrives from now on.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -199,8 +201,8 @@ impl Proxy {
         self.order(Order::Delay(direction, delay)).map(drop)
     }
 
-    /// Nothing moves in this direction any more until it [heals](Self::heal): what is on its way waits, and so does
-    /// the end of a connection.
+    /// Stops all traffic in this direction until it [heals](Self::heal): what is in transit waits, and so does the end
+    /// of a connection.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -208,7 +210,7 @@ impl Proxy {
         self.order(Order::Cut(direction)).map(drop)
     }
 
-    /// Everything moves again, and connections are taken again.
+    /// Lets all traffic flow again, and accepts connections again.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -216,7 +218,7 @@ impl Proxy {
         self.order(Order::Heal).map(drop)
     }
 
-    /// Refuses new connections for a time, as a port does where nobody listens; those that are there stay.
+    /// Refuses new connections for a time, as a port without a listener does; existing ones stay.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -224,7 +226,7 @@ impl Proxy {
         self.order(Order::Refuse(Some(time))).map(drop)
     }
 
-    /// Sends whoever connects from now on to another server; connections that are there stay where they are.
+    /// Forwards connections made from now on to another server; existing ones stay where they are.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -232,9 +234,9 @@ impl Proxy {
         self.order(Order::Redirect(upstream.clone())).map(drop)
     }
 
-    /// Ends all connections with whatever is on its way, and refuses new ones until it [heals](Self::heal): once this
-    /// returns, nothing that the server said arrives any more. Call it before the server is killed, and no delayed byte
-    /// outlives it.
+    /// Ends all connections, drops what is in transit, and refuses new connections until it [heals](Self::heal): once
+    /// this returns, nothing that the server sent arrives any more. Call it before the server is killed, so that no
+    /// delayed byte outlives it.
     ///
     /// # Errors
     /// The proxy's thread is gone.
@@ -279,11 +281,11 @@ fn allows(framing: Framing, rules: &[Rule]) -> Result<()> {
     Ok(())
 }
 
-/// Lets this process have as many files as it may: each connection takes two.
+/// Raises this process's limit on open files as far as allowed: each connection takes two.
 fn allow_files() {
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_none_or(|most| limit.current.is_some_and(|current| current < most)) {
-        // Where it may not, connections wait until there is room.
+        // If it cannot be raised, connections wait until there is room.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }

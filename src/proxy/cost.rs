@@ -1,8 +1,8 @@
 //! The cost of a proxy, measured before a run relies on it.
 //!
-//! PING in a closed loop, alternately directly and through a proxy that does nothing: over one connection for what it adds
-//! to a round trip, over sixteen for its capacity. No key is touched. A server that requires a password refuses as fast as
-//! it answers.
+//! PING in a closed loop, alternately direct and through a proxy that does nothing: over one connection for what it
+//! adds to a round trip, over sixteen for its capacity. No key is touched. A server that requires a password refuses as
+//! fast as it answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,47 +14,48 @@ use crate::error::{Error, Result};
 use crate::placement::CpuSet;
 use crate::proxy::{Address, Options, Proxy};
 
-/// The connections over which it is measured how much it carries.
+/// How many connections its capacity is measured over.
 pub const CONNECTIONS: usize = 16;
 
-/// A proxy that carries less than this part of what the server does without it is the limit of what is measured through it.
+/// A proxy that carries less than this fraction of what the server does without it is the bottleneck.
 pub const ENOUGH: f64 = 0.5;
 
-/// How often each way is measured, in turns.
+/// How often direct and proxied connections are each measured, alternately.
 const ROUNDS: usize = 5;
 
-/// For so long each time.
+/// How long each measurement takes.
 const TIME: Duration = Duration::from_millis(40);
 
 /// How long a reply may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a proxy adds and carries.
+/// The latency that a proxy adds, and its capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cost {
     /// Added to the median round trip over one connection, in nanoseconds.
     pub added_p50_ns: u64,
-    /// Added to its 99th percentile.
+    /// Added to the 99th percentile.
     pub added_p99_ns: u64,
-    /// Commands a second over sixteen connections, past it.
+    /// Commands per second over sixteen connections, without the proxy.
     pub direct_per_s: u64,
-    /// Commands a second over sixteen connections, through it.
+    /// Commands per second over sixteen connections, through the proxy.
     pub proxied_per_s: u64,
 }
 
 impl Cost {
-    /// The part that it carries of what the server does without it.
+    /// The proxy's capacity as a fraction of what the server does without it.
     pub fn share(&self) -> f64 {
         self.proxied_per_s as f64 / self.direct_per_s.max(1) as f64
     }
 
-    /// Whether it is the limit of what is measured through it, rather than the server.
+    /// Whether the proxy is the bottleneck, rather than the server.
     pub fn is_the_limit(&self) -> bool {
         self.share() < ENOUGH
     }
 }
 
-/// What a proxy costs between this thread and the server at `upstream`; its own thread runs on `cpus`. Takes about a second.
+/// What a proxy costs between this thread and the server at `upstream`; the proxy's thread runs on `cpus`. Takes about
+/// a second.
 ///
 /// # Errors
 /// Nothing answers there.
@@ -98,14 +99,14 @@ fn quantile(values: &mut [u64], q: f64) -> u64 {
     values.get(place).copied().unwrap_or(0)
 }
 
-/// All connections' commands by the time that the slowest of them took.
+/// Commands per second: those of all connections, over the time that the slowest of them took.
 fn per_second(times: &[Vec<u64>]) -> u64 {
     let commands: usize = times.iter().map(Vec::len).sum();
     let longest = times.iter().map(|one| one.iter().sum::<u64>()).max().unwrap_or(0);
     (commands as f64 * 1e9 / longest.max(1) as f64) as u64
 }
 
-/// Round trips of each of so many connections at once, in nanoseconds.
+/// Round trips of each of `connections` connections at once, in nanoseconds.
 fn pings(address: &Address, connections: usize) -> std::io::Result<Vec<Vec<u64>>> {
     let streams: Vec<Box<dyn Stream>> = (0..connections).map(|_| connect(address)).collect::<std::io::Result<_>>()?;
     let barrier = Barrier::new(connections);
@@ -132,7 +133,7 @@ fn ping(stream: Box<dyn Stream>, barrier: &Barrier) -> std::io::Result<Vec<u64>>
             _ => Ok(()),
         }
     };
-    // The first one makes the connection; whoever fails still lets the others start.
+    // The first round trip makes the connection; a thread that fails here still lets the others start.
     let first = one();
     barrier.wait();
     first?;

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// The time that everything sent in one direction takes. Later bytes never overtake earlier ones.
+/// The delay of everything sent in one direction. Later bytes never overtake earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Delay {
     /// None: as fast as the proxy forwards.
     #[default]
     None,
-    /// The same for all.
+    /// The same for all bytes.
     Fixed(Duration),
-    /// Drawn anew for whatever arrives together, evenly between the two; drawn from [`Options::seed`](super::Options::seed),
-    /// the connection's number and the direction.
+    /// Drawn uniformly between the two for whatever arrives together; depends on
+    /// [`Options::seed`](super::Options::seed), the connection's number and the direction.
     Between(Duration, Duration),
 }
 

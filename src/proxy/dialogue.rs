@@ -1,4 +1,4 @@
-//! One connection's commands and replies: which reply belongs to which command, and where a rule applies.
+//! Matches the replies on one connection to its commands, and finds where a rule applies.
 //!
 //! Reply n belongs to command n. That holds for pipelines, for transactions (whose commands are answered with QUEUED) and
 //! for RESP3, if pushes and attributes are skipped. Where it stops holding (after SUBSCRIBE, for example), rules stop
@@ -9,7 +9,7 @@ use crate::proxy::event::{Log, What};
 use crate::proxy::frames::{Frames, Kind, Step};
 use crate::proxy::script::{By, Judge, Lose, Tally};
 
-/// After these, a reply is no longer the answer to the command at its place. CLIENT is one with REPLY.
+/// After these commands, replies no longer match commands by position. CLIENT REPLY is one more.
 #[rustfmt::skip]
 const UNANSWERED: [&str; 9] =
     ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "MONITOR", "SYNC", "PSYNC"];
@@ -26,12 +26,12 @@ struct Taken {
     by: By,
 }
 
-/// How far the reading of a connection has come.
+/// How a connection is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// Nothing has come.
+    /// Nothing has arrived.
     New,
-    /// Commands and replies are told apart.
+    /// Commands and replies are matched.
     Matched,
     /// They are not, and everything passes.
     Opaque,
@@ -44,11 +44,11 @@ pub(super) struct Dialogue {
     reading: Reading,
     requests: Frames,
     replies: Frames,
-    /// Commands that have begun to be read, and of those the ones whose end has come.
+    /// Commands that have arrived whole, and how many of them were answered.
     commands: u64,
     answered: u64,
     in_multi: bool,
-    /// The beginning of a command whose name is not known.
+    /// The beginning of a command whose name is not known yet.
     held: Vec<u8>,
     taken: Option<Taken>,
     tally: Tally,
@@ -70,8 +70,8 @@ impl Dialogue {
         }
     }
 
-    /// What becomes of bytes from the client: those that go to the server are added to `passing`. If the connection is to
-    /// end now, in which way.
+    /// Handles bytes from the client: appends those that go to the server to `passing`, and returns how the connection
+    /// is to end, if it ends now.
     pub(super) fn requests(&mut self, bytes: &[u8], judge: &mut Judge, log: &Log, passing: &mut Vec<u8>) -> Option<By> {
         if self.reading == Reading::New && !bytes.is_empty() {
             self.reading = if bytes[0] == TLS { Reading::Opaque } else { Reading::Matched };
@@ -118,19 +118,19 @@ impl Dialogue {
         None
     }
 
-    /// The client sends no more: what of a command without a name had come.
+    /// The client sends no more: returns what had arrived of a command without a name.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         if self.is_over() { Vec::new() } else { std::mem::take(&mut self.held) }
     }
 
-    /// Whether a rule has taken a command, and the server has seen all that it is to see of this connection: a command
-    /// whose reply is lost is the last of it, one that is lost itself no more of it.
+    /// Whether a rule has taken a command, and the server has received all that it is to receive on this connection: up
+    /// to and including a command whose reply is lost, or up to but not including a command that is lost itself.
     fn is_over(&self) -> bool {
         let is_sent = |taken: &Taken| taken.lose == Lose::Request || taken.command == self.commands;
         self.taken.as_ref().is_some_and(is_sent)
     }
 
-    /// The name of a command is there: a rule may take it.
+    /// The name of a command is known: a rule may take it.
     fn named(&mut self, judge: &mut Judge) {
         let name = self.requests.word(0);
         let is_queued = self.in_multi && name != "EXEC";
@@ -153,8 +153,8 @@ impl Dialogue {
         }
     }
 
-    /// What becomes of bytes from the server: how many of them go to the client, and if the connection is to end behind
-    /// them, in which way.
+    /// Handles bytes from the server: returns how many of them go to the client, and how the connection is to end after
+    /// them, if it does.
     pub(super) fn replies(&mut self, bytes: &[u8], log: &Log) -> (usize, Option<By>) {
         let mut at = 0;
         while at < bytes.len() && self.reading != Reading::Opaque {

@@ -16,19 +16,19 @@ pub enum What {
     Lost(Lose, By),
     /// A direction was cut.
     Cut(Direction),
-    /// Everything flows again, and connections are taken.
+    /// Everything flows again, and connections are accepted.
     Healed,
     /// Connections are refused.
     Refused,
-    /// Connections are taken again.
+    /// Connections are accepted again.
     Reopened,
-    /// Every connection was ended with all it held.
+    /// Every connection was ended, and all it held was dropped.
     Killed(By),
     /// The server could not be reached for this connection, which was reset.
     Unreachable,
     /// This connection is not RESP: no rule applies to it any more.
     Unframed,
-    /// After this command replies no longer answer commands one by one: no rule applies to this connection any more.
+    /// After this command, replies no longer answer commands one by one: no rule applies to this connection any more.
     Unmatched,
     /// This connection is TLS, which hides the commands that the rules are about: it was reset.
     TlsRefused,
@@ -59,14 +59,14 @@ impl fmt::Display for What {
     }
 }
 
-/// One thing that the proxy did. Two are equal if they differ in nothing but their instants.
+/// One thing that the proxy did. Equality ignores the instant.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// When.
     pub at: Instant,
     /// To which connection, from 1 in the order in which they were made; `None` for all.
     pub connection: Option<u64>,
-    /// To which of its commands, from 1.
+    /// Which of its commands, from 1.
     pub command: Option<u64>,
     /// That command's name.
     pub name: String,
@@ -75,7 +75,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Nanoseconds from `zero` to this event; below zero if it was before.
+    /// Nanoseconds from `zero` to this event; negative if it was before.
     pub fn since_ns(&self, zero: Instant) -> i64 {
         let ns = |time: std::time::Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         match self.at.checked_duration_since(zero) {
@@ -108,7 +108,7 @@ impl Log {
         self.lock().clone()
     }
 
-    /// A push or a clone leaves whole events behind even where it panics.
+    /// A push or a clone leaves whole events behind even if it panics.
     fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

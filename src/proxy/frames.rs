@@ -7,7 +7,7 @@
 /// The longest part of a word that is kept.
 const WORD: usize = 32;
 
-/// How deep aggregates of untold length may be nested.
+/// How deep aggregates of unknown length may be nested.
 const DEEPEST: usize = 64;
 
 /// What a frame is.
@@ -15,7 +15,7 @@ const DEEPEST: usize = 64;
 pub(super) enum Kind {
     /// A command, or the reply to one.
     Whole,
-    /// Out of band, to no command.
+    /// An out-of-band message, which answers no command.
     Push,
     /// Says something about the reply that follows.
     Attribute,
@@ -23,29 +23,29 @@ pub(super) enum Kind {
     Nothing,
 }
 
-/// What the bytes up to here have brought.
+/// What the bytes up to here contained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// No more than that: all bytes are used.
+    /// Nothing to report: all bytes are used.
     Done,
-    /// The next byte is a frame's first. What it is may still change for a command, which may turn out to be nothing.
+    /// The next byte is the first of a frame. A command may still turn out to be nothing.
     Begins(Kind),
     /// The command's name is known.
     Named,
     /// The frame's last byte was the last one used.
     Ends(Kind),
-    /// This is no RESP: the next byte fits nowhere.
+    /// This is not RESP: the next byte is invalid here.
     Broken,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Between,
-    /// The next byte says what value comes.
+    /// The next byte is the type of a value.
     Type,
     /// The rest of a line that says nothing about what follows.
     Text,
-    /// A length, and what of.
+    /// A length, and of what.
     Length {
         of: u8,
         number: i64,
@@ -54,14 +54,14 @@ enum State {
         untold: bool,
         ended: bool,
     },
-    /// So many more bytes of a bulk string, its line end included.
+    /// This many more bytes of a bulk string, its line end included.
     Body {
         left: u64,
         in_chunks: bool,
     },
-    /// The next byte begins a chunk of a string of untold length.
+    /// The next byte begins a chunk of a string of unknown length.
     Chunk,
-    /// A command in one line, as people type them.
+    /// An inline command, as people type it.
     Inline {
         said: bool,
     },
@@ -73,11 +73,11 @@ pub(super) struct Frames {
     are_commands: bool,
     state: State,
     kind: Kind,
-    /// Values to come until the frame, or the aggregate inside it, is whole; `None` until its end is told.
+    /// Values to come until the frame, or the aggregate inside it, is whole; `None` while their number is unknown.
     left: Option<u64>,
-    /// What is left around an aggregate of untold length.
+    /// The same for what surrounds an aggregate of unknown length.
     around: Vec<Option<u64>>,
-    /// Strings of this command that have begun, and its first two.
+    /// How many strings of this command have begun, and the first two of them.
     words: usize,
     word: [Vec<u8>; 2],
     is_named: bool,
@@ -109,12 +109,12 @@ impl Frames {
         self.word.get(place).map_or_else(String::new, |word| word.iter().map(printable).collect())
     }
 
-    /// Whether a command has begun whose name is not known.
+    /// Whether a command has begun whose name is not known yet.
     pub(super) fn waits_for_a_name(&self) -> bool {
         !self.is_named && !matches!(self.state, State::Between)
     }
 
-    /// Looks at `bytes` up to the next thing worth telling: how many bytes were used, and what it is.
+    /// Scans `bytes` up to the next thing to report: how many bytes were used, and what it is.
     pub(super) fn step(&mut self, bytes: &[u8]) -> (usize, Step) {
         let mut at = 0;
         while at < bytes.len() {
@@ -128,7 +128,7 @@ impl Frames {
         (at, Step::Done)
     }
 
-    /// One move: a byte or a run of them. `bytes` is not empty.
+    /// Scans a byte or a run of them. `bytes` is not empty.
     fn advance(&mut self, bytes: &[u8]) -> (usize, Step) {
         match self.state {
             State::Between => (0, self.begin(bytes[0])),
@@ -201,7 +201,7 @@ impl Frames {
         (1, Step::Done)
     }
 
-    /// A length line is over.
+    /// A length line has ended.
     fn sized(&mut self, of: u8, number: i64, untold: bool) -> Step {
         let many = number.max(0) as u64;
         match of {
@@ -234,7 +234,7 @@ impl Frames {
         Step::Done
     }
 
-    /// Attributes stand before a value and are none: but one between frames is a frame of its own.
+    /// An attribute precedes a value and is not one itself; between frames it is a frame of its own.
     fn annotated(&mut self, more: u64) -> Step {
         if self.kind == Kind::Attribute && self.left == Some(1) && self.words == 0 {
             self.words = 1;
@@ -250,13 +250,13 @@ impl Frames {
         }
     }
 
-    /// An aggregate of so many values, or of an untold number of them.
+    /// Begins an aggregate of this many values, or of an unknown number.
     fn enter(&mut self, values: Option<u64>) -> Step {
         if values == Some(0) {
             return self.value_is_whole();
         }
         match (self.left, values) {
-            // Counted values in counted values are more values.
+            // A counted aggregate inside another counted one just adds to the values to come.
             (Some(left), Some(more)) => match (left - 1).checked_add(more) {
                 Some(left) => self.left = Some(left),
                 None => return Step::Broken,
@@ -276,7 +276,7 @@ impl Frames {
             self.left = Some(left.saturating_sub(1));
             if left <= 1 {
                 match self.around.pop() {
-                    // Counted values inside untold ones are over: the untold ones go on.
+                    // A counted aggregate inside one of unknown length has ended: the outer one goes on.
                     Some(around) => self.left = around,
                     None => {
                         self.state = State::Between;
@@ -289,7 +289,7 @@ impl Frames {
     }
 
     fn body(&mut self, bytes: &[u8], left: u64, in_chunks: bool) -> (usize, Step) {
-        // The line end is looked at byte by byte, what comes before it is not looked at.
+        // The line end is checked byte by byte, what comes before it is not checked.
         if left > 2 {
             let now = (bytes.len() as u64).min(left - 2);
             self.keep_word(&bytes[..now as usize]);
@@ -303,7 +303,7 @@ impl Frames {
         }
         if left == 2 {
             self.state = State::Body { left: 1, in_chunks };
-            // An empty name is known by now, too.
+            // By now even an empty name is known.
             return (1, self.named(true));
         }
         (1, if in_chunks { self.go_on(State::Chunk) } else { self.value_is_whole() })
@@ -330,7 +330,7 @@ impl Frames {
             if !said {
                 self.kind = Kind::Nothing;
             } else if !self.is_named {
-                // The line end itself is used by the next move.
+                // The line end itself is used up by the next call.
                 return (0, self.named(true));
             }
             return (1, self.value_is_whole());
@@ -366,7 +366,8 @@ mod tests {
 
     use super::*;
 
-    /// Every frame that is told of in `bytes`, fed in pieces: what it is and where it ends; and whether it broke.
+    /// Every frame reported for `bytes` fed in pieces: what it is and where it ends; the names; and whether parsing
+    /// broke.
     fn told(mut frames: Frames, bytes: &[u8], pieces: &[usize]) -> (Vec<(Kind, usize)>, Vec<String>, bool) {
         let (mut ends, mut names, mut at) = (Vec::new(), Vec::new(), 0);
         let mut pieces = pieces.iter();
@@ -442,7 +443,7 @@ mod tests {
         assert!(told(Frames::of_commands(), b"*1\r\n:1\r\n", &[]).2, "a number is no word");
     }
 
-    /// Any frame, with how many values it is.
+    /// Any frame.
     fn frame() -> impl Strategy<Value = Vec<u8>> {
         let line = prop_oneof!["[+-][a-z ]{0,9}", ":-?[0-9]{1,18}", ",[0-9.]{1,5}", "#[tf]", "_", r"\([0-9]{1,40}",];
         let leaf = prop_oneof![

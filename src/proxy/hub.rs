@@ -20,13 +20,13 @@ use crate::timer::Timer;
 /// Room for one read.
 const READ: usize = 64 << 10;
 
-/// Sockets looked at between two waits, at most.
+/// The most sockets handled between two waits.
 const EVENTS: usize = 1_024;
 
-/// How soon what the system had no room for is tried again: a connection to take, to make, or a port to listen at.
+/// How soon to retry what the system had no room for: accepting or making a connection, or listening on a port.
 const AGAIN: Duration = Duration::from_millis(2);
 
-/// The most that a late wake-up is allowed for.
+/// The most that the timer is set early to make up for late wake-ups.
 const MOST_LEAD_NS: u64 = 100_000;
 
 const DOOR: Token = Token(usize::MAX - 2);
@@ -34,7 +34,7 @@ const TIMER: Token = Token(usize::MAX - 3);
 /// The owner's orders.
 pub(super) const ORDERS: Token = Token(usize::MAX - 4);
 
-/// What the owner wants; each is answered when it is done.
+/// What the owner orders; each order is answered when it is done.
 pub(super) enum Order {
     Follow(Vec<Rule>),
     Delay(Direction, Delay),
@@ -46,27 +46,27 @@ pub(super) enum Order {
     Stop,
 }
 
-/// An order, and whom to tell that it is done and what that ended.
+/// An order, and where to report that it is done and what it ended.
 pub(super) type Ordered = (Order, SyncSender<Dropped>);
 
 pub(super) struct Hub {
     pub(super) poll: Poll,
     timer: Timer,
-    /// What the timer is set to.
+    /// The time the timer is set to.
     set_to: Option<u64>,
-    /// By how much earlier than needed the timer is set: a sleeper wakes that much late.
+    /// How early the timer is set, to make up for late wake-ups.
     lead: u64,
     door: Door,
-    /// When it opens again.
+    /// When the door opens again.
     reopen: Option<u64>,
-    /// Connections wait there that there was no room for.
+    /// Connections wait at the door that there was no room for.
     is_asked: bool,
     upstream: Address,
     links: Vec<Option<Box<Link>>>,
     free: Vec<usize>,
     /// Links made so far.
     made: u64,
-    /// When which direction of which link is due.
+    /// When each direction of a link is due: the time, the link, the direction.
     due: BinaryHeap<Reverse<(u64, usize, usize)>>,
     /// Links whose turn it is.
     turns: Vec<usize>,
@@ -163,7 +163,7 @@ impl Hub {
         }
     }
 
-    /// How long to wait; the timer is set to what is due first.
+    /// Sets the timer to what is due first; returns how long to wait.
     fn wait(&mut self) -> Result<Option<Duration>> {
         if !self.turns.is_empty() {
             return Ok(Some(Duration::ZERO));
@@ -182,7 +182,7 @@ impl Hub {
         Ok(own.into_iter().chain(again).min())
     }
 
-    /// The timer woke us: how late that was.
+    /// The timer woke us: learns how late that was.
     fn learn(&mut self) {
         if let Some(set_to) = self.set_to.take() {
             let late = self.shared.now.saturating_sub(set_to).min(MOST_LEAD_NS);
@@ -190,7 +190,7 @@ impl Hub {
         }
     }
 
-    /// Whatever is not said by an event: connections to take, what is due, whose turn it is.
+    /// Does what no event announces: connections to accept, what is due, links whose turn it is.
     fn tend(&mut self, is_timed: bool) {
         if self.reopen.is_some_and(|at| at <= self.shared.now) {
             self.reopen();
@@ -201,7 +201,7 @@ impl Hub {
         for number in std::mem::take(&mut self.unmade) {
             self.connect(number);
         }
-        // A sleeper that woke for one of them takes along what is due before it could wake again.
+        // After a timer wake-up, this also handles what falls due before the loop could wake again.
         self.shared.early = if is_timed { self.lead } else { 0 };
         let until = self.shared.now + self.shared.early;
         while let Some(&Reverse((due, number, way))) = self.due.peek().filter(|first| first.0.0 <= until) {
@@ -257,15 +257,15 @@ impl Hub {
         }
     }
 
-    /// Takes the connections that wait, some at a time: whether there may be more.
+    /// Accepts waiting connections, a limited number at a time; returns whether there may be more.
     fn take_connections(&mut self) -> bool {
         for _ in 0..EVENTS {
             match self.door.accept() {
                 Ok(client) => self.take(client),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // Gone before it was taken.
+                // Gone before it was accepted.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
-                // No more files, most likely: they wait in the queue.
+                // Most likely no more files can be opened: the connections wait in the queue.
                 Err(_) => return true,
             }
         }
@@ -312,14 +312,14 @@ impl Hub {
 
     fn reopen(&mut self) {
         let opened = self.door.reopen().and_then(|()| self.door.watch(self.poll.registry(), DOOR));
-        // A port that was taken from us meanwhile is asked for again.
+        // If something else took the port meanwhile, try again later.
         self.reopen = opened.is_err().then(|| self.shared.now + AGAIN.as_nanos() as u64);
         if opened.is_ok() {
             self.shared.log.add(None, None, "", What::Reopened);
         }
     }
 
-    /// Does what was ordered; whether to go on.
+    /// Carries out orders; returns whether to go on.
     fn obey(&mut self) -> bool {
         loop {
             let (order, done) = match self.orders.try_recv() {
@@ -341,7 +341,7 @@ impl Hub {
                 Order::Redirect(upstream) => self.upstream = upstream,
                 Order::Stop => return false,
             }
-            // Who ordered may have gone.
+            // The owner may be gone.
             let _ = done.send(dropped);
         }
     }

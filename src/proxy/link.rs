@@ -17,30 +17,30 @@ pub(super) const SERVER: usize = 1;
 /// Reads of one direction in a row, before others have their turn.
 const TURN: usize = 8;
 
-/// Memory that all directions together may take for what is on its way.
+/// The most memory for bytes in transit in all directions together.
 const MOST: usize = 64 << 20;
 
 /// What all links have in common.
 pub(super) struct Shared {
     pub(super) judge: Judge,
     pub(super) log: std::sync::Arc<Log>,
-    /// Directions in which nothing moves.
+    /// Which directions are cut.
     pub(super) cut: [bool; 2],
     /// Room for one read.
     pub(super) buffer: Vec<u8>,
-    /// What goes on to the server of one read.
+    /// The part of one read that goes on to the server.
     pub(super) passing: Vec<u8>,
-    /// Memory that all directions take.
+    /// Memory that all directions use.
     pub(super) weight: usize,
     pub(super) zero: Instant,
-    /// The time, in nanoseconds since then.
+    /// The time, in nanoseconds since `zero`.
     pub(super) now: u64,
-    /// What is due within so much more is due, too.
+    /// What is due within this much more time counts as due.
     pub(super) early: u64,
 }
 
 impl Shared {
-    /// Looks at the clock.
+    /// Updates `now` from the clock.
     pub(super) fn look(&mut self) {
         self.now = u64::try_from(self.zero.elapsed().as_nanos()).unwrap_or(u64::MAX);
     }
@@ -63,7 +63,7 @@ struct Side {
     socket: Option<Socket>,
     is_readable: bool,
     is_writable: bool,
-    /// The peer has said that it sends no more: reads go on until they come to that.
+    /// The peer has announced that it sends no more: reads go on until they reach that end.
     is_closing: bool,
     is_connected: bool,
 }
@@ -73,11 +73,11 @@ pub(super) struct Link {
     sides: [Side; 2],
     pub(super) ways: [Way; 2],
     dialogue: Dialogue,
-    /// A rule has ended it: what its client still sends is read and forgotten.
+    /// A rule has ended it: what its client still sends is read and discarded.
     is_muted: bool,
     /// Its client sends no more, or is gone.
     is_heard_out: bool,
-    /// One direction has had to do with the other.
+    /// What happened in one direction affects the other.
     is_changed: bool,
 }
 
@@ -106,7 +106,7 @@ impl Link {
         self.sides[side].socket.as_mut()
     }
 
-    /// The system says what a side's socket can do now.
+    /// Records what the system says a side's socket can do now.
     ///
     /// # Errors
     /// The server cannot be reached.
@@ -124,7 +124,7 @@ impl Link {
         Ok(())
     }
 
-    /// Moves what can move, in both directions: what each waits for.
+    /// Moves what can move, in both directions; returns what each waits for.
     pub(super) fn pump(&mut self, shared: &mut Shared) -> [Next; 2] {
         let before = self.ways[CLIENT].weight() + self.ways[SERVER].weight();
         let mut next = [Next::Socket; 2];
@@ -133,7 +133,7 @@ impl Link {
             for way in [CLIENT, SERVER] {
                 next[way] = self.moved(way, shared);
             }
-            // What became of one direction may be the other's end, and each ends once.
+            // What happened in one direction may end the other; each ends once, so this loop does too.
             if !self.is_changed || next.contains(&Next::Over) {
                 break;
             }
@@ -152,7 +152,7 @@ impl Link {
                 _ => Next::Socket,
             };
             let is_done = self.ways[way].is_ended && !(way == CLIENT && self.is_muted);
-            // Where there is no room, something is on its way, and this is done again once that has gone.
+            // If there is no room, something is in transit, and this runs again once it is sent.
             let has_room = self.ways[way].has_room(shared.weight, MOST);
             if shared.cut[way] || is_done || !self.sides[way].is_readable || !has_room {
                 return waiting;
@@ -195,7 +195,7 @@ impl Link {
         (one.is_ended, one.is_over) = (true, true);
     }
 
-    /// A side's peer is gone: nothing more goes there, and the other side is to learn of it.
+    /// A side's peer is gone: nothing more goes there, and the other side must learn of it.
     fn lose(&mut self, side: usize, now: u64) {
         self.sides[side].socket = None;
         self.is_changed = true;
@@ -204,7 +204,7 @@ impl Link {
         self.ways[side].end(Ending::Rst, now);
     }
 
-    /// One read, and what becomes of it.
+    /// Reads once, and handles the result.
     fn receive(&mut self, way: usize, shared: &mut Shared) -> Next {
         let near = &mut self.sides[way];
         let Some(socket) = &mut near.socket else { return Next::Socket };
@@ -248,7 +248,7 @@ impl Link {
         Next::Turn
     }
 
-    /// Bytes are in the buffer: those that pass go on.
+    /// Bytes are in the buffer: forwards those that may pass.
     fn arrived(&mut self, way: usize, length: usize, shared: &mut Shared) {
         let end = if self.is_muted {
             return;
@@ -272,7 +272,7 @@ impl Link {
         }
     }
 
-    /// Sends bytes on at once if nothing is in their way, or keeps them until they are due.
+    /// Sends bytes at once if nothing holds them up, or keeps them until they are due.
     fn forward(&mut self, way: usize, bytes: &[u8], shared: &Shared) {
         let (one, far) = (&mut self.ways[way], &mut self.sides[1 - way]);
         if one.is_over || bytes.is_empty() {
@@ -292,7 +292,7 @@ impl Link {
         }
     }
 
-    /// Ends it for its client in this way, behind what is on its way there; the server's side closes at once.
+    /// Ends the link for its client in this way, after what is in transit to it; the server's side closes at once.
     fn mute(&mut self, by: By, now: u64) {
         (self.is_muted, self.is_changed) = (true, true);
         self.sides[SERVER].socket = None;
@@ -304,7 +304,8 @@ impl Link {
         }
     }
 
-    /// Ends it at once: how many bytes it held, and whether it is over; else its client is yet to see that it is.
+    /// Ends the link at once; returns how many bytes it held, and whether it is over. If not, its client has yet to see
+    /// the end.
     pub(super) fn kill(&mut self, by: By) -> (usize, bool) {
         let dropped = self.ways[CLIENT].drop_held() + self.ways[SERVER].drop_held();
         if let Some(server) = self.sides[SERVER].socket.take() {

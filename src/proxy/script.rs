@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Commands that count as writes unless a script says otherwise: those that change a key, and those that may.
 ///
-/// Between MULTI and EXEC nothing counts but the EXEC: what is queued is not done yet.
+/// Between MULTI and EXEC only the EXEC counts: queued commands are not executed yet.
 #[rustfmt::skip]
 pub const WRITES: &[&str] = &[
     "APPEND", "BITFIELD", "BITOP", "COPY", "DECR", "DECRBY", "DEL", "EVAL", "EVALSHA", "EXEC", "EXPIRE", "EXPIREAT", "FCALL",
@@ -23,12 +23,12 @@ pub enum Lose {
     Request,
 }
 
-/// How the client is to learn of it.
+/// How the client learns of the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// Its connection is closed in order.
+    /// Its connection is closed normally.
     Fin,
-    /// Its connection is reset; over a unix socket, which knows no reset, closed.
+    /// Its connection is reset; a unix socket, which has no reset, is closed.
     Rst,
     /// Not at all: the connection stays, and nothing passes on it any more, in either direction.
     Silence,
@@ -37,13 +37,13 @@ pub enum By {
 /// Which of the commands that count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// Every n-th; 0 is none.
+    /// Every n-th; 0 means none.
     Every(u64),
     /// Those with these numbers, from 1.
     These(BTreeSet<u64>),
 }
 
-/// Over what commands are counted.
+/// What commands are counted over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// All connections together, in the order in which their commands reach the proxy.
@@ -52,32 +52,33 @@ pub enum Count {
     EachConnection,
 }
 
-/// One rule: of the commands with these names, which lose what, and how.
+/// One rule: which of the commands with these names lose what, and how.
 ///
-/// From the command that it takes on, nothing more of its connection reaches the server: what the server executes is known.
+/// After the command that it takes, nothing more on that connection reaches the server, so what the server executes is
+/// known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The names that count, in capitals.
     pub names: BTreeSet<String>,
     /// The connections it is for, by their numbers from 1 in the order in which they were made; `None` for all.
     pub connections: Option<BTreeSet<u64>>,
-    /// Over what they are counted.
+    /// What they are counted over.
     pub count: Count,
     /// Which of them it takes.
     pub which: Which,
     /// What they lose.
     pub lose: Lose,
-    /// How that shows.
+    /// How the client learns of it.
     pub by: By,
 }
 
 impl Rule {
-    /// Every n-th write of all connections together loses what is said.
+    /// Every n-th write of all connections together loses its reply or request.
     pub fn every(nth: u64, lose: Lose, by: By) -> Self {
         Self { which: Which::Every(nth), ..Self::these([], lose, by) }
     }
 
-    /// The writes with these numbers, from 1, of all connections together lose what is said.
+    /// The writes with these numbers, from 1, of all connections together lose their reply or request.
     pub fn these(numbers: impl IntoIterator<Item = u64>, lose: Lose, by: By) -> Self {
         Self {
             names: WRITES.iter().map(|&name| name.to_owned()).collect(),
@@ -89,7 +90,7 @@ impl Rule {
         }
     }
 
-    /// The same of other commands; names in any case.
+    /// The same rule for other commands; names in upper or lower case.
     #[must_use]
     pub fn of(self, names: &[&str]) -> Self {
         Self { names: names.iter().map(|name| name.to_ascii_uppercase()).collect(), ..self }
@@ -120,7 +121,7 @@ impl Rule {
 pub(super) struct Judge {
     rules: Vec<Rule>,
     counted: Vec<u64>,
-    /// Which set of rules this is: counts of connections belong to one.
+    /// Which set of rules this is: a connection's counts belong to one set.
     edition: u64,
 }
 
@@ -132,18 +133,18 @@ pub(super) struct Tally {
 }
 
 impl Judge {
-    /// Other rules from now on, which count from zero.
+    /// Replaces the rules; the new ones count from zero.
     pub(super) fn follow(&mut self, rules: Vec<Rule>) {
         (self.counted, self.edition) = (vec![0; rules.len()], self.edition + 1);
         self.rules = rules;
     }
 
-    /// Whether there is a rule.
+    /// Whether there is any rule.
     pub(super) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
     }
 
-    /// Counts a command, and says what it loses. Of several rules that take it the first one stands.
+    /// Counts a command, and says what it loses. If several rules take it, the first one applies.
     pub(super) fn judge(&mut self, connection: u64, tally: &mut Tally, name: &str) -> Option<(Lose, By)> {
         if tally.edition != self.edition {
             *tally = Tally { counted: vec![0; self.rules.len()], edition: self.edition };

@@ -10,23 +10,23 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Type};
 
-/// Connections that wait to be taken, at most.
+/// The most connections that wait to be accepted.
 const BACKLOG: i32 = 4_096;
 
-/// Where somebody listens.
+/// An address to listen on or to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// A host and port, looked up.
+    /// A host and port, resolved.
     Tcp(SocketAddr),
     /// A unix domain socket.
     Unix(PathBuf),
 }
 
 impl Address {
-    /// `host:port` over TCP; of several addresses of a name the first one.
+    /// `host:port` over TCP; if the name has several addresses, the first one.
     ///
     /// # Errors
-    /// The name is not known.
+    /// The name cannot be resolved.
     pub fn tcp(host: &str, port: u16) -> crate::error::Result<Self> {
         let found = (host, port).to_socket_addrs().map(|mut all| all.next());
         match found {
@@ -46,10 +46,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// A socket that listens, or that keeps its port from others meanwhile.
+/// A listening socket that can be closed and reopened without losing its port.
 pub(super) struct Door {
     address: Address,
-    /// Holds a TCP port and never listens: who connects while nothing else does is refused.
+    /// Holds a TCP port and never listens: while nothing else listens there, connections are refused.
     _keeper: Option<socket2::Socket>,
     listener: Option<Listener>,
 }
@@ -70,7 +70,7 @@ impl Door {
         Ok(Self { listener: Some(listen(&address)?), address, _keeper: Some(keeper) })
     }
 
-    /// Where it is.
+    /// Its address.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -87,7 +87,7 @@ impl Door {
         }
     }
 
-    /// From now on who connects is refused; those that were not taken yet are reset.
+    /// Refuses connections from now on; those that were not accepted yet are reset.
     pub(super) fn close(&mut self) {
         self.listener = None;
     }
@@ -117,7 +117,7 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         if let Address::Unix(path) = &self.address {
-            // Whoever removed it before has done it for us.
+            // It may have been removed already.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -126,7 +126,7 @@ impl Drop for Door {
 fn bound(address: &SocketAddr) -> Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
-    // Two of ours share the port: the one that listens comes and goes.
+    // Two of our sockets share the port: the keeper stays, the listener comes and goes.
     socket.set_reuse_port(true)?;
     socket.bind(&(*address).into())?;
     Ok(socket)
@@ -141,7 +141,7 @@ fn listen(address: &Address) -> Result<Listener> {
             Ok(Listener::Tcp(mio::net::TcpListener::from_std(socket.into())))
         }
         Address::Unix(path) => {
-            // A file that an earlier listener left behind; one that somebody listens at is not ours to remove.
+            // Remove a file that an earlier listener left behind, but not one that somebody listens on.
             if std::os::unix::net::UnixStream::connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
                 std::fs::remove_file(path)?;
             }
@@ -169,7 +169,7 @@ impl Socket {
         }
     }
 
-    /// Whether connecting has come to an end, which may be an error.
+    /// Whether connecting has finished, perhaps with an error.
     pub(super) fn is_connected(&self) -> Result<bool> {
         let Self::Tcp(socket) = self else { return Ok(true) };
         if let Some(error) = socket.take_error()? {
@@ -190,7 +190,7 @@ impl Socket {
         }
     }
 
-    /// No more is sent.
+    /// Ends what we send.
     pub(super) fn finish(&self) {
         // It may be gone already.
         let _ = match self {
@@ -199,15 +199,15 @@ impl Socket {
         };
     }
 
-    /// Ends it with a reset; a unix socket knows none, and is closed.
+    /// Ends it with a reset; a unix socket, which has none, is closed.
     pub(super) fn reset(self) {
         if let Self::Tcp(socket) = &self {
-            // If it cannot be said, the peer sees an ordinary end.
+            // If this fails, the peer sees an ordinary end.
             let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
         }
     }
 
-    /// One read that is not interrupted.
+    /// One read, repeated if interrupted.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         uninterrupted(|| match self {
             Self::Tcp(socket) => socket.read(buffer),
@@ -215,7 +215,7 @@ impl Socket {
         })
     }
 
-    /// One write that is not interrupted.
+    /// One write, repeated if interrupted.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         let sent = uninterrupted(|| match self {
             Self::Tcp(socket) => socket.write(bytes),

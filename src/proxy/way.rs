@@ -6,13 +6,13 @@ use std::io::ErrorKind;
 use crate::proxy::delay::Delay;
 use crate::proxy::socket::Socket;
 
-/// Bytes on their way in one direction, beyond which no more are read: what a slow reader makes its peer feel.
+/// Bytes in transit in one direction beyond which no more are read, so that a slow reader makes its peer wait.
 const MOST: usize = 1 << 20;
 
-/// Bytes that a direction may hold even where all together hold too many.
+/// Bytes that a direction may hold even if all together hold too many.
 const FLOOR: usize = 1 << 14;
 
-/// What keeping one piece costs beside its bytes.
+/// What keeping one piece costs besides its bytes.
 const PIECE: usize = 64;
 
 /// How the far end is to learn that nothing more comes.
@@ -27,10 +27,10 @@ enum Held {
     End { due: u64, ending: Ending },
 }
 
-/// What is left to do after what was due has been sent.
+/// What is left to do after sending what was due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// More is on its way, due at this instant; or nothing is.
+    /// More is in transit, due at this instant; `None` if nothing is.
     Until(Option<u64>),
     /// The far end takes no more for now.
     Full,
@@ -44,9 +44,9 @@ pub(super) enum Sent {
 pub(super) struct Way {
     held: VecDeque<Held>,
     bytes: usize,
-    /// Memory that they take.
+    /// Memory that the held bytes take.
     weight: usize,
-    /// When the last thing is due: nothing later overtakes it.
+    /// When the last thing is due: nothing overtakes it.
     last_due: u64,
     pub(super) delay: Delay,
     random: fastrand::Rng,
@@ -54,7 +54,7 @@ pub(super) struct Way {
     pub(super) is_ended: bool,
     /// Its far end has been told so, or is gone.
     pub(super) is_over: bool,
-    /// For when the loop is to look after it, if it is.
+    /// When the loop is set to handle it, if it is.
     pub(super) wake: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ impl Way {
         self.weight < FLOOR || (self.weight < MOST && all < most)
     }
 
-    /// Whether nothing is on its way, and nothing would have to wait.
+    /// Whether nothing is in transit, and nothing would have to wait.
     pub(super) fn is_clear(&self) -> bool {
         self.held.is_empty() && self.delay.is_none()
     }
@@ -96,7 +96,7 @@ impl Way {
         self.held.push_back(Held::Bytes { due, bytes, sent: 0 });
     }
 
-    /// Nothing more comes after what is on its way.
+    /// Nothing more comes after what is in transit.
     pub(super) fn end(&mut self, ending: Ending, now: u64) {
         if !self.is_ended {
             self.is_ended = true;
@@ -111,7 +111,7 @@ impl Way {
         self.last_due
     }
 
-    /// Forgets all that is on its way: how many bytes that was.
+    /// Drops all that is in transit; returns how many bytes that was.
     pub(super) fn drop_held(&mut self) -> usize {
         self.held.clear();
         self.weight = 0;
