@@ -13,7 +13,7 @@ pub(crate) mod worker_loop;
 use worker_loop::{Adapter, Failure, Job, Told, Update, serve};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// The version of the redis crate in Cargo.lock; a test holds it.
+/// The version of the redis crate in Cargo.lock; a test checks it.
 const REDIS: &str = "1.8.1";
 
 /// Does one job over standard input and output as the library `name`: `redis-rs`.

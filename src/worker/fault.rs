@@ -3,23 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why a worker's race, or its start, came to nothing.
+/// Why a worker's race, or its start, failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The command does not run at all.
+    /// The command could not be run.
     NotStarted(String),
     /// The process ended before it was done; with its last words on standard error, if it had any.
     Died(String),
-    /// It says by itself that it cannot go on.
+    /// It reported that it cannot go on.
     GaveUp(String),
-    /// It said nothing more for so long, where something was due.
+    /// It was silent for too long when something was due.
     Silent {
         /// What was due.
         due: &'static str,
-        /// How long it was waited for.
+        /// How long we waited.
         after: Duration,
     },
-    /// It printed what the protocol has no place for.
+    /// It printed something outside the protocol.
     Garbage(String),
     /// It contradicts itself, or the clock.
     Lie(String),

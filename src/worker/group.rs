@@ -13,13 +13,13 @@ use super::message::{Answer, Flush, Go, Job, Order, Rate, Ready};
 use super::process::{Killer, Process, Wait, parse};
 use super::rows::{Lane, Rows, Tie};
 
-/// How many pings tie a clock: the quickest one counts.
+/// How many pings measure a clock's offset: the fastest one counts.
 const PINGS: u32 = 9;
 
-/// How much later than `go` is said all clients start, so that every process has read it by then.
+/// How long after `go` is sent all clients start, so that every process has read it by then.
 const LEAD: Duration = Duration::from_millis(20);
 
-/// How long a worker is waited for.
+/// How long to wait for a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// Until it is ready: a runtime starts, and every client connects.
@@ -74,7 +74,7 @@ pub struct WorkerPace {
 }
 
 impl WorkerPace {
-    /// As fast as updates are acknowledged, and rows in blocks.
+    /// A closed loop, with rows in blocks.
     pub const CLOSED: Self = Self { rate: None, pause: Duration::ZERO, flush: Flush::Block };
 }
 
@@ -152,17 +152,17 @@ impl Workers {
         self.members.len()
     }
 
-    /// How many updates the rows that have arrived say to be acknowledged, while a race runs too.
+    /// How many updates are acknowledged by the rows that have arrived; also readable during a race.
     pub fn acked(&self) -> Arc<AtomicU64> {
         self.acked.clone()
     }
 
-    /// What kills the first process, for another thread during a race.
+    /// A handle that kills the first process, for another thread during a race.
     pub fn killer(&self) -> Option<Killer> {
         self.members.first().and_then(|member| member.process.killer())
     }
 
-    /// Tells the processes to end, as a program ends in order, and kills those that have not after `patience`.
+    /// Tells the processes to exit normally, and kills those that have not after `patience`.
     pub fn end(mut self, patience: Duration) {
         let until = Instant::now() + patience;
         self.members.iter_mut().for_each(|member| member.process.close());
@@ -174,7 +174,7 @@ impl Workers {
         self.members.iter().map(|member| member.process.cpu_ns()).sum()
     }
 
-    /// What the worker says of itself.
+    /// What the worker says about itself.
     pub fn ready(&self) -> &Ready {
         &self.ready
     }
@@ -183,7 +183,7 @@ impl Workers {
     /// start.
     ///
     /// # Errors
-    /// A clock cannot be tied, or the race cannot be started. What goes wrong later is in the [`Race`].
+    /// A clock's offset cannot be measured, or the race cannot be started. What goes wrong later is in the [`Race`].
     pub fn race(
         &mut self,
         updates: &[u64],
@@ -284,7 +284,7 @@ fn gather(
     (rows.lanes, error, fault)
 }
 
-/// Ties a worker's clock to ours: of several pings the quickest says most exactly where the worker's clock stood.
+/// Measures the offset of a worker's clock: the fastest of several pings tells it most exactly.
 fn tie(process: &mut Process, epoch: Instant, wait: Wait<'_>) -> Result<Tie, Fault> {
     let mut best: Option<Tie> = None;
     for number in 0..PINGS {

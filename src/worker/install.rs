@@ -20,11 +20,11 @@ use super::manifest::{Manifest, loops};
 
 /// How long one command of an installation may take.
 const LONGEST: Duration = Duration::from_secs(900);
-/// The files of a library's folder that are looked at: so many, so deep, so large.
+/// The most files of a library's folder that are read, and how deep and large they may be.
 const MOST_FILES: usize = 200;
 const DEEPEST: usize = 4;
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
-/// Its presence says that the installation is complete.
+/// The file whose presence says that the installation is complete.
 const COMPLETE: &str = "complete";
 
 /// A library that can be started.
@@ -39,7 +39,7 @@ pub struct Installed {
     report: PathBuf,
 }
 
-/// Why a library cannot be had on this machine: its rows are skipped with this.
+/// Why a library is not available on this machine; its rows are skipped for this reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unavailable {
     /// A program is missing.
@@ -68,10 +68,10 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// Installs a library unless it is installed; `say` is told what is fetched before it is. `report` is this program.
+/// Installs a library if it is not installed; `say` is told what is fetched beforehand. `report` is this program.
 ///
 /// # Errors
-/// It cannot be had here: why not.
+/// It is not available here: says why.
 pub fn install(
     manifest: Manifest,
     report: &Path,
@@ -102,7 +102,7 @@ pub fn install(
         return Err(Unavailable::Offline);
     }
     std::fs::create_dir_all(&installed.shared).map_err(|e| failed(&installed.shared, e))?;
-    // One installation of a language at a time, as they share a folder.
+    // One installation per language at a time, as they share a folder.
     let lock = installed.shared.join("lock");
     let lock_file = File::create(&lock).map_err(|e| failed(&lock, e))?;
     lock_file.lock().map_err(|e| failed(&lock, e))?;
@@ -136,7 +136,7 @@ impl Installed {
         self.manifest.command.iter().map(|part| self.fill(part)).collect()
     }
 
-    /// The variables it has.
+    /// Its environment variables.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         self.manifest.env.iter().map(|(name, value)| (name.clone(), self.fill(value))).collect()
     }
@@ -192,7 +192,7 @@ impl Installed {
     }
 }
 
-/// The line of a log that says most: the last one with an error, or the last.
+/// The most telling line of a log: the last one with an error, or else the last.
 fn telling_line(log: &Path) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(64 * 1024)..]).into_owned();
@@ -207,7 +207,7 @@ fn is_on_path(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// A part of a file's name: whatever else is in it becomes '-'.
+/// Text as a part of a file's name: any other character becomes '-'.
 fn folder_name(text: &str) -> String {
     text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).take(40).collect()
 }

@@ -23,9 +23,9 @@ pub struct Manifest {
     pub language: String,
     /// The version that is installed; the worker must report the same.
     pub version: String,
-    /// One sentence.
+    /// What it is, in one sentence.
     pub about: String,
-    /// The programs that must be there.
+    /// The programs that must be installed.
     #[serde(default)]
     pub needs: Vec<Tool>,
     /// What is fetched on first use, and from where; empty if nothing is.
@@ -37,17 +37,17 @@ pub struct Manifest {
     pub install: Vec<Vec<String>>,
     /// The command that starts the worker, run in the folder of the manifest; `{report}` is this program.
     pub command: Vec<String>,
-    /// Variables for both.
+    /// Environment variables for both.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// The strategies it has, by the names of our own.
+    /// The strategies it implements, by our names.
     pub strategies: Vec<String>,
     /// How many clients one worker process has; all of them if it is not given.
     pub clients_per_process: Option<usize>,
-    /// Whether it speaks to a cluster, and so needs a server that is one.
+    /// Whether it talks to a cluster, and so needs a server that is one.
     #[serde(default)]
     pub cluster: bool,
-    /// Its settings by name: `default`, and `safe` if that is another.
+    /// Its settings by name: `default`, and `safe` if that differs.
     pub settings: BTreeMap<String, Settings>,
     /// The folder it was read from.
     #[serde(skip)]
@@ -73,12 +73,13 @@ pub struct Settings {
     /// The lines of code that set it, for a reader to copy.
     #[serde(default)]
     pub recipe: String,
-    /// What its source, or an earlier run, lets one expect after a lost reply, by way (`fin`, `rst`, `silence`, `dropped`).
+    /// What to expect after a lost reply, by way (`fin`, `rst`, `silence`, `dropped`): from its source or an earlier
+    /// run.
     #[serde(default)]
     pub predicts: BTreeMap<String, Cell>,
 }
 
-/// What is expected of 100 updates of which every tenth reply is lost.
+/// What is expected of 100 updates if every tenth reply is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Cell {
@@ -88,7 +89,7 @@ pub struct Cell {
     pub errors: Option<u64>,
     /// Increments beyond the updates that were acknowledged or ended in an error.
     pub doubled: Option<u64>,
-    /// Where that is from.
+    /// Where the expectation comes from.
     pub source: String,
 }
 
@@ -96,7 +97,7 @@ impl Manifest {
     /// Reads the manifest at `path`, a `library.toml` or the folder that holds one.
     ///
     /// # Errors
-    /// It is not there, or is not one: names the file, and the line.
+    /// The file is missing or invalid: names it, and the line.
     pub fn read(path: &Path) -> Result<Self> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let size = std::fs::metadata(&path).map_err(|e| Error::file(&path, e))?;
@@ -111,10 +112,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The library of this name among ours, or the one whose manifest is at this path.
+    /// Our library of this name, or the one whose manifest is at this path.
     ///
     /// # Errors
-    /// There is none: says which there are.
+    /// There is none: lists those there are.
     pub fn find(name: &str) -> Result<Self> {
         if name.contains('/') || name.ends_with(".toml") {
             return Self::read(Path::new(name));
@@ -134,7 +135,7 @@ impl Manifest {
     /// The names of our own libraries, in order.
     ///
     /// # Errors
-    /// Their folder is not there.
+    /// Their folder is missing.
     pub fn names() -> Result<Vec<String>> {
         let folder = ours();
         let entries = std::fs::read_dir(&folder).map_err(|e| {
@@ -146,7 +147,7 @@ impl Manifest {
         Ok(names)
     }
 
-    /// What a worker cannot be started with.
+    /// Refuses what a worker cannot be started with.
     fn check(&self) -> Result<(), String> {
         let is_plain = |name: &str| {
             (1..=40).contains(&name.len())

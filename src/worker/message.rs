@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The version of the protocol; a worker that knows another refuses the job.
 pub(super) const PROTOCOL: u32 = 1;
 
-/// What a worker is told first: whom to connect to, and how to update.
+/// The first message to a worker: what to connect to, and how to update.
 #[derive(Clone, Serialize)]
 pub struct Job {
     /// Version of the protocol.
@@ -20,13 +20,13 @@ pub struct Job {
     pub settings: String,
     /// The names of the counters.
     pub keys: Vec<String>,
-    /// For each client which counters its updates go to, as places in `keys`, walked round and round.
+    /// For each client, the counters its updates go to, as indices into `keys`, used in a cycle.
     pub sequences: Vec<Vec<u16>>,
     /// The numbers of the clients this process has.
     pub clients: Vec<usize>,
     /// How many updates a batching strategy (`pipelined-incr`) sends at once.
     pub batch: usize,
-    /// For whatever the adapter does at random.
+    /// The seed for whatever the adapter does at random.
     pub seed: u64,
 }
 
@@ -47,12 +47,12 @@ impl Job {
     }
 }
 
-/// What a worker says of itself when its clients are connected.
+/// What a worker says about itself when its clients are connected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Ready {
     /// The library's name.
     pub library: String,
-    /// Its version, as the library itself tells it where it can.
+    /// Its version, as the library itself reports it if it can.
     pub version: String,
     /// The language's runtime and its version.
     #[serde(default)]
@@ -60,7 +60,7 @@ pub struct Ready {
     /// How many updates one hand-over takes.
     #[serde(default = "one")]
     pub batch: usize,
-    /// The retry and timeout settings in effect, read from the client where it exposes them.
+    /// The retry and timeout settings in effect, read from the client if it exposes them.
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
 }
@@ -80,9 +80,9 @@ fn one() -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Flush {
-    /// In blocks, so that writing is rare within the race.
+    /// In blocks, so that writing is rare during the race.
     Block,
-    /// Each at once, so that whatever ends the worker leaves all that it did.
+    /// Each at once, so that a worker that dies leaves a record of all it did.
     Row,
 }
 
@@ -100,7 +100,7 @@ pub struct Rate {
 pub struct Go {
     /// The common start, by the worker's own clock.
     pub start_ns: u64,
-    /// No update begins so long after the start.
+    /// No update begins later than this after the start.
     pub duration_ns: u64,
     /// How many updates each client of this process makes at most.
     pub updates: Vec<u64>,
@@ -112,7 +112,7 @@ pub struct Go {
     pub flush: Flush,
 }
 
-/// What we say.
+/// Our messages to a worker.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Order<'a> {
@@ -121,7 +121,7 @@ pub(super) enum Order<'a> {
     Go(&'a Go),
 }
 
-/// What a worker says beside its rows.
+/// A worker's messages, apart from its rows.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Answer {
@@ -131,7 +131,7 @@ pub(super) enum Answer {
     Error { error: String },
 }
 
-/// What a worker says it did: it must be what its rows say.
+/// What a worker says it did: it must agree with its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Done {
     pub(super) rows: u64,

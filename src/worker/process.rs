@@ -26,12 +26,12 @@ exec "$@""#;
 
 /// The longest line a worker may print.
 const LONGEST_LINE: usize = 64 * 1024;
-/// Lines are handed over in blocks of about this size, so many ahead at most.
+/// Lines are handed over in blocks of about this size, at most this many ahead.
 const BLOCK: usize = 64 * 1024;
 const BLOCKS_AHEAD: usize = 16;
 /// How much of standard error is kept.
 const LAST_WORDS: u64 = 8 * 1024;
-/// How often a wait looks whether it is to stop.
+/// How often a wait checks whether to stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// The unit of CPU times in /proc: a hundredth of a second, whatever the kernel's own clock is.
@@ -42,7 +42,7 @@ const TICK_NS: u64 = 10_000_000;
 enum Read1 {
     /// Whole lines, each with its newline.
     Lines(Vec<u8>),
-    /// A line longer than any may be: its beginning.
+    /// The beginning of a line that is too long.
     TooLong(Vec<u8>),
 }
 
@@ -111,7 +111,7 @@ impl Process {
         told.map_err(|_| self.death())
     }
 
-    /// The next answer, which must come by `deadline`; nothing but answers may come.
+    /// The next answer, which must come in time; nothing but answers may come.
     pub(super) fn answer(&mut self, due: &'static str, wait: Wait<'_>) -> Result<Answer, Fault> {
         let line = self.line(due, wait)?;
         parse(&line)
@@ -154,7 +154,7 @@ impl Process {
         }
     }
 
-    /// What kills it from another thread.
+    /// A handle that kills it from another thread.
     pub(super) fn killer(&self) -> Option<Killer> {
         self.group.map(|group| Killer { group })
     }
@@ -164,14 +164,14 @@ impl Process {
         self.input = None;
     }
 
-    /// Waits for its end, for a time.
+    /// Waits for it to end, but no longer than `until`.
     pub(super) fn await_end(&mut self, until: Instant) {
         while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// It is gone: how it ended, and what it said last.
+    /// The process is gone: how it ended, and what it said last.
     fn death(&mut self) -> Fault {
         // Its pipes are closed; the process itself, and the thread that reads its errors, may need a moment more.
         for _ in 0..20 {
@@ -200,7 +200,7 @@ pub struct Killer {
 }
 
 impl Killer {
-    /// Kills it now. It is a child of ours that nobody has waited for, so its number is still its own.
+    /// Kills it now. It is a child of ours that nobody has waited for, so its process ID is still its own.
     pub fn kill(self) {
         // A group that is gone already needs no signal.
         let _ = kill_process_group(self.group, Signal::KILL);
@@ -217,7 +217,7 @@ impl Drop for Process {
     }
 }
 
-/// How long something is waited for.
+/// How long to wait for something.
 #[derive(Clone, Copy)]
 pub(super) struct Wait<'a> {
     pub(super) since: Instant,
@@ -268,7 +268,8 @@ fn read_blocks(mut output: impl BufRead, sender: &SyncSender<Read1>) {
     }
 }
 
-/// Keeps the end of what a process says on standard error, and reads on for ever so that it never waits for us.
+/// Keeps the end of what a process writes to standard error, and reads until it ends so that it never has to wait for
+/// us.
 fn keep_last_words(mut errors: impl Read, kept: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4096];
     while let Ok(many @ 1..) = errors.read(&mut buffer) {

@@ -11,7 +11,7 @@ const HEADER: &[u8] = b"worker,begin_ns,end_ns,outcome,value,key,tries";
 
 const NO_CLIENT: &str = "it has no such client";
 
-/// How a worker's clock is tied to ours.
+/// How a worker's clock relates to ours.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tie {
     /// The worker's clock minus ours.
@@ -20,11 +20,11 @@ pub(super) struct Tie {
     pub(super) uncertainty_ns: u64,
 }
 
-/// What one client did, as its rows tell it.
+/// What one client did, by its rows.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) events: Vec<Event>,
-    /// How many updates were asked of it.
+    /// How many updates it was asked for.
     pub(super) most: u64,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Takes one line that is no message; `now_ns` is our clock.
+    /// Takes one line that is not a message; `now_ns` is the time by our clock.
     pub(super) fn take(&mut self, line: &[u8], now_ns: u64) -> Result<(), Fault> {
         if line.starts_with(b"#") || line.is_empty() {
             return Ok(());
@@ -92,11 +92,11 @@ impl Rows {
     /// An instant of the worker's clock, in nanoseconds since the race's zero.
     fn ours(&self, theirs: u64) -> Result<u64, &'static str> {
         let ours = i128::from(theirs) - self.tie.offset_ns - i128::from(self.zero_ns);
-        // By no more than the tie's uncertainty may an update seem to begin before the zero.
+        // An update may seem to begin before the zero, by no more than the tie's uncertainty.
         u64::try_from(ours.max(0)).ok().filter(|&ns| ns < 1 << 48).ok_or("its time is out of range")
     }
 
-    /// Whether what the worker says it did is what its rows say.
+    /// Checks that what the worker says it did agrees with its rows.
     pub(super) fn agrees(&self, done: &Done) -> Result<(), Fault> {
         if !self.has_header {
             return Err(Fault::Garbage("no header before the end of the race".to_owned()));
