@@ -26,10 +26,10 @@ pub struct Spread {
 
 impl Spread {
     /// The median of `values` and the narrowest interval between two of them that holds the true median with at least
-    /// 95 % confidence, or the whole range where that many values do not give as much. `None` for no value.
+    /// 95 % confidence, or the whole range if there are too few values for that. `None` without values.
     ///
-    /// It assumes nothing about the distribution but independence of the values: the k-th smallest of n lies above the
-    /// median with a probability that is binomial. (Conover, Practical Nonparametric Statistics, chapter 3.)
+    /// It assumes nothing about the distribution except that the values are independent: the k-th smallest of n lies
+    /// above the median with a probability that is binomial. (Conover, Practical Nonparametric Statistics, chapter 3.)
     ///
     /// ```
     /// # use redis_lost_updates::stats::Spread;
@@ -47,14 +47,14 @@ impl Spread {
         Some(Self { median, low: sorted[cut], high: sorted[n - 1 - cut], n, confidence })
     }
 
-    /// Half the interval's width as a part of the median.
+    /// Half the interval's width as a fraction of the median.
     pub fn relative(&self) -> f64 {
         if self.median == 0.0 { 0.0 } else { (self.high - self.low) / 2.0 / self.median }
     }
 }
 
-/// How many of the smallest and of the largest of n values may be left out so that what stays still holds the median
-/// with at least 95 % confidence, and with how much it does: 0 for fewer than two.
+/// How many of the smallest and of the largest of n values may be left out so that the rest still spans the median with
+/// at least 95 % confidence, and that confidence; 0 for fewer than two values.
 fn cut(n: usize) -> (usize, f64) {
     // The binomial distribution's terms and their sum, as multiples of 2^-scale: 2^-n itself is 0 from n = 1075 on.
     let (mut term, mut tail, mut scale) = (1.0_f64, 1.0_f64, n);
@@ -77,9 +77,9 @@ fn cut(n: usize) -> (usize, f64) {
 const LARGE: f64 = f64::from_bits((1023 + LARGE_POWER as u64) << 52);
 const LARGE_POWER: usize = 512;
 
-/// The value below or at which the part `q` of all counts lies; `buckets` are (upper bound, count), in order.
+/// The value at or below which the fraction `q` of all counts lies; `buckets` are (upper bound, count), in order.
 pub fn quantile(buckets: &[(u64, u64)], q: f64) -> Option<u64> {
-    // Sums saturate: what a file says may be anything.
+    // Sums saturate: a file may say anything.
     let total = buckets.iter().fold(0_u64, |total, (_, count)| total.saturating_add(*count));
     let rank = ((total as f64 * q).ceil() as u64).clamp(1, total.max(1));
     let mut seen = 0;

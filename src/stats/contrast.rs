@@ -1,11 +1,11 @@
-//! How two runs differ in one figure: a ratio with an interval that knows about autocorrelation, and when to believe one
-//! of many.
+//! How two runs differ in one figure: a ratio with an interval that allows for autocorrelation, and when to believe one
+//! of many such differences.
 //!
-//! Figures are compared as logarithms, so that a difference is a ratio. Rounds of one run resemble their neighbours (a
-//! machine heats up, a neighbour wakes), and taking them for independent makes intervals too narrow. Five rounds are too
-//! few to say how much; but it is one machine's doing in all cells alike, so it is estimated once, from all of them
-//! ([`autocorrelation`]), and every mean's standard error is made that much wider ([`MeanLog::of`]). The benchmark
-//! `latte` corrects its errors for the same reason, from the many samples that it has of one figure
+//! Figures are compared as logarithms, so that a difference is a ratio. Consecutive rounds of a run resemble each other
+//! (a machine heats up, another job wakes), and treating them as independent makes intervals too narrow. Five rounds
+//! are too few to say by how much. But the cause is one machine and the same in all cells, so it is estimated once,
+//! from all of them ([`autocorrelation`]), and every mean's standard error is widened accordingly ([`MeanLog::of`]).
+//! The benchmark `latte` corrects its errors for the same reason, from the many samples that it has of one figure
 //! (<https://github.com/pkolaczk/latte>, src/stats). The interval is Welch's (Biometrika 34, 1947).
 
 use serde::Serialize;
@@ -31,22 +31,22 @@ pub struct Contrast {
     pub low: f64,
     /// The interval's upper end.
     pub high: f64,
-    /// How likely so large a difference would be without any.
+    /// How likely a difference this large would be if there were none.
     pub p: f64,
 }
 
-/// The longest autocorrelation believed in: beyond it a handful of rounds says nothing at all.
+/// The strongest autocorrelation that is assumed: beyond it, a handful of rounds says nothing at all.
 const MOST: f64 = 0.9;
 
-/// Degrees of freedom of an error that is as good as known.
+/// Degrees of freedom of an error that is practically known.
 const MANY: f64 = 1_000.0;
 
 impl MeanLog {
     /// The mean of `logs`, in the order they were measured in, each correlated with the one before by `rho`. `None` for
     /// fewer than two.
     ///
-    /// For a first-order process the mean of n values varies as that of n / f independent ones, f being
-    /// 1 + 2 sum (1 - k/n) rho^k; and their own variance is too small by (n - f) / (n - 1), which is put right too.
+    /// For a first-order process the mean of n values varies as that of n / f independent ones, f being 1 + 2 sum (1 -
+    /// k/n) rho^k; and their own variance is too small by a factor of (n - f) / (n - 1), which is corrected too.
     ///
     /// ```
     /// # use redis_lost_updates::stats::MeanLog;
@@ -65,8 +65,8 @@ impl MeanLog {
         Some(Self { mean, variance: squares / (n - f) * f / n, freedom: (n / f - 1.0).max(1.0) })
     }
 
-    /// Half the width of its 95 % interval, as a part of the figure whose logarithm it is: 0.02 is 2 % (upwards, the wider
-    /// side).
+    /// Half the width of its 95 % interval, as a fraction of the figure whose logarithm it is: 0.02 is 2 % (upwards,
+    /// the wider side).
     ///
     /// ```
     /// # use redis_lost_updates::stats::MeanLog;
@@ -78,8 +78,7 @@ impl MeanLog {
         (student_975(self.freedom) * self.variance.sqrt()).exp_m1()
     }
 
-    /// A mean that somebody else made of very many values, from the interval of the part `level` (0 to 1) that lies
-    /// around it.
+    /// A mean of very many values that another program computed, from its confidence interval at `level` (0 to 1).
     pub fn of_interval(mean: f64, (low, high): (f64, f64), level: f64) -> Self {
         let errors = Normal::standard().inverse_cdf(0.5 + level.clamp(0.5, 0.9999) / 2.0);
         Self { mean, variance: ((high - low) / 2.0 / errors).powi(2), freedom: MANY }
@@ -131,18 +130,18 @@ pub fn paired(pairs: &[(f64, f64)], rho: f64) -> Option<(MeanLog, MeanLog)> {
 }
 
 fn student(freedom: f64) -> Option<StudentsT> {
-    // Beyond a thousand million it is the normal distribution to nine digits, and the crate's cdf has none left.
+    // Beyond a billion it is the normal distribution to nine digits, and the crate's cdf has none left.
     StudentsT::new(0.0, 1.0, if freedom > 1e9 { 1e9 } else { freedom }).ok()
 }
 
-/// Student's t beyond which 2.5 % lie on each side; infinite where there is no such distribution.
+/// Student's t beyond which 2.5 % lie on each side; infinite if there is no such distribution.
 fn student_975(freedom: f64) -> f64 {
     student_quantile(freedom, 0.975)
 }
 
 /// The quantile of Student's t at `part` (over a half); infinite if there is no such distribution.
 ///
-/// By bisection, each step a bit: the crate's own inverse iterates without bound for many degrees of freedom.
+/// By bisection, one bit per step: the crate's own inverse iterates without bound for many degrees of freedom.
 fn student_quantile(freedom: f64, part: f64) -> f64 {
     let Some(student) = student(freedom) else { return f64::INFINITY };
     let (mut low, mut high) = (0.0, 1.0);
@@ -206,7 +205,7 @@ fn errors_found(sure: f64, freedom: f64) -> f64 {
 /// 80 % of the standard normal distribution lie below it.
 const NORMAL_80: f64 = 0.841_621_233_572_914_3;
 
-/// By how much the variance of a mean of n values exceeds that of independent ones.
+/// The factor by which the variance of a mean of n values exceeds that of independent ones.
 fn inflation(n: usize, rho: f64) -> f64 {
     1.0 + 2.0 * (1..n).map(|k| (1.0 - k as f64 / n as f64) * rho.powi(k as i32)).sum::<f64>()
 }
@@ -214,11 +213,10 @@ fn inflation(n: usize, rho: f64) -> f64 {
 /// How strongly neighbours in these series are correlated, 0 to 0.9: one figure for all of them. Series of fewer than
 /// four values do not tell, and are left out.
 ///
-/// The usual estimate, deviations times their neighbours' over squared deviations, is far too low in short series (for
-/// independent values it is -1/n). So its average over all series is compared with what it is expected to be, at each
-/// rho, and the rho that fits is the answer; in series of five it still finds only about
-/// two thirds of what is there, which the few degrees of freedom left make up for. Negative correlation is taken
-/// for none: it would narrow intervals.
+/// The usual estimate, deviations times their neighbours' over squared deviations, is far too low in short series: for
+/// independent values it is -1/n. So its average over all series is compared with its expectation at each rho, and the
+/// rho that fits is the answer. In series of five this still finds only about two thirds of the correlation, which the
+/// few degrees of freedom left make up for. Negative correlation counts as none, because it would narrow intervals.
 pub fn autocorrelation(series: &[Vec<f64>]) -> f64 {
     let told: Vec<(usize, f64)> = series.iter().filter_map(|logs| Some((logs.len(), neighbours(logs)?))).collect();
     let total: f64 = told.iter().map(|&(n, _)| n as f64).sum();
@@ -235,7 +233,7 @@ pub fn autocorrelation(series: &[Vec<f64>]) -> f64 {
     high
 }
 
-/// The usual estimate of lag-1 autocorrelation; `None` where it tells nothing.
+/// The usual estimate of lag-1 autocorrelation; `None` if it tells nothing.
 fn neighbours(logs: &[f64]) -> Option<f64> {
     let mean = logs.iter().sum::<f64>() / logs.len() as f64;
     let squares: f64 = logs.iter().map(|x| (x - mean) * (x - mean)).sum();
@@ -243,7 +241,7 @@ fn neighbours(logs: &[f64]) -> Option<f64> {
     (logs.len() >= 4 && squares > 0.0).then(|| products / squares)
 }
 
-/// Its expectation for a first-order process (of both of its sums, that is).
+/// Its expectation for a first-order process: the expectation of one of its sums over that of the other.
 fn expected_neighbours(n: usize, rho: f64) -> f64 {
     let f = inflation(n, rho);
     let powers: f64 = (0..n).map(|k| rho.powi(k as i32)).sum();
@@ -253,9 +251,9 @@ fn expected_neighbours(n: usize, rho: f64) -> f64 {
 
 /// How `after` differs from `before`, with Welch's interval.
 ///
-/// `shift` (a logarithm) is a difference that everything measured has in common. Whether it is the machine's doing or
-/// real, one pair of runs cannot tell; so the interval covers both: it holds the ratio as it is and the ratio without
-/// the shift.
+/// `shift` (a logarithm) is a difference that everything measured has in common. One pair of runs cannot tell whether
+/// it is real or caused by the machine, so the interval covers both: the ratio as it is, and the ratio without the
+/// shift.
 ///
 /// ```
 /// # use redis_lost_updates::stats::{MeanLog, contrast};
@@ -270,7 +268,7 @@ pub fn contrast(before: &MeanLog, after: &MeanLog, shift: f64) -> Contrast {
     let (error, freedom) = welch(before, after);
     let half = student_975(freedom) * error;
     let (least, most) = (difference.min(difference - shift), difference.max(difference - shift));
-    // The reading that is nearer to no difference; none at all if the two lie on either side of it.
+    // The one nearer to no difference; no difference at all if the two lie on either side of it.
     let nearest = if least > 0.0 { least } else { most.min(0.0) };
     let p = match (nearest == 0.0, error > 0.0) {
         (true, _) => 1.0,
@@ -280,8 +278,8 @@ pub fn contrast(before: &MeanLog, after: &MeanLog, shift: f64) -> Contrast {
     Contrast { ratio: difference.exp(), low: (least - half).exp(), high: (most + half).exp(), p }
 }
 
-/// Probabilities made larger for being many, so that of all those below 0.05 none is an accident, with 95 % confidence.
-/// (Holm, Scandinavian Journal of Statistics 6, 1979.)
+/// Probabilities corrected for their number: with 95 % confidence, none of those below 0.05 is an accident. (Holm,
+/// Scandinavian Journal of Statistics 6, 1979.)
 ///
 /// ```
 /// # use redis_lost_updates::stats::holm;
@@ -299,7 +297,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// The middle of some values; `None` for none.
+/// The median of some values; `None` without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     super::Spread::of(values).map(|spread| spread.median)
 }
@@ -439,7 +437,7 @@ mod tests {
             (one, two, 1, 0.5, 0.418_507_151_601_152_9),
             (mean(1e-6, 1_000.0), mean(3e-6, 1_000.0), 60, 0.02, 0.021_311_164_066_154_93),
             (mean(1e-4, 2.0), mean(1e-4, 1.0), 1, 0.02, 0.088_135_630_420_126_44),
-            // Without any error whatever is beyond the floor is found: 1 - 1/1.25.
+            // Without any error, whatever is beyond the floor is found: 1 - 1/1.25.
             (mean(0.0, 4.0), mean(0.0, 6.0), 12, 0.25, 0.2),
         ] {
             let found = smallest_found(&before, &after, tests, floor);
@@ -586,7 +584,7 @@ mod tests {
         assert_eq!(autocorrelation(&[vec![1.0, 2.0], vec![]]), 0.0, "two values tell nothing");
     }
 
-    /// The part of all intervals that hold the truth, of sixty cells that share a machine of this autocorrelation.
+    /// The fraction of intervals that hold the true value, for sixty cells on one machine with this autocorrelation.
     fn coverage(n: usize, rho: f64) -> f64 {
         let mut rng = fastrand::Rng::with_seed(n as u64);
         let (mut held, mut all) = (0, 0);

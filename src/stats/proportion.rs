@@ -1,10 +1,10 @@
 //! The exact interval of a proportion: `hits` of `n`, for any n, in a fixed number of steps.
 //!
 //! The ends of the Clopper-Pearson interval are quantiles of beta distributions. Iterations that start from a guess and
-//! stop on convergence (Newton's method, continued fractions) may not stop for few hits of many, so none is used here. The
-//! density is integrated once, in panels of at most one standard deviation out to forty of them, and the quantile is found
-//! by bisection inside its panel. Only ratios of integrals are needed, so the gamma function, which cancels badly for large
-//! counts, does not occur.
+//! stop on convergence (Newton's method, continued fractions) may not stop for few hits in many trials, so none is used
+//! here. The density is integrated once, in panels of at most one standard deviation out to forty of them, and the
+//! quantile is found by bisection inside its panel. Only ratios of integrals are needed, so the gamma function, which
+//! cancels badly for large counts, does not occur.
 
 /// Panels out to forty standard deviations on either side of the mean: beyond them lies less than 1e-16 of any beta
 /// distribution with both parameters at least one.
@@ -26,8 +26,7 @@ const GAUSS: [(f64, f64); 5] = [
 /// The exact (Clopper-Pearson) interval of a proportion at 95 %: `hits` of `n`.
 ///
 /// For no hit it is one-sided, so that "0 of n" gives the bound below which the proportion lies with 95 % confidence
-/// (about 3/n); for nothing but hits likewise. More hits than `n` count as `n`. (Clopper and Pearson, Biometrika 26,
-/// 1934.)
+/// (about 3/n); likewise if all are hits. More hits than `n` count as `n`. (Clopper and Pearson, Biometrika 26, 1934.)
 ///
 /// ```
 /// # use redis_lost_updates::stats::proportion_interval;
@@ -39,7 +38,7 @@ pub fn proportion_interval(hits: u64, n: u64) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
     }
-    // exp_m1 and not 1 - powf, which has no digits left where n is large.
+    // exp_m1 and not 1 - powf, which loses all digits if n is large.
     let none_of_n = (0.05_f64.ln() / n as f64).exp();
     if hits == 0 {
         return (0.0, -(0.05_f64.ln() / n as f64).exp_m1());
@@ -51,12 +50,12 @@ pub fn proportion_interval(hits: u64, n: u64) -> (f64, f64) {
     (beta_quantile(k, rest + 1.0, 0.025), beta_quantile(k + 1.0, rest, 0.975))
 }
 
-/// The value below which the part `q` of the beta distribution of `a` and `b` lies; both are at least one.
+/// The value below which the fraction `q` of the beta distribution of `a` and `b` lies; both are at least one.
 fn beta_quantile(a: f64, b: f64, q: f64) -> f64 {
     let whole = a + b;
     let (mean, rest) = (a / whole, b / whole);
     let deviation = (mean * rest / (whole + 1.0)).sqrt();
-    // Everything is told by the distance from the mean: near 0 and near 1 the mean itself has lost the digits.
+    // Everything is measured from the mean: near 0 and 1, absolute values lose the digits.
     let (from, to) = (-(REACH * deviation).min(mean), (REACH * deviation).min(rest));
     let density = |d: f64| ((a - 1.0) * (d / mean).ln_1p() + (b - 1.0) * (-d / rest).ln_1p()).exp();
     let width = (to - from) / PANELS as f64;
@@ -88,8 +87,8 @@ fn integral(density: &impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// The part of the binomial distribution of n and p at or above `k` (`above`), or at or below it: its terms added
-    /// up, each made from its neighbour, over the sum of all. No integral, no gamma function.
+    /// The probability that a binomial variable of n and p is at or above `k` (`above`), or at or below it: its terms
+    /// added up, each computed from its neighbour, over the sum of all. No integral, no gamma function.
     fn tail(k: u64, n: u64, p: f64, above: bool) -> f64 {
         let (odds, total) = (p / (1.0 - p), n as f64);
         let up = |i: f64| (total - i) / (i + 1.0) * odds; // the next term as a part of this one
@@ -108,11 +107,12 @@ mod tests {
         (1.0 + if above { upper } else { lower }) / (1.0 + upper + lower)
     }
 
-    /// A second method holds that the ends lie within 1e-6 of where they belong.
+    /// Checks with a second method that the ends are right to within 1e-6.
     fn agrees(k: u64, n: u64) {
         let (low, high) = proportion_interval(k, n);
         assert!(0.0 <= low && low <= k as f64 / n as f64 && k as f64 / n as f64 <= high && high <= 1.0, "{k} of {n}");
-        // Of the nearer end's distance, so that ends near 1 are held as strictly as those near 0, as far as digits go.
+        // Relative to the distance from the nearer of 0 and 1, so that ends near 1 are checked as strictly as those
+        // near 0, as far as the digits go.
         let near = |p: f64| [-1.0, 1.0].map(|side| p + side * (1e-6 * p.min(1.0 - p) + f64::EPSILON * p));
         if k > 0 && k < n {
             let [under, over] = near(low).map(|p| tail(k, n, p, true));
