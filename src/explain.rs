@@ -29,7 +29,7 @@ use crate::workload::Workload;
 /// How long [`explain`] goes on looking for a loss.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Updates by every client in the first race; every later one is twice as long, up to the last.
+/// Updates by every client in the first race; each later race has twice as many, up to the last figure.
 const FIRST: u64 = 25;
 const LAST: u64 = 400;
 
@@ -59,7 +59,7 @@ pub fn explain(server: &Target, strategy: &dyn Strategy, threads: usize, stop: &
     explain_within(server, strategy, Workload::one_key(threads), PATIENCE, stop)
 }
 
-/// [`explain`] with a load and a patience of one's own. A race that has begun within it may end a little later.
+/// Like [`explain`], with a given load and patience. A race that began in time may end a little later.
 ///
 /// # Errors
 /// As [`explain`].
@@ -83,7 +83,7 @@ fn within(
     if let Some(why) = entrant.strategy.unavailable(server)? {
         return Err(Error::server(format!("strategy {} cannot run here: {why}", entrant.strategy.info().name)));
     }
-    // Opening may take long (a replica to start): patience is for the races.
+    // Opening may take long (a replica to start), so patience counts from here.
     let mut crew = Crew::of(server, entrant, workload, 0, stop)?;
     crew.warm_connections()?;
     let since = Instant::now();
@@ -101,7 +101,7 @@ fn within(
             break Err(Error::interrupted());
         }
     };
-    // What was found is worth more than what could not be removed.
+    // Clean up even if no witness was found. An error of the race is reported before one of the clean-up.
     let closed = crew.close();
     witness.and_then(|witness| closed.map(|()| witness))
 }
@@ -122,7 +122,7 @@ fn watched(
     if ledger.lost == 0 {
         return Ok(None);
     }
-    // Of a cluster's nodes, the one that has the counter.
+    // In a cluster, the commands of the node that has the counter.
     let replayed = seen.iter().map(|seen| replay::replay(seen, entrant.strategy, server.prefix(), threads));
     let acts = replayed.max_by_key(Vec::len).unwrap_or_default();
     let steps = shortest::shortest(&acts, ledger, trial.spent.map_or(0, |spent| spent.rejected));
@@ -146,7 +146,7 @@ pub fn record_losses(folder: &Path, servers: &[Target], entrants: &[Entrant<'_>]
     let since = Instant::now();
     let mut steps: Vec<Step> = Vec::new();
     let mut trouble = Ok(());
-    // What a fault loses is no race that a healthy server could show again.
+    // A loss caused by a fault cannot be reproduced on a healthy server.
     for entrant in entrants.iter().filter(|entrant| entrant.breaker.is_none()) {
         let name = entrant.name();
         let losses =

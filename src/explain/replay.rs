@@ -27,15 +27,15 @@ pub(super) struct Act {
 /// What a command did, as the order of all commands implies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// Read this from the counter; missing is zero.
+    /// Read this from the counter; a missing counter is 0.
     Read(i128),
     /// Wrote the counter.
     Write {
         /// What it held before.
         before: i128,
-        /// What it held afterwards, if that can be told.
+        /// What it held afterwards, if known.
         after: Option<i128>,
-        /// Whether the client brought the value (SET), or the server added (INCR).
+        /// Whether the client supplied the value (SET), rather than the server adding (INCR).
         brought: bool,
     },
     /// Watches the counter.
@@ -54,7 +54,7 @@ pub(super) enum What {
     Other,
 }
 
-/// What became of the commands in `seen` between a trial's two readings of the server's counts.
+/// What the commands in `seen` did between a trial's two readings of the server's counts.
 pub(super) fn replay(seen: &[Seen], strategy: &dyn Strategy, prefix: &str, threads: usize) -> Vec<Act> {
     // Others may be using the server too: ours are the clients that name a key of ours.
     let names_ours = |seen: &Seen| seen.words.iter().skip(1).any(|word| word.starts_with(prefix));
@@ -86,7 +86,7 @@ pub(super) fn replay(seen: &[Seen], strategy: &dyn Strategy, prefix: &str, threa
     acts
 }
 
-/// The commands of the race itself: the most there are between two readings of INFO by us.
+/// The commands of the race itself: the longest run between two of our own INFO commands.
 fn race(seen: &[Seen], ours: &HashSet<&str>) -> Range<usize> {
     let is_reading = |seen: &Seen| seen.words[0] == "INFO" && ours.contains(seen.client.as_str());
     let edges: Vec<usize> = (0..seen.len()).filter(|&i| is_reading(&seen[i])).collect();
@@ -94,7 +94,7 @@ fn race(seen: &[Seen], ours: &HashSet<&str>) -> Range<usize> {
     longest.unwrap_or(0..seen.len())
 }
 
-/// Whether this is a crew's first counter and not a key beside it.
+/// Whether this is a crew's first counter, and not another of its keys.
 fn is_counter(word: &str, prefix: &str) -> bool {
     keyspace::number(prefix, word) == Some(0)
 }
@@ -180,7 +180,7 @@ fn release(held: &mut [Option<(usize, i128)>], wanted: Option<i128>) -> Option<u
     Some(lane)
 }
 
-/// Whether each EXEC executed anything, and each lock was taken.
+/// Decides whether each EXEC executed anything, and whether each lock was taken.
 fn judge_commits_and_locks(acts: &mut [Act]) {
     for i in 0..acts.len() {
         let lane = acts[i].lane;

@@ -12,10 +12,10 @@ use crate::explain::replay::{Act, What};
 use crate::record::Step;
 use crate::verdict::Ledger;
 
-/// Commands beyond this many are no story; the ending is told instead.
+/// A story with more commands than this is not told; the race's ending is told instead.
 const MOST: usize = 24;
 
-/// One line of the story: a command and what it is in it.
+/// One line of the story: a command and its part in it.
 pub(super) struct Line {
     at_us: u64,
     lane: Option<usize>,
@@ -48,7 +48,7 @@ impl Mark {
     }
 }
 
-/// What is said of a line, clients by lane: they get their letters when all lines are chosen.
+/// The note on a line. It names clients by lane: they get their letters when all lines are chosen.
 type Note = Box<dyn Fn(&dyn Fn(usize) -> String) -> String>;
 
 /// What a story is about: the loss and the commands that show it.
@@ -59,7 +59,7 @@ struct Story {
     stale: Option<usize>,
 }
 
-/// The lines of the shortest story there is of an update lost in this race.
+/// The lines of the shortest story of an update lost in this race.
 pub(super) fn shortest(acts: &[Act], ledger: &Ledger, rejected: u64) -> Vec<Line> {
     let stories = (0..acts.len()).filter_map(|i| replaced(acts, i));
     let best = shortest_of(acts, stories)
@@ -73,7 +73,7 @@ fn shortest_of(acts: &[Act], stories: impl Iterator<Item = Story>) -> Option<Sto
         (Some(&first), Some(&last)) => acts[last].at_us.saturating_sub(acts[first].at_us),
         _ => 0,
     };
-    // Where clients watch, a story in which both are seen to do so is worth its two more lines: they looked in vain.
+    // If clients use WATCH, a story that shows two of them doing so is worth two more lines: it did not help.
     let watches = |all: &mut dyn Iterator<Item = usize>| all.filter(|&i| acts[i].what == What::Watch).take(2).count();
     let wanted = watches(&mut (0..acts.len()));
     let missing = |story: &Story| wanted - watches(&mut story.acts.iter().copied());
@@ -81,7 +81,7 @@ fn shortest_of(acts: &[Act], stories: impl Iterator<Item = Story>) -> Option<Sto
     told.min_by_key(|story| (missing(story), story.acts.len(), span(story)))
 }
 
-/// Write `i` brought a value no larger than that of another client's write, which it replaced.
+/// The story of write `i`, if its value is no larger than that of the write it replaced.
 fn replaced(acts: &[Act], i: usize) -> Option<Story> {
     let What::Write { before, after: Some(after), brought: true } = acts[i].what else { return None };
     let victim = (0..i).rfind(|&j| is_write(&acts[j]))?;
@@ -98,13 +98,13 @@ fn replaced(acts: &[Act], i: usize) -> Option<Story> {
     Some(Story { acts: own, lost: Some(victim), losing: Some(i), stale: read })
 }
 
-/// Write `i` left the counter as it was.
+/// The story of write `i`, if it left the counter as it was.
 fn unchanged(acts: &[Act], i: usize) -> Option<Story> {
     let What::Write { before, after, .. } = acts[i].what else { return None };
     (after == Some(before)).then(|| Story { acts: update(acts, i).collect(), lost: Some(i), losing: None, stale: None })
 }
 
-/// EXEC `i` was aborted.
+/// The story of EXEC `i`, if it was aborted.
 fn aborted(acts: &[Act], i: usize) -> Option<Story> {
     if acts[i].what != (What::Commit { wrote: false }) {
         return None;
@@ -127,7 +127,7 @@ fn basis(acts: &[Act], i: usize) -> Option<usize> {
     before.find(|&j| is_write(&acts[j]) || matches!(acts[j].what, What::Read(_))).filter(|&j| !is_write(&acts[j]))
 }
 
-/// All commands of write `i`'s update up to it.
+/// All commands of write `i`'s update, up to the write.
 fn update(acts: &[Act], i: usize) -> impl Iterator<Item = usize> {
     let read = basis(acts, i);
     let from = read.unwrap_or(i);
@@ -180,7 +180,7 @@ fn said(lane: usize, words: impl Into<String>) -> Note {
     Box::new(move |name| format!("{} {words}", name(lane)))
 }
 
-/// A lock taken while its last holder has still to write was not given back.
+/// The note on taking a lock. If the last holder has still to write, it has not given the lock back.
 fn lock_told(acts: &[Act], story: &Story, i: usize) -> Note {
     let lane = acts[i].lane;
     let before = story.acts.range(..i).rfind(|&&j| acts[j].what == (What::Lock { got: true }));
@@ -239,14 +239,15 @@ fn write_told(acts: &[Act], story: &Story, i: usize, before: i128, after: Option
     }
 }
 
-/// Where no story is: the last writes there were, and the accounts.
+/// If there is no story: the last writes, and the accounts.
 fn ending(acts: &[Act], ledger: &Ledger, rejected: u64) -> Vec<Line> {
     let written: Vec<usize> = (0..acts.len()).filter(|&i| is_write(&acts[i])).collect();
     let last: BTreeSet<usize> = written.iter().rev().take(2).copied().collect();
     let mut lines = told(acts, &Story { acts: last, lost: None, losing: None, stale: None });
     let Ledger { acked, found, lost, .. } = *ledger;
     let executed = written.len() as u64;
-    // Writes explain the loss only where they are as many as are left: the server may have gone on since the race was read.
+    // Writes explain the loss only if there are as many as updates that survived: the server may have gone on since the
+    // counter was read.
     let why = if executed.checked_add(lost) == Some(acked) {
         let refused = if rejected > 0 { format!(" and refused {rejected}") } else { String::new() };
         format!("{acked} updates acknowledged; the server executed {executed} writes{refused}: {lost} are lost")
