@@ -47,7 +47,7 @@ impl Workload {
         Self { threads, keys: 1, skew: Skew::Even, pace: Pace::Closed, driver: DriverKind::Threads, pool_size: None }
     }
 
-    /// The same load by another driver.
+    /// The same load with another driver.
     #[must_use]
     pub fn driven_by(self, driver: DriverKind) -> Self {
         Self { driver, ..self }

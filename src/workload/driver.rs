@@ -102,7 +102,7 @@ impl DriverKind {
         if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
     }
 
-    /// How many threads of this process so many clients keep busy.
+    /// How many threads of this process this many clients keep busy.
     pub fn threads_of(self, clients: usize) -> usize {
         if self.info().is_one_thread { 1 } else { clients }
     }

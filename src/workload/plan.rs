@@ -36,7 +36,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// One place in the plan: an entrant (by its place in the caller's list) under a workload.
+/// One cell of the plan: an entrant (by its place in the caller's list) under a workload.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     /// Which entrant (a strategy, with a client library), by its place in the list measured.
@@ -49,7 +49,7 @@ pub struct Cell {
 const LONGEST_FIT: Duration = Duration::from_secs(2);
 
 impl Plan {
-    /// What to do instead, where so many clients would measure the scheduler more than the server.
+    /// What to do instead, if so many clients would measure the scheduler more than the server.
     pub fn advice(&self) -> Option<String> {
         let most = self.threads.iter().copied().max().unwrap_or(0);
         (self.driver == DriverKind::Threads && most > CROWD).then(|| {
@@ -60,10 +60,10 @@ impl Plan {
         })
     }
 
-    /// Checks what cannot be measured before anything is opened.
+    /// Refuses what cannot be measured, before anything is opened.
     ///
     /// # Errors
-    /// A usage error that says which figure is out of which range.
+    /// A usage error that names the figure and its range.
     pub fn validate(&self) -> Result<()> {
         let DriverInfo { most_clients: most, is_one_thread, refuses_rate, .. } = *self.driver.info();
         if self.threads.is_empty() || self.threads.iter().any(|&t| t == 0 || t > most) {
@@ -110,7 +110,7 @@ impl Plan {
         Size::Duration(each.clamp(Duration::from_millis(5), LONGEST_FIT))
     }
 
-    /// How large a trial of so many threads is.
+    /// How large a trial with this many threads is.
     pub fn size_at(&self, threads: usize) -> Size {
         match self.size {
             Size::Duration(each) if self.threads.iter().max() == Some(&threads) => {
@@ -120,7 +120,7 @@ impl Plan {
         }
     }
 
-    /// The most updates that one trial is known to make beforehand: 0 for a closed loop sized by time.
+    /// The most updates that one trial is known in advance to make: 0 for a closed loop sized by time.
     ///
     /// # Errors
     /// A usage error: there is no such timetable.
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(each.as_millis(), 95); // 40 s over 12 strategies, 5 rounds, and 4 + 3 loads
         let plan = Plan { size: Size::Duration(each), ..plan };
         assert_eq!((plan.size_at(8), plan.size_at(16)), (Size::Duration(each), Size::Duration(each * 3)));
-        // One load is all there is, and no trial grows beyond two seconds.
+        // There is only one load, and no trial grows beyond two seconds.
         let one = Plan { threads: vec![16], ..plan };
         let Size::Duration(each) = one.fit(Duration::from_secs(40), 1) else { panic!("a time") };
         let one = Plan { size: Size::Duration(each), ..one };

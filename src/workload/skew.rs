@@ -21,7 +21,7 @@ pub enum Skew {
 }
 
 impl Skew {
-    /// The exponent; none where every counter is alike.
+    /// The exponent; `None` if all counters are equally likely.
     fn exponent(self) -> Option<f64> {
         match self {
             Self::Even => None,
