@@ -160,8 +160,8 @@ fn one() -> u32 {
 /// The fault of a trial in which nothing is broken.
 pub const NO_FAULT: &str = "none";
 
-/// What one line of a plan is called: its strategy's name, of worker processes the library, with its settings if they are
-/// not the ones it comes with, and the fault if there is one.
+/// The name of one line of a plan: its strategy, the library if it runs in worker processes, the library's settings
+/// unless they are the default, and the fault if there is one.
 pub fn entrant_name(strategy: &str, driver: DriverKind, library: &str, settings: &str, fault: &str) -> String {
     let under = if fault == NO_FAULT { String::new() } else { format!(" under {fault}") };
     match (driver, settings) {
@@ -203,7 +203,7 @@ impl Condition {
         Self { strategy: strategy.to_owned(), threads, keys, ..Self::default() }
     }
 
-    /// What it is called in a running plan, whatever its load: see [`entrant_name`].
+    /// Its name in a running plan, whatever its load: see [`entrant_name`].
     pub fn entrant(&self) -> String {
         entrant_name(&self.strategy, self.driver, &self.library, &self.settings, &self.fault)
     }

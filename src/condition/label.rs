@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::condition::{Condition, NO_FAULT};
 
-/// Columns that are axes of tables and charts, or are told by others.
+/// Columns that are axes of tables and charts, or that other columns imply.
 const AXES: [&str; 5] = ["strategy", "threads", "keys", "library_version", "server_settings"];
 
 /// The column of the fault.
@@ -33,7 +33,7 @@ pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeM
         let columns: Vec<(&Condition, Vec<(String, String)>)> =
             conditions.into_iter().map(|condition| (condition, condition.columns())).collect();
         let first = columns[0].1.clone();
-        // A fault has servers of its own: its name tells how they are arranged.
+        // A fault has servers of its own: its name implies how they are arranged.
         let is_like =
             |condition: &Condition, name: &str, other: &Condition| name == FAULT || condition.fault == other.fault;
         let varies = |at: usize| {
@@ -52,7 +52,7 @@ pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeM
     labels
 }
 
-/// One column's value in words; nothing where the name of the others says it.
+/// One column's value in words; `None` if there is nothing to say.
 fn words(column: &str, value: &str) -> Option<String> {
     match (column, value) {
         (_, "") | ("tls", "false") => None,
