@@ -16,8 +16,9 @@ pub trait Updater: Send {
     /// [`Update::Refused`] instead.
     fn update(&mut self, key: &str) -> Result<Update, BoxError>;
 
-    /// How long its updates since the last call waited for something that clients share, such as a connection of a pool, as
-    /// (the longest time in nanoseconds, count). It is part of their latency. Empty if it is not measured.
+    /// How long its updates since the last call waited for something that clients share, such as a connection of a
+    /// pool, as (the longest time in nanoseconds, how many waits). It is part of their latency. Empty if it is not
+    /// measured.
     fn take_waits(&mut self) -> Vec<(u64, u64)> {
         Vec::new()
     }
@@ -42,7 +43,7 @@ pub trait Updater: Send {
     }
 }
 
-/// What became of one update.
+/// The outcome of one update.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
@@ -69,7 +70,7 @@ impl Update {
     }
 }
 
-/// What became of one update, as the history keeps it.
+/// The outcome of one update, as the history keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Acknowledged, with this value returned.
@@ -135,7 +136,7 @@ impl Event {
         (self.end_and_what >> 50) as usize
     }
 
-    /// What became of it.
+    /// Its outcome.
     pub fn outcome(&self) -> Outcome {
         match (self.end_and_what >> 48) & 3 {
             0 => Outcome::Acked(self.value),

@@ -1,5 +1,5 @@
-//! How long one client waited for what it shares with others, such as a connection of a pool: a part of its latency that
-//! is nobody's but the pool's.
+//! How long one client waited for what it shares with others, such as a connection of a pool: the part of its latency
+//! that only the pool causes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Waits(Histogram<u64>);
 /// Two significant digits.
 const PRECISION: u8 = 2;
 
-/// Longer waits count as so long: 17 s, more than any pool's patience here.
+/// Longer waits count as this long: 17 s, more than any pool's patience here.
 const LONGEST_NS: u64 = 1 << 34;
 
 impl Default for Waits {
@@ -23,7 +23,7 @@ impl Default for Waits {
 }
 
 impl Waits {
-    /// Notes one wait.
+    /// Records one wait.
     pub fn record(&mut self, wait: Duration) {
         self.0.saturating_record((wait.as_nanos() as u64).max(1));
     }
