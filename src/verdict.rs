@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a strategy promises of its acknowledged updates.
+/// What a strategy promises about its acknowledged updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Promise {
@@ -122,7 +122,7 @@ impl AddAssign for Ledger {
     }
 }
 
-/// What became of a trial's updates, in a word.
+/// The outcome of a trial's updates, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -185,7 +185,7 @@ impl fmt::Display for Promise {
     }
 }
 
-/// Says what the accounts of one counter amount to.
+/// The verdict on the accounts of one counter.
 ///
 /// Losses and doublings decide first (`lost`, `excess`), then the returned values (`repeated`, `misordered`): a strategy that
 /// loses one update and doubles another leaves the right count and is still caught. Unknown outcomes excuse a surplus up to
