@@ -114,7 +114,7 @@ impl Timetable {
         self.instant_ns(self.updates)
     }
 
-    /// Wide enough for any product of a place and a second in nanoseconds.
+    /// When the update at this place is due. 128 bits hold any product of a place and a second in nanoseconds.
     fn instant_ns(&self, place: u64) -> u64 {
         u64::try_from(u128::from(place) * 1_000_000_000 / u128::from(self.per_s)).unwrap_or(u64::MAX)
     }
