@@ -11,7 +11,7 @@ use crate::error::BoxError;
 /// Lists within lists go this deep at most, as in the redis crate: no reply to an update has more than one.
 const DEEPEST: usize = 100;
 
-/// The longest reply that is waited for, in bytes: those to an update are a line.
+/// The longest reply that is read, in bytes: replies to an update are one line.
 const LONGEST: usize = 1 << 16;
 
 /// Requests on their way out, and how many replies they ask for.
@@ -33,7 +33,7 @@ impl Requests {
         &self.bytes
     }
 
-    /// How many commands they are, each of which has one reply.
+    /// How many commands there are; each has one reply.
     pub fn commands(&self) -> usize {
         self.commands
     }
@@ -42,7 +42,7 @@ impl Requests {
     pub(crate) fn each(&self) -> impl Iterator<Item = Vec<&[u8]>> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || {
-            // Packed by us: what is there is whole.
+            // We packed it, so every command is whole.
             let (RangeFrame::Array(words), length) = decode_range(rest).ok()?? else { return None };
             let (command, after) = rest.split_at(length);
             rest = after;
@@ -54,7 +54,7 @@ impl Requests {
         })
     }
 
-    /// Empties it for the next ones; its room is kept.
+    /// Empties it for the next requests; its capacity is kept.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.commands = 0;
@@ -79,10 +79,10 @@ pub enum Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// The reply that `bytes` begin with and its length, or nothing if its end has not come yet.
+    /// The reply that `bytes` begin with and its length; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// These are no reply, or one that is too long or too deep to be one of ours.
+    /// The bytes are not a reply, or one that is too long or too deeply nested to be one of ours.
     pub fn read(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, BoxError> {
         if is_too_deep(bytes) {
             return Err(format!("invalid reply: arrays nested more than {DEEPEST} deep").into());
@@ -110,13 +110,13 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// Whether the lists that `bytes` begin with lie deeper within each other than any reply of ours: the parser calls itself
-/// for each of them, and a stack has an end. Anything else that is wrong is left to the parser.
+/// Whether the lists that `bytes` begin with are nested deeper than in any reply of ours: the parser recurses for each
+/// of them, and the stack is finite. Anything else that is wrong is left to the parser.
 fn is_too_deep(bytes: &[u8]) -> bool {
     if bytes.first() != Some(&b'*') {
         return false;
     }
-    // What is still to come of each list that has begun.
+    // What is still to come of each open list.
     let (mut open, mut depth, mut at) = ([0_u64; DEEPEST], 0, 0);
     loop {
         let Some((kind, number, next)) = header(bytes, at) else { return false };
@@ -141,7 +141,7 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     }
 }
 
-/// The line at `at`: its kind, its number unless it is negative or none, and where the next one begins.
+/// The line at `at`: its kind, its number (`None` if negative or missing), and where the next one begins.
 fn header(bytes: &[u8], at: usize) -> Option<(u8, Option<u64>, usize)> {
     let (&kind, rest) = bytes.get(at..)?.split_first()?;
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
@@ -232,7 +232,7 @@ mod tests {
                 assert!(Reply::read(text(depth).as_bytes()).is_err(), "{filler:?} {depth}");
             }
         }
-        // Many beside each other are not deep.
+        // Many lists side by side are not deep.
         let wide = format!("*1000\r\n{}", "*1\r\n+OK\r\n".repeat(1_000));
         assert_eq!(Reply::read(wide.as_bytes()).unwrap(), Some((Reply::List(None), wide.len())));
     }
@@ -247,7 +247,7 @@ mod tests {
         }
     }
 
-    /// What the redis crate, which reads for threads and tasks, makes of the same.
+    /// The redis crate, which parses replies for threads and tasks, handles the same input.
     #[test]
     fn the_redis_crate_ends_too() {
         assert!(redis::parse_redis_value(nested(99, "").as_bytes()).is_ok());
