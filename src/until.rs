@@ -15,13 +15,13 @@ use crate::record::Record;
 use crate::stats::{MeanLog, autocorrelation};
 use crate::verdict::Promise;
 
-/// No goal is reached before so many rounds: from fewer, an error cannot be told.
+/// No goal is reached before this many rounds: fewer do not give a reliable error.
 pub const FEWEST: u32 = 5;
 
 /// How precise is precise enough, and when to give up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goal {
-    /// Half the width of the 95 % interval, as a part of the figure: 0.02 is 2 %.
+    /// Half the width of the 95 % interval, as a fraction of the figure: 0.02 is 2 %.
     pub within: f64,
     /// The most rounds.
     pub rounds: u32,
@@ -34,7 +34,7 @@ pub struct Goal {
 pub struct Precision {
     /// Rounds so far.
     pub rounds: u32,
-    /// The cell that is known worst; `None` if there is no exact cell with a figure.
+    /// The cell that is known least precisely; `None` if there is no exact cell with a figure.
     pub worst: Option<Worst>,
 }
 
@@ -43,7 +43,7 @@ pub struct Precision {
 pub struct Worst {
     /// What it was measured under.
     pub condition: Condition,
-    /// Half the width of its 95 % interval, as a part of the figure; infinite where there are too few rounds.
+    /// Half the width of its 95 % interval, as a fraction of the figure; infinite if there are too few rounds.
     pub error: f64,
 }
 
@@ -52,14 +52,15 @@ pub struct Worst {
 pub enum Decision {
     /// One more round.
     GoOn,
-    /// Every exact cell is known well enough: the fact in words.
+    /// Every exact cell is known well enough, with a sentence that says so.
     Reached(String),
-    /// A bound was met before: the fact in words.
+    /// A limit was hit first, with a sentence that says so.
     NotReached(String),
 }
 
 impl Precision {
-    /// Of all rounds so far. A cell that could not be measured in any of them is left out: its rows say why.
+    /// The precision after all rounds so far. A cell that could not be measured in any of them is left out: its rows
+    /// say why.
     pub fn of(records: &[Record]) -> Self {
         let mut cells: BTreeMap<&Condition, Vec<f64>> = BTreeMap::new();
         for record in records.iter().filter(|r| r.promise == Promise::Exact && r.round > 0 && r.verdict.is_some()) {
@@ -158,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Goes on as a run would, a second a round: the rounds it took, and how it ended.
+    /// Runs rounds of a second each until a decision: how many it took, and how it ended.
     fn run(goal: Goal, spread: f64) -> (u32, Decision) {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut records = Vec::new();
@@ -184,7 +185,7 @@ mod tests {
         let said = "reached after 5 rounds: every exact strategy is within ±2 % at every load";
         assert_eq!(decision, Decision::Reached(said.to_owned()));
         let (rounds, decision) = run(GOAL, 0.2);
-        // The standard deviation is 0.2 / sqrt(12) = 5.8 %; 1.96 of it over the root of n is 2 % at n = 32.
+        // The standard deviation is 0.2 / sqrt(12) = 5.8 %; 1.96 times that over the square root of n is 2 % at n = 32.
         assert!((20..=60).contains(&rounds) && matches!(decision, Decision::Reached(_)), "{rounds} {decision:?}");
     }
 
@@ -242,7 +243,7 @@ mod tests {
         assert_eq!(GOAL.decide(&Precision::of(&one), Duration::ZERO), Decision::GoOn);
         let four: Vec<Record> = (1..=4).map(|round| record(round, "incr", Promise::Exact, 50_000.0)).collect();
         assert_eq!(GOAL.decide(&Precision::of(&four), Duration::ZERO), Decision::GoOn);
-        // The bounds hold all the same.
+        // The limits apply all the same.
         let slow = GOAL.decide(&Precision::of(&one), Duration::from_secs(400));
         assert!(matches!(&slow, Decision::NotReached(o) if o.contains("has too few rounds") && !o.contains("noisy")));
     }
