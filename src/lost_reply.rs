@@ -28,7 +28,7 @@ const AT_ONCE: usize = 8;
 pub struct Trial {
     /// Updates, one after the other.
     pub updates: u64,
-    /// Every so many commands one loses its reply.
+    /// One in this many commands loses its reply.
     pub every: u64,
     /// How long a cell may take.
     pub cap: Duration,
@@ -62,7 +62,7 @@ pub fn measure(server: &Target, cells: &[Cell<'_>], trial: Trial, stop: &AtomicB
     std::thread::scope(|scope| {
         for cell in silent {
             let sender = sender.clone();
-            // Whoever collects the rows is there until the last sender is gone.
+            // The receiver lives until the last sender is gone.
             scope.spawn(move || sender.send(cell::measure(server, cell, trial, stop)).is_ok());
         }
         for _ in 0..AT_ONCE {
@@ -84,10 +84,10 @@ pub fn measure(server: &Target, cells: &[Cell<'_>], trial: Trial, stop: &AtomicB
     });
 }
 
-/// The row of a cell that says only what is asked, and what is expected.
+/// The row of a cell before it is measured: what is asked, and what is expected.
 pub fn row(library: &Manifest, settings: &str, way: LossWay, trial: Trial) -> LostReply {
     let set = library.settings.get(settings);
-    // What is expected was said of the default trial.
+    // Expectations are for the default trial.
     let is_default = (trial.updates, trial.every) == (Trial::default().updates, Trial::default().every);
     let expected = set.and_then(|set| set.predicts.get(&way.to_string())).filter(|_| is_default);
     LostReply {

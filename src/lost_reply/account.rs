@@ -9,8 +9,9 @@ use crate::update::{Event, Outcome};
 /// The account of one cell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// A mark for every update: `.` acknowledged and executed once, `2` to `9` acknowledged and executed so often, `+` more
-    /// often; `x` an error, executed; `o` an error, not executed; `w` still waiting; `!` acknowledged and not executed.
+    /// A mark for every update: `.` acknowledged and executed once, `2` to `9` acknowledged and executed that many
+    /// times, `+` more often; `x` an error, executed; `o` an error, not executed; `w` still waiting; `!` acknowledged
+    /// and not executed.
     pub(super) marks: String,
     pub(super) doubled: u64,
     pub(super) lost: u64,
@@ -42,7 +43,8 @@ pub(super) fn account(events: &[Event], found: i64, waits: bool) -> Account {
 }
 
 impl Account {
-    /// Marks failed updates, of which `executed` ran at most; gives what is left of them, and `own` more.
+    /// Marks `errors` failed updates, the first `executed` of them as executed; returns the executions left over, plus
+    /// `own`.
     fn mark_errors(&mut self, errors: u64, executed: u64, own: u64) -> u64 {
         let ran = executed.min(errors);
         self.marks.extend((0..errors).map(|at| if at < ran { 'x' } else { 'o' }));
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(of(&[Acked(1), Acked(2)], 1, false), ("..".to_owned(), 0, 1));
         assert_eq!(of(&[Acked(1), Acked(1)], 1, false), (".!".to_owned(), 0, 1));
         assert_eq!(of(&[Acked(13)], 13, false), ("+".to_owned(), 12, 0));
-        // A counter that holds anything at all is no reason to panic.
+        // Whatever the counter holds, this must not panic.
         for found in [i64::MIN, -1, i64::MAX] {
             account(&events(&[Acked(i64::MIN), Unknown, Acked(i64::MAX), Acked(0)]), found, true);
         }

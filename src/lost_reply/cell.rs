@@ -13,10 +13,10 @@ use crate::worker::{Fault, Flush, Job, Patience, WorkerPace, Workers};
 use super::account::account;
 use super::{Cell, Trial, cluster};
 
-/// A client that got no acknowledgement for its last so many updates is stuck, if an error came before.
+/// A client is stuck if its last updates, this many, got no acknowledgement and an error came before.
 const STUCK_AFTER: usize = 10;
 
-/// Runtimes start slowly where two dozen start at once.
+/// Runtimes start slowly if two dozen start at once.
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(120), after_end: Duration::from_millis(200) };
 
 /// Measures one cell; what keeps it from being measured is its row's note.
@@ -37,7 +37,7 @@ fn rule(way: LossWay, every: u64) -> Rule {
     }
 }
 
-/// The way to the server, and the server itself, which for a cluster's client is another.
+/// The server, which is another one for a cluster's client, and the proxy in front of it.
 fn way_in(server: &Target, is_cluster: bool) -> Result<(Target, Proxy)> {
     if is_cluster {
         return cluster::start(server);
@@ -56,7 +56,7 @@ fn race(server: &Target, cell: Cell<'_>, trial: Trial, stop: &AtomicBool, row: &
     let ready = workers.ready();
     (row.version, row.runtime) = (ready.version.clone(), ready.runtime.clone());
     row.effective = ready.effective();
-    // From here on: what connecting needs was not to be lost.
+    // Only from here on: nothing is lost while connecting.
     proxy.set_rules(vec![rule(cell.way, trial.every)]).map_err(said)?;
     let pace = WorkerPace { rate: None, pause: trial.pause, flush: Flush::Row };
     let race = workers.race(&[trial.updates], trial.cap, pace, stop).map_err(|fault| fault.to_string())?;

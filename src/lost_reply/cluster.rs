@@ -9,15 +9,15 @@ use crate::error::{Error, Result};
 use crate::proxy::{Address, Options, Proxy};
 use crate::target::Target;
 
-/// How long it may take until it has all slots.
+/// How long it may take to have all slots.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Starts it beside a private server, of the same binary, with a proxy before it.
+/// Starts it beside a private server, from the same binary, with a proxy in front of it.
 ///
 /// # Errors
 /// The server is not private, or its binary does not make a cluster.
 pub(super) fn start(server: &Target) -> Result<(Target, Proxy)> {
-    // Its own port plus 10,000 may be none.
+    // The default, its own port plus 10,000, may not be a valid port.
     let bus = TcpListener::bind(("127.0.0.1", 0))
         .and_then(|free| free.local_addr())
         .map_err(|e| Error::server(format!("no free loopback port for a cluster: {e}")))?;
