@@ -13,8 +13,8 @@
 //! update is *refused*: nothing was sent. Clients wait for a reply for up to [`REPLY_TIMEOUT`].
 //!
 //! Clients are threads of this process, or processes where a fault kills some of them, and where a client library of
-//! another language sends the commands. A library reconnects and sends again as it is set up to. It knows one address: a
-//! proxy there leads to whatever is the primary when a connection is made, as a service's name would.
+//! another language sends the commands. A library reconnects and resends as configured. It knows one address, where a
+//! proxy leads to whatever is the primary when a connection is made, as a service name would.
 //!
 //! # What it is not
 //! Everything runs on one machine. A kill loses only what the process had not yet handed to the operating system. Power
@@ -126,7 +126,7 @@ pub enum Load {
 }
 
 impl Info {
-    /// What is done, and what that is not, in sentences.
+    /// What it does, and what it is not, in sentences.
     pub fn what(&self) -> String {
         format!("{} {}", self.about, self.is_not)
     }

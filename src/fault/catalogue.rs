@@ -44,7 +44,7 @@ impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let info = self.fault.info();
         let time = self.time.filter(|_| self.time != info.time).map(|time| format!(":{}ms", time.as_millis()));
-        // A topology that most faults have goes without saying.
+        // The usual topology is not named.
         let form = self.form.filter(|form| *form != "replicated").map(|form| format!(":{form}"));
         f.pad(&format!("{}{}{}", info.name, form.unwrap_or_default(), time.unwrap_or_default()))
     }

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
     in_processes: true,
-    // As long as it takes a lock of a second to expire.
+    // As long as a one-second lock takes to expire, and more.
     time: Some(Duration::from_millis(1_500)),
     ..Info::of(
         "client-crash",

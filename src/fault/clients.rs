@@ -20,7 +20,7 @@ pub(super) const MOST: usize = 1_000_000;
 /// Errors after which a client reconnects: it needs another server, another connection, or its script loaded again.
 const GO_ELSEWHERE: [&str; 6] = ["READONLY", "MASTERDOWN", "LOADING", "NOSCRIPT", "UNBLOCKED", "CLUSTERDOWN"];
 
-/// Whether an error says so; the redis crate writes its name as `ReadOnly`.
+/// Whether this is such an error; the redis crate writes its name as `ReadOnly`.
 fn sends_elsewhere(trouble: &str) -> bool {
     let trouble = trouble.to_ascii_uppercase();
     GO_ELSEWHERE.iter().any(|word| trouble.contains(word))
@@ -46,7 +46,7 @@ pub(super) struct Work<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Done {
     pub(super) log: ClientLog,
-    /// `None` if its library reconnects, and does not say.
+    /// `None` if its library reconnects without saying so.
     pub(super) reconnects: Option<u64>,
 }
 
@@ -70,7 +70,7 @@ impl Work<'_> {
         self.zero.elapsed().as_nanos() as u64
     }
 
-    /// How many updates a client that has made `events` may still make, of `batch` at once; none if it is to end.
+    /// How many updates a client that has made `events` may still make, of `batch` at once; 0 if it is to end.
     fn left(&self, events: usize, batch: usize) -> usize {
         let left = match self.load {
             Load::Updates(updates) => usize::try_from(updates).unwrap_or(MOST).saturating_sub(events),

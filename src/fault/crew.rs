@@ -20,7 +20,7 @@ const PROCESSES: usize = 2;
 /// How long processes may take to connect, and to say that they are done. A client that still waits then is cut off.
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(30), after_end: Duration::from_secs(3) };
 
-/// How long a process may take to end in order, and to send what it still holds.
+/// How long a process may take to exit normally, and to send what it still holds.
 const TO_END: Duration = Duration::from_secs(1);
 
 /// The clients, connected.
@@ -55,7 +55,7 @@ impl Crew {
         let (strategy, batch) = strategy;
         let job = Job {
             batch,
-            // What every language has as an integer.
+            // Fits into an integer of every language.
             seed: from.seed >> 11,
             sequences: vec![vec![0]; clients],
             ..Job::one_key(&server.secret_url(), strategy, settings, key)
@@ -72,7 +72,7 @@ impl Crew {
         }
     }
 
-    /// What kills some of the clients, if they are processes.
+    /// A handle that kills some of the clients, if they are processes.
     pub(super) fn killer(&self) -> Option<Killer> {
         match self {
             Self::Threads(..) => None,
@@ -80,7 +80,7 @@ impl Crew {
         }
     }
 
-    /// The settings in effect, as the library says, if there is one.
+    /// The settings in effect, as the library reports them, if there is one.
     pub(super) fn effective(&self) -> String {
         match self {
             Self::Threads(..) => String::new(),
@@ -88,7 +88,8 @@ impl Crew {
         }
     }
 
-    /// Races all clients to their end. Threads end when the fault is over; processes after a time that is known before.
+    /// Races all clients to their end. Threads end when the fault is over; processes after a time that is known in
+    /// advance.
     pub(super) fn race(self, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>> {
         match self {
             Self::Threads(updaters, acked) => std::thread::scope(|scope| {
@@ -109,13 +110,13 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>>
         Load::Updates(updates) => (updates, LONGEST),
         Load::UntilOver => (MOST as u64, cell.races_for().min(LONGEST)),
     };
-    // Row by row, a killed process leaves all that it did; in blocks, rates are those of the library.
+    // Row by row, a killed process leaves a record of all it did; in blocks, the rates are the library's own.
     let flush = if cell.fault.is_none() { Flush::Block } else { Flush::Row };
     let pace = WorkerPace { pause: PAUSE, flush, ..WorkerPace::CLOSED };
     let batch = workers.ready().batch;
     let raced = workers.race(&vec![most; work.clients], time, pace, work.stop).map_err(|fault| failed(&fault));
     let done = raced.and_then(|race| match &race.fault {
-        // Waiting for a reply that does not come, or killed by the fault.
+        // A client waits for a reply that does not come, or the fault killed it.
         None | Some(Fault::Silent { .. }) => Ok(logs(race, work.zero, batch)),
         Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(logs(race, work.zero, batch)),
         Some(fault) => Err(failed(fault)),
@@ -145,7 +146,7 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
         if client.is_cut_off {
             events.extend((0..batch).map(|_| Event::new(0, last_ns, now_ns, 1, Outcome::Unknown)));
         }
-        // One that waits in vain has been racing until now, one that was killed has not.
+        // A client that waits in vain has been racing until now; one that was killed has not.
         let end_ns = if client.is_cut_off && is_silent { now_ns } else { last_ns };
         let log = ClientLog { events, start_ns, end_ns, trouble: race.error.clone(), ..ClientLog::default() };
         Done { log, reconnects: None }
@@ -153,7 +154,7 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
     clients.collect()
 }
 
-/// The same library with its clients spread over [`PROCESSES`] at least.
+/// The same library with its clients spread over at least [`PROCESSES`].
 fn in_processes(mut installed: Installed, clients: usize) -> Installed {
     let each = clients.div_ceil(PROCESSES);
     let own = installed.manifest.clients_per_process.unwrap_or(each);

@@ -43,13 +43,13 @@ impl Dimension {
                 "fault {fault}: it arranges its servers itself: leave out --topology, or give one plain server"
             ));
         }
-        // All that it does, it does in the proxy.
+        // Such a fault acts only in the proxy.
         (server.child().is_none() && !info.proxies_clients).then(|| {
             format!("fault {fault} is made on private servers only: leave out --redis-url (and REDIS_URL) and --docker")
         })
     }
 
-    /// What is done, and what that is not.
+    /// What it does, and what it is not.
     pub fn about(&self) -> String {
         self.chosen.fault.info().what()
     }

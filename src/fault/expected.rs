@@ -18,7 +18,7 @@ pub struct Expectation {
     pub why: &'static str,
 }
 
-/// What one fault does: to most protections, and to those that are named.
+/// What one fault does to most protections, and to those named as exceptions.
 struct Line {
     fault: &'static str,
     most: Expectation,
@@ -42,7 +42,7 @@ const REWRITES: &str = "a client that read the value before may write its succes
 const HELD: &str = "what a client acknowledges before it sends it dies with the client";
 const LOCK_LOST: &str = "the lock may be lost with the primary while its holder still writes";
 
-/// The counter's lines, one for each fault.
+/// The expectations, one line for each fault.
 static TABLE: &[Line] = &[
     Line { fault: "none", most: is(Never, Never, NO_LOSS), but: &[] },
     Line {

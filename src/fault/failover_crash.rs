@@ -63,7 +63,8 @@ fn await_its_name(scene: &Scene<'_>, node: usize) -> Result<()> {
     scene.await_that(is_named, PATIENCE, "a failover")
 }
 
-/// The replica is promoted so long after the kill; later the old primary, without its data, becomes its replica.
+/// The replica is promoted `noticed_after` after the kill; later the old primary, without its data, becomes its
+/// replica.
 pub(super) fn take_over(scene: &Scene<'_>, noticed_after: Duration) -> Result<()> {
     scene.wait(noticed_after)?;
     scene.servers().promote(1)?;

@@ -58,8 +58,8 @@ impl Fault for FailoverLagging {
     }
 }
 
-/// What the replica never receives: the updates acknowledged while it is behind, by the rate in the second half of the time
-/// before the fault; the first half is warm-up.
+/// What the replica never receives: the updates acknowledged while it is behind, at the rate in the second half of the
+/// time before the fault; the first half is warm-up.
 fn acked_while_behind(chosen: &Chosen, window: (u64, u64), acked_ns: &[u64]) -> u64 {
     rate_within((window.0 / 2, window.0), acked_ns) * chosen.lasts().as_nanos() as u64 / 1_000_000_000
 }

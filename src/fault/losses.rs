@@ -1,4 +1,4 @@
-//! What became of a trial over time, from its updates alone. Pure.
+//! What happened in a trial over time, from its updates alone. Pure.
 
 use crate::record::lab::Moment;
 use crate::update::{Event, Outcome};
@@ -9,7 +9,7 @@ const STRETCH_NS: u64 = 25_000_000;
 /// The most buckets of one trial.
 const MOST: u64 = 4_000;
 
-/// An update that was acknowledged and is not in the counter: whose, when, and the value that it was told.
+/// An update that was acknowledged and is not in the counter: its client, when, and the value that it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LostUpdate {
     pub(super) client: usize,
@@ -21,7 +21,7 @@ pub(super) struct LostUpdate {
 /// was told no value.
 ///
 /// An update is lost if it was told a value beyond the counter's last, or one that no increment makes. Of several that
-/// were told the same value, all but one are lost. The last to be acknowledged counts as the one that is not, because a
+/// were told the same value, all but one are lost. The last to be acknowledged counts as the survivor, because a
 /// counter that went back hands out its values a second time.
 pub(super) fn lost_updates(clients: &[&[Event]], found: i64) -> Option<Vec<LostUpdate>> {
     let mut told: Vec<LostUpdate> = Vec::new();
@@ -73,7 +73,8 @@ pub(super) fn longest_gap(acked: &[u64], span: (u64, u64), overlapping: Option<(
     gaps.filter(touches).max_by_key(|(begin, end)| end - begin).unwrap_or(span)
 }
 
-/// From the beginning of the window to the end of the longest gap that touches it; `None` if nothing was acknowledged after.
+/// From the beginning of the window to the end of the longest gap that touches it; `None` if nothing was acknowledged
+/// after that.
 pub(super) fn recovery(acked: &[u64], span: (u64, u64), window: (u64, u64)) -> Option<u64> {
     let (_, end) = longest_gap(acked, span, Some(window));
     let is_back = acked.last().is_some_and(|&last| last >= end);

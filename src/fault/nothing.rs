@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info {
-    // With a replica, as the faults that need the most servers have, so that prices are measured on the same setup.
+    // With a replica, because the faults that need the most servers have one: so prices are measured on the same setup.
     topology: Topology::Replicated,
     ..Info::of(
         NO_FAULT,

@@ -46,7 +46,7 @@ pub fn work() {
             let strategy = strategy(&job.strategy)?;
             if opened.is_none() {
                 let server = Target::at(&job.url)?.answering_within(REPLY_TIMEOUT);
-                // All at once: what the clients of a process share, they share here too.
+                // All at once, so that the clients of a process share what they share elsewhere.
                 let updaters = strategy.open(&server, job.clients.len())?;
                 opened = Some((server, updaters));
             }
@@ -64,7 +64,7 @@ pub fn work() {
     });
 }
 
-/// One client: it reconnects after an error, as the clients that are threads do.
+/// One client: it reconnects after an error, as clients that are threads do.
 fn client(strategy: &'static dyn Strategy, server: Target, updater: Box<dyn Updater>) -> worker_loop::Update {
     let mut updater = Some(updater);
     Box::new(move |keys| {
@@ -87,7 +87,7 @@ fn client(strategy: &'static dyn Strategy, server: Target, updater: Box<dyn Upda
     })
 }
 
-/// What was told before the first update that was refused; to report the rest as unknown claims nothing.
+/// The outcomes before the first refused update; reporting the rest as unknown is always correct.
 fn told(done: Vec<Update>) -> Result<Vec<Told>, Failure> {
     let mut told = Vec::with_capacity(done.len());
     for update in done {

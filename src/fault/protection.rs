@@ -1,5 +1,5 @@
-//! What people protect a counter with: a way to update it, with settings of the server, or a client library as it is set
-//! up.
+//! What people protect a counter with: a way to update it, with settings of the server, or a client library as
+//! configured.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,14 +39,14 @@ pub struct ClientLibrary {
     pub found: std::result::Result<Installed, Unavailable>,
 }
 
-/// What a client library updates with.
+/// The strategy that client libraries update with.
 const INCR: &str = "incr";
 
 impl ClientLibrary {
     /// Whether the lab can use a library with these settings, before it is installed.
     ///
     /// # Errors
-    /// The library has no such settings, or does not update by INCR, or speaks to a cluster only.
+    /// The library has no such settings, does not update by INCR, or only talks to a cluster.
     pub fn check(manifest: &Manifest, settings: &str) -> Result<()> {
         let Manifest { name, settings: known, strategies, cluster, .. } = manifest;
         if !known.contains_key(settings) {
@@ -171,7 +171,7 @@ impl Protection {
         Ok(Self { name, about, strategy: INCR, library: Some(Arc::new(library)), ..plain("", LIBRARY, "") })
     }
 
-    /// A strategy as it is, on a server as it is; it may be one that this crate does not have.
+    /// A strategy without additions, on a server with default settings; it may be one that this crate does not have.
     pub fn of_strategy(name: &str) -> Self {
         match Self::named(name) {
             Some(known) => known.clone(),
@@ -214,7 +214,7 @@ impl Protection {
         Ok(found)
     }
 
-    /// The error for a name that none has: it lists the known ones.
+    /// The error for a name that no protection has: it lists the known ones.
     pub(crate) fn unknown(name: &str) -> Error {
         let names: Vec<&str> = PROTECTIONS.iter().map(|protection| &*protection.name).collect();
         let names = names.join(", ");

@@ -1,4 +1,4 @@
-//! The primary is demoted under its clients, for a while.
+//! The primary is demoted for a while, with its clients still connected.
 
 use std::time::Duration;
 

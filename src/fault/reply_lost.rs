@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::fault::{Fault, Info, Load, Scene, Words};
 use crate::proxy::{By, Lose, Rule};
 
-/// One reply is lost in this many writes.
+/// One reply in this many writes is lost.
 pub(super) const EVERY: u64 = 40;
 
 /// Updates of each client.

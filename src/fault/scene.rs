@@ -36,7 +36,7 @@ pub struct Scene<'a> {
     pub(super) zero: Instant,
     /// Updates acknowledged so far, by all clients.
     pub(super) acked: &'a AtomicU64,
-    /// What kills some of the clients, if they are processes.
+    /// A handle that kills some of the clients, if they are processes.
     pub(super) killer: Option<Killer>,
     /// Set when the run must end now.
     pub(super) stop: &'a AtomicBool,
@@ -54,10 +54,10 @@ impl Scene<'_> {
         self.servers.pair_of(self.key)
     }
 
-    /// Waits until the role of a node is as it should be after `what`.
+    /// Waits until a node has the role that it should have after `what`.
     ///
     /// # Errors
-    /// It is not within `patience`, or the run must end.
+    /// It does not happen within `patience`, or the run must end.
     pub(super) fn await_role(
         &self,
         node: usize,
@@ -69,10 +69,10 @@ impl Scene<'_> {
         self.await_that(|| self.servers.role(node).is_ok_and(|role| is_so(&role)), patience, what)
     }
 
-    /// Waits until something is so after `what`.
+    /// Waits until `is_so` holds after `what`.
     ///
     /// # Errors
-    /// It is not within `patience`, or the run must end.
+    /// It does not happen within `patience`, or the run must end.
     pub(super) fn await_that(&self, is_so: impl Fn() -> bool, patience: Duration, what: &str) -> Result<()> {
         let since = Instant::now();
         while !is_so() {

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause between two checks of them.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The role of a primary, as ROLE says it.
+/// The role of a primary, as ROLE reports it.
 pub(super) const PRIMARY: &str = "master";
 
 /// What a trial needs.
@@ -37,7 +37,7 @@ pub(super) struct Needs {
 /// Where the servers of a trial come from.
 #[derive(Debug, Clone)]
 pub enum Origin {
-    /// They are started from this program, and end with the trial.
+    /// They are started from this server program, and end with the trial.
     Program(PathBuf),
     /// A server that is not ours: its clients' proxy may lose what passes, and nothing is done to the server.
     Given(Box<Target>),
@@ -53,12 +53,12 @@ pub(super) struct Servers {
     front: Option<Proxy>,
     /// The proxy in front of the first node, for its replica.
     link: Option<Proxy>,
-    /// Which node clients are sent to, as a service's name would.
+    /// Which node clients are sent to, as by a service name.
     primary: AtomicUsize,
 }
 
 impl Servers {
-    /// Starts them, and waits until a write reaches the replica: one that says it is online may have no key yet.
+    /// Starts them, and waits until a write reaches the replica: one that reports it is online may have no key yet.
     pub(super) fn start(origin: &Origin, needs: &Needs) -> Result<Self> {
         let binary = match origin {
             Origin::Program(binary) => binary,
@@ -127,7 +127,7 @@ impl Servers {
         self.seen[0].own_fleet()
     }
 
-    /// Whether a primary that dies is replaced without our doing.
+    /// Whether a primary that dies is replaced without our action.
     pub(super) fn promote_themselves(&self) -> bool {
         self.fleet().is_some()
     }
@@ -226,7 +226,7 @@ impl Servers {
         }
     }
 
-    /// What a node says it is: [`PRIMARY`] or `slave`.
+    /// The role that a node reports: [`PRIMARY`] or `slave`.
     pub(super) fn role(&self, node: usize) -> Result<String> {
         let role: Vec<redis::Value> = self.ask(node, &["ROLE"])?;
         Ok(role.into_iter().next().and_then(|word| redis::from_redis_value(word).ok()).unwrap_or_default())
@@ -265,7 +265,7 @@ pub(super) fn layout(topology: Topology) -> Layout {
     Layout { topology, replicas: Some(1), ..Layout::default() }
 }
 
-/// The beginning of all keys of ours.
+/// The beginning of all our keys.
 const OURS: &str = "lost-updates:";
 
 /// The end of the key that is written to see whether a replica gets it.

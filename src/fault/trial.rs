@@ -57,7 +57,7 @@ pub struct Kept {
     pub faults: Vec<FaultRow>,
 }
 
-/// What a race left behind.
+/// The result of a race.
 pub(super) struct Raced {
     pub(super) clients: Vec<Done>,
     marks: Vec<Mark>,
@@ -68,7 +68,7 @@ pub(super) struct Raced {
     commands_lost: Option<u64>,
     /// When the counter was read.
     read_ns: u64,
-    /// The library's settings in effect, as it says.
+    /// The library's settings in effect, as it reports them.
     effective: String,
 }
 
@@ -122,7 +122,7 @@ impl Lab<'_> {
         Crew::start(&from, server, (info.name, info.batch), key, clients, self.stop)
     }
 
-    /// The inner error is why these servers cannot run it.
+    /// The inner error says why these servers cannot run it.
     pub(super) fn race(
         &self,
         cell: &Cell,
@@ -134,7 +134,7 @@ impl Lab<'_> {
             return Ok(Err(why));
         }
         let servers = Servers::start(&self.origin, &needs(cell, seed))?;
-        // A replica is ours, and the target of one node does not know of it.
+        // We start the replica, so the target, which is one node, does not know of it.
         if !cell.protection.needs_replica
             && let Some(why) = strategy.unavailable(servers.current())?
         {

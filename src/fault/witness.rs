@@ -5,7 +5,7 @@ use crate::fault::scene::Mark;
 use crate::record::lab::{Evidence, EvidenceKind};
 use crate::update::{Event, Outcome};
 
-/// An acknowledged update: when, whose, the value that it was told, and after how many tries.
+/// An acknowledged update: when, by which client, the value that it was told, and after how many tries.
 #[derive(Clone, Copy)]
 struct Told {
     at_ns: u64,
@@ -68,7 +68,7 @@ fn told<'a>(found: &'a Found<'_>) -> impl Iterator<Item = Told> + Clone + 'a {
     })
 }
 
-/// The first and the last lost update, and who was told the first one's value again.
+/// The first and the last lost update, and the update that was told the first one's value again.
 fn of_losses(found: &Found<'_>, first: LostUpdate, last: LostUpdate) -> Vec<Evidence> {
     let lost = |update: LostUpdate, which: &str| {
         let (client, value) = (update.client, update.value);
@@ -87,7 +87,7 @@ fn of_losses(found: &Found<'_>, first: LostUpdate, last: LostUpdate) -> Vec<Evid
     rows
 }
 
-/// An update that was told a value though nobody was told the one before.
+/// An update that was told a value although none was told the one before.
 fn of_doubling(found: &Found<'_>) -> Vec<Evidence> {
     let mut values: Vec<i64> = told(found).map(|told| told.value).collect();
     values.sort_unstable();

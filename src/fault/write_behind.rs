@@ -1,10 +1,10 @@
-//! Updates counted in the client's memory, acknowledged at once, and sent once a second: what a client that is killed had
-//! counted is lost.
+//! Updates counted in the client's memory, acknowledged at once, and sent once a second: a client that is killed loses
+//! what it had counted.
 //!
 //! The lab kills clients within their first second, so that each still holds all that it has acknowledged.
 //!
 //! `local-sum-early-ack` is the same mistake with a client that stops by itself, to be shown without the lab. Here only
-//! the fault stops it: a client that ends in order sends what it holds, and loses nothing.
+//! the fault stops it: a client that exits normally sends what it holds, and loses nothing.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,8 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// An update that was acknowledged long ago cannot be refused any more: an error stays unseen, as in any such buffer.
+    /// An update that was acknowledged long ago cannot be refused any more: an error goes unnoticed, as in any such
+    /// buffer.
     fn send(&mut self) {
         if self.held > 0 {
             let _unseen = redis::cmd("INCRBY").arg(&self.key).arg(self.held).exec(&mut self.connection);
