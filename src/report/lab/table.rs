@@ -1,6 +1,6 @@
 //! What became of a cell in a few words, and the README's short table.
 
-use super::cells::{Cell, Column, Matrix};
+use super::cells::{BASE, Cell, Column, Matrix};
 use super::{names, verdict};
 use crate::record::lab::{LabRow, LabRun, why_unmeasured};
 use crate::report::words::count;
@@ -56,7 +56,8 @@ pub fn summary_table(run: &LabRun) -> String {
 /// The most faults that fit beside each other in a README.
 const MOST_COLUMNS: usize = 5;
 
-/// The faults that tell protections apart: first those that damaged some, then those that most protections met.
+/// The faults that tell protections apart: first those that damaged plain INCR or a protection, then those that most
+/// protections met. What damages only an unprotected control tells nothing apart.
 fn telling<'a>(matrix: &Matrix<'a>) -> Vec<Column<'a>> {
     let mut columns: Vec<_> = matrix
         .columns
@@ -65,7 +66,8 @@ fn telling<'a>(matrix: &Matrix<'a>) -> Vec<Column<'a>> {
         .map(|column| {
             let cells: Vec<&Cell<'_>> =
                 matrix.rows.iter().flat_map(|row| row.at(column)).filter(|cell| cell.count() > 0).collect();
-            let hurt = cells.iter().any(|cell| !cell.is_clean());
+            let is_control = |cell: &Cell<'_>| cell.first().family == "none" && cell.first().protection != BASE;
+            let hurt = cells.iter().any(|cell| !cell.is_clean() && !is_control(cell));
             (column, hurt, cells.len())
         })
         .filter(|&(.., cells)| cells > 0)
