@@ -2,8 +2,9 @@
 //! it calls two equal builds different.
 //!
 //! ```sh
-//! cargo run --example gate_power -- --tries 40 --pairs 100          # 2 h 20 min, on a machine that does nothing else
-//! cargo run --example gate_power -- --tries 2 --pairs 2 --time 10s  # whether it works
+//! cargo run --example gate_power -- --tries 40 --pairs 0 --time 30s   # 20 min, on a machine that does nothing else
+//! cargo run --example gate_power -- --tries 0 --pairs 100 --time 12s  # 19 min
+//! cargo run --example gate_power -- --tries 2 --pairs 2 --time 10s    # whether it works
 //! ```
 //!
 //! The strategy `planted-incr` is INCR, after which the thread stays busy for a part of the time that the update took,
