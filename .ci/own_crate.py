@@ -35,6 +35,7 @@ harness = false
 
 {"".join(profiles)}""")
 shutil.copy(root / "Cargo.lock", crate)
-(crate / "src/lib.rs").write_text(strategy.replace("pub(crate) struct", "pub struct"))
+library = strategy.replace("pub(crate) struct", "pub struct").replace("use std::process::ExitCode;\n\n", "")
+(crate / "src/lib.rs").write_text(library)
 (crate / "src/main.rs").write_text(f"use mine::AppendByte;\nuse std::process::ExitCode;\n\n/// Everything{main}")
 (crate / "benches/updates.rs").write_text(bench)
