@@ -4,6 +4,7 @@
 //! when another run is compared with it.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use redis_lost_updates::error::{Error, Result};
 use redis_lost_updates::record::{ESTIMATES, Estimate, Folder, Machine, Record, csv_bytes, read_csv, write_whole};
@@ -29,7 +30,7 @@ pub(crate) fn new_folder(machine: &Machine) -> Result<Folder> {
         return Folder::create(&smoke, machine);
     }
     // Cargo runs benches in the package's own folder.
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ");
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-");
     let baseline = saved_baseline().unwrap_or_else(|| "new".to_owned());
     Folder::create(&Path::new("results").join(format!("bench-{now}-{baseline}")), machine)
 }
