@@ -25,7 +25,7 @@ mod witness;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
-use crate::verdict::{Promise, Verdict};
+use crate::verdict::{Ledger, Promise, Verdict};
 
 pub use check::Row;
 pub use estimate::Estimate;
@@ -153,6 +153,27 @@ pub struct Record {
 }
 
 impl Record {
+    /// The same row with these accounts.
+    pub(crate) fn with(self, ledger: &Ledger) -> Self {
+        Self {
+            attempted: Some(ledger.attempted),
+            acked: Some(ledger.acked),
+            refused: Some(ledger.refused),
+            unknown: Some(ledger.unknown),
+            tries: Some(ledger.tries),
+            found: Some(ledger.found),
+            lost: Some(ledger.lost),
+            doubled: Some(ledger.doubled),
+            phantom: Some(ledger.phantom),
+            repeated: Some(ledger.repeated),
+            overwritten: Some(ledger.overwritten),
+            rolled_back: Some(ledger.rolled_back),
+            gaps: Some(ledger.gaps),
+            stale: Some(ledger.stale),
+            ..self
+        }
+    }
+
     /// A row with a condition and a promise, and no measurement yet.
     pub fn blank(condition: Condition, promise: Promise) -> Self {
         Self {

@@ -9,6 +9,13 @@ use serde::Serialize;
 pub use contrast::{Contrast, MeanLog, autocorrelation, between_runs, contrast, holm, median, paired, smallest_found};
 pub use proportion::proportion_interval;
 
+/// The median of integers in ascending order, rounded down where it lies between two; 0 if there are none.
+pub(crate) fn middle(sorted: &[u64]) -> u64 {
+    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0);
+    lower.midpoint(upper)
+}
+
 /// A median with an interval around it.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Spread {

@@ -68,25 +68,11 @@ fn row(judged: &Judged) -> Record {
         ..Condition::of(name, checked.workers.max(1), checked.counters)
     };
     Record {
-        attempted: Some(ledger.attempted),
-        acked: Some(ledger.acked),
-        refused: Some(ledger.refused),
-        unknown: Some(ledger.unknown),
-        tries: Some(ledger.tries),
-        found: Some(ledger.found),
-        lost: Some(ledger.lost),
-        doubled: Some(ledger.doubled),
-        phantom: Some(ledger.phantom),
-        repeated: Some(ledger.repeated),
-        overwritten: Some(ledger.overwritten),
-        rolled_back: Some(ledger.rolled_back),
-        gaps: Some(ledger.gaps),
-        stale: Some(ledger.stale),
         order: Some(checked.judgement.order.word().to_owned()),
         span_ns: checked.load.map(|load| load.span_ns),
         overlap: checked.load.map(|load| load.overlap),
         verdict: Some(checked.verdict),
         note: checked.witness.as_deref().map(told),
-        ..Record::blank(condition, Promise::Exact)
+        ..Record::blank(condition, Promise::Exact).with(ledger)
     }
 }

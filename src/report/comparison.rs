@@ -98,28 +98,24 @@ fn answer(comparison: &Comparison) -> Vec<String> {
             said.push(format!("{word} overall: {}.", whole.join(", ")));
         }
     }
-    if count(Outcome::CannotTell) == n {
-        said.push(format!(
-            "Cannot tell whether anything became slower or faster: in all {} the noise is too large.",
-            words::counted(n, "cell")
-        ));
-        said.extend(comparison.power_in_words().map(|power| format!("For strategies as a whole: {power}.")));
-        return said;
-    }
-    said.push(format!(
-        "Of {} {} slower, {} faster, {} the same within {}, {} cannot be told{}.",
-        words::counted(n, "cell"),
-        are(count(Outcome::Slower)),
-        count(Outcome::Faster),
-        count(Outcome::Same),
-        bound(comparison),
-        count(Outcome::CannotTell),
-        match all - n {
-            0 => String::new(),
-            1 => "; 1 more is not comparable".to_owned(),
-            more => format!("; {more} more are not comparable"),
-        }
-    ));
+    let more = match all - n {
+        0 => String::new(),
+        1 => "; 1 more is not comparable".to_owned(),
+        more => format!("; {more} more are not comparable"),
+    };
+    let cells = words::counted(n, "cell");
+    said.push(if said.is_empty() && count(Outcome::CannotTell) == n {
+        format!("Cannot tell whether anything became slower or faster: in all {cells} the noise is too large{more}.")
+    } else {
+        format!(
+            "Of {cells} {} slower, {} faster, {} the same within {}, {} cannot be told{more}.",
+            are(count(Outcome::Slower)),
+            count(Outcome::Faster),
+            count(Outcome::Same),
+            bound(comparison),
+            count(Outcome::CannotTell),
+        )
+    });
     said.extend(comparison.power_in_words().map(|power| format!("For strategies as a whole: {power}.")));
     said
 }

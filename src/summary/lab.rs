@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::condition::Topology;
 use crate::record::lab::{Expected, LabRow};
-use crate::stats::proportion_interval;
+use crate::stats::{middle, proportion_interval};
 
 pub use crate::condition::NO_FAULT;
 
@@ -217,13 +217,6 @@ fn cell(rows: &[&LabRow]) -> LabCell {
 fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
     middle(&values)
-}
-
-/// The same of values in order; 0 of none.
-pub(crate) fn middle(sorted: &[u64]) -> u64 {
-    let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0);
-    lower.midpoint(upper)
 }
 
 #[cfg(test)]

@@ -20,22 +20,8 @@ impl Trial {
         let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
         let trouble = self.log.clients.iter().find_map(|lane| lane.trouble.as_deref());
         Record {
-            attempted: Some(ledger.attempted),
-            acked: Some(ledger.acked),
-            refused: Some(ledger.refused),
-            unknown: Some(ledger.unknown),
             backlog: self.backlog(),
             unsent: self.unsent(),
-            tries: Some(ledger.tries),
-            found: Some(ledger.found),
-            lost: Some(ledger.lost),
-            doubled: Some(ledger.doubled),
-            phantom: Some(ledger.phantom),
-            repeated: Some(ledger.repeated),
-            overwritten: Some(ledger.overwritten),
-            rolled_back: Some(ledger.rolled_back),
-            gaps: Some(ledger.gaps),
-            stale: Some(ledger.stale),
             order: Some(self.judgement.order.word().to_owned()),
             span_ns: Some(self.span_ns()),
             overlap: Some((self.log.overlap() * 1e4).round() / 1e4),
@@ -63,7 +49,7 @@ impl Trial {
             effective_settings: self.process.as_ref().map(|process| process.effective.clone()),
             clock_error_ns: self.process.as_ref().map(|process| process.clock_error_ns),
             no_op_per_s: self.process.as_ref().and_then(|process| process.no_op_per_s),
-            ..blank(strategy, server, workload, &self.library)
+            ..blank(strategy, server, workload, &self.library).with(ledger)
         }
     }
 

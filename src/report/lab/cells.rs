@@ -5,8 +5,7 @@ use std::cmp::Reverse;
 use super::names;
 use crate::condition::Topology;
 use crate::record::lab::LabRow;
-use crate::stats::median;
-use crate::summary::lab::middle;
+use crate::stats::{median, middle};
 pub(super) use crate::summary::lab::{NO_FAULT, UNPROTECTED as BASE};
 
 /// What tells one row from another: the protection, and the server that it was measured on.
@@ -37,6 +36,11 @@ pub(super) struct Protected<'a> {
 /// All trials of a protection under a fault. There is at least one.
 pub(super) struct Cell<'a> {
     pub(super) trials: Vec<&'a LabRow>,
+}
+
+/// What was lost and doubled in a trial.
+pub(super) fn harm(trial: &LabRow) -> Option<u64> {
+    Some(trial.lost?.saturating_add(trial.doubled?))
 }
 
 fn protection(row: &LabRow) -> Protection<'_> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 
-use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected};
+use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected, harm};
 use super::model::{self, Bar};
 use super::table::{fate, figure};
 use super::timeline::{Timeline, timelines};
@@ -176,18 +176,15 @@ fn answers(matrix: &Matrix<'_>) -> Vec<(String, String)> {
             .flat_map(|row| row.at(column).map(move |cell| (row, cell)))
             .filter(|(_, cell)| cell.count() > 0)
             .collect();
-        let damage = |cell: &Cell<'_>| {
-            let of = |trial: &LabRow| Some(trial.lost?.saturating_add(trial.doubled?));
-            cell.spread(of).map_or(0, |spread| spread.high)
-        };
+        let damage = |cell: &Cell<'_>| cell.spread(harm).map_or(0, |spread| spread.high);
         let hurt = cells.iter().filter(|(_, cell)| !cell.is_clean());
         let (row, cell) = hurt.max_by_key(|(row, cell)| (row.name == BASE, damage(cell)))?;
         let held: Vec<String> =
             cells.iter().filter(|(_, cell)| cell.is_clean()).map(|(row, cell)| priced(matrix, row, cell)).collect();
         let held = match (held.is_empty(), cells.len()) {
-            (false, _) => format!("None lost with {}.", held.join(", ")),
-            (true, 1) => "Nothing else met it.".to_owned(),
-            (true, all) => format!("None of the {all} that met it held."),
+            (false, _) => format!("None lost or doubled with {}.", held.join(", ")),
+            (true, 1) => "No other protection was tested.".to_owned(),
+            (true, all) => format!("None of the {all} protections tested held."),
         };
         let title = names::title(column.0);
         Some((title, format!("{} {}. {held}", matrix.title(row), fate(cell))))

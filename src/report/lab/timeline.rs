@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::cells::{Cell, Matrix, NO_FAULT, Protected};
+use super::cells::{Cell, Matrix, NO_FAULT, Protected, harm};
 use super::names;
 use crate::record::lab::{LabRow, LabRun, Moment};
 use crate::report::markup::Markup;
@@ -37,8 +37,7 @@ pub(super) fn timelines(run: &LabRun, matrix: &Matrix<'_>) -> Vec<Timeline> {
         let cells: Vec<(&Protected<'_>, &Cell<'_>)> =
             matrix.sound().flat_map(|row| row.at(column).map(move |cell| (row, cell))).collect();
         let damage = |(_, cell): &&(&Protected<'_>, &Cell<'_>)| {
-            let of = |trial: &LabRow| Some(trial.lost?.saturating_add(trial.doubled?));
-            cell.spread(of).map_or(0, |spread| spread.middle.max(spread.high.min(1)))
+            cell.spread(harm).map_or(0, |spread| spread.middle.max(spread.high.min(1)))
         };
         let worst = cells.iter().filter(|(_, cell)| !cell.is_clean()).max_by_key(damage);
         let is_there = |cell: &Cell<'_>| cell.count() > 0 && cell.is_clean();

@@ -20,7 +20,8 @@ fn bound(trials: u64) -> String {
 }
 
 /// `in 6 of 10 planned failovers (26 to 88 % at 95 %), at worst 6 of 4,000 updates`.
-fn damage(cell: &Cell<'_>, hit: u64, of: impl Fn(&LabRow) -> Option<u64>) -> String {
+fn damage(cell: &Cell<'_>, of: impl Fn(&LabRow) -> Option<u64>) -> String {
+    let hit = cell.measured().filter(|trial| of(trial) > Some(0)).count() as u64;
     let all = cell.count();
     let (low, high) = proportion_interval(hit, all);
     let sure = if hit == all || all < TELLING {
@@ -38,18 +39,12 @@ fn damage(cell: &Cell<'_>, hit: u64, of: impl Fn(&LabRow) -> Option<u64>) -> Str
 /// From this number of trials on, the interval of the part that was hit says more than that anything is possible.
 const TELLING: u64 = 5;
 
-/// The largest count of any trial.
-fn most(cell: &Cell<'_>, of: impl Fn(&LabRow) -> Option<u64>) -> u64 {
-    cell.measured().filter_map(of).max().unwrap_or(0)
-}
-
 /// The cells in which something was counted, the worst first, each with its damage in words.
 fn damaged(cells: &[&Cell<'_>], of: impl Fn(&LabRow) -> Option<u64> + Copy) -> Vec<String> {
-    let mut hurt: Vec<(u64, &Cell<'_>)> =
-        cells.iter().map(|cell| (most(cell, of), *cell)).filter(|(most, _)| *most > 0).collect();
-    hurt.sort_by_key(|(most, _)| std::cmp::Reverse(*most));
-    let hit = |cell: &Cell<'_>| cell.measured().filter(|trial| of(trial) > Some(0)).count() as u64;
-    hurt.into_iter().map(|(_, cell)| damage(cell, hit(cell), of)).collect()
+    let most = |cell: &Cell<'_>| cell.spread(of).map_or(0, |spread| spread.high);
+    let mut hurt: Vec<&Cell<'_>> = cells.iter().copied().filter(|cell| most(cell) > 0).collect();
+    hurt.sort_by_key(|cell| std::cmp::Reverse(most(cell)));
+    hurt.into_iter().map(|cell| damage(cell, of)).collect()
 }
 
 fn listed(mut parts: Vec<String>) -> String {
