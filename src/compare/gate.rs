@@ -128,7 +128,7 @@ impl Comparison {
             "more rounds, and several runs a side (A1,A2,A3 B1,B2,B3)"
         };
         format!(
-            "cannot tell whether {}{more} became slower by more than {bound}: {power}; {remedy} find less",
+            "cannot tell whether {}{more} became slower by more than {bound}: {power}; {remedy} would find smaller ones",
             named.join(", ")
         )
     }

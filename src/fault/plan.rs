@@ -90,7 +90,7 @@ pub struct Plan {
     /// How often each cell is measured.
     pub rounds: u32,
     /// How often a cell without a fault is measured in each round: a price is a ratio of two such rates, and one trial of
-    /// half a second says little of a rate.
+    /// half a second says little about a rate.
     pub healthy: u32,
     /// What every trial's seed is derived from.
     pub seed: u64,

@@ -294,7 +294,7 @@ fn hung(rows: &[LostReply]) -> String {
     match names.as_slice() {
         [] => String::new(),
         names => format!(
-            "With default settings {} still waited when the time was over, or never got usable again, after some lost reply: {}.",
+            "With default settings {} still waited when the time was over, or never became usable again, after some lost reply: {}.",
             names.len(),
             names.join(", ")
         ),

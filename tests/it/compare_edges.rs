@@ -214,7 +214,7 @@ fn what_is_told_has_both_its_interval_and_its_power_within_the_bound() {
     assert_eq!(
         why,
         "cannot tell whether s2, s1 became slower by more than 12.5 %: with 80 % power this comparison would find a slowdown of at least \
-         1.0 % (s0) to 25.0 % (s2); more rounds, and several runs a side (A1,A2,A3 B1,B2,B3) find less"
+         1.0 % (s0) to 25.0 % (s2); more rounds, and several runs a side (A1,A2,A3 B1,B2,B3) would find smaller ones"
     );
     // What finds nothing says so, and no slowdown of 100 %.
     let hopeless = gate(&[told(Outcome::CannotTell, 0.8, Some(0.97)), told(Outcome::CannotTell, 0.7, Some(1.0))]);

@@ -157,7 +157,7 @@ fn a_client_in_a_language_not_listed_works_from_the_documentation_alone() {
 }
 
 #[test]
-fn the_page_tells_whom_it_takes_settings_that_hold_and_clients_that_do_not_come_back() {
+fn settings_that_hold_are_listed_apart_from_those_whose_client_does_not_come_back() {
     let (machine, rows) = read(Path::new("results/lost-reply")).unwrap().unwrap();
     let page = words::page(&rows, &machine);
     let headline = page.split_once("<h1>").unwrap().1.split_once("</h1>").unwrap().0;
