@@ -300,6 +300,29 @@ fn what_a_fault_did_is_said_first_and_ranked_nowhere() {
 }
 
 #[test]
+fn where_nothing_was_acknowledged_the_page_says_why_and_ranks_nothing() {
+    let error = Some("OOM command not allowed".to_owned());
+    let blank = Record::blank(Condition::of("incr", 4, 1), Promise::Exact);
+    let refused = Record {
+        trial: 1,
+        round: 1,
+        acked: Some(0),
+        lost: Some(0),
+        refused: Some(12),
+        span_ns: Some(1_000_000),
+        verdict: Some(Verdict::Unproven),
+        error,
+        ..blank
+    };
+    let html = page(&Run { records: vec![refused], ..Run::default() });
+    let answer = between(&html, "<div class=\"answer by-t t4 by-k k1\">", "</div>");
+    let why =
+        "incr cannot be judged: no update was acknowledged in 1 of 1 trial at 4 threads: OOM command not allowed.";
+    assert!(answer.contains(why), "{answer}");
+    assert!(!html.contains("Exact, ranked"));
+}
+
+#[test]
 fn where_all_that_kept_up_sent_too_few_updates_for_a_p99_that_is_said() {
     let mut few = paced(&[("incr", 2_000, 3_000_000)]);
     few.latency.clear();

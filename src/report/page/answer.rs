@@ -7,7 +7,7 @@ use crate::record::Estimate;
 use crate::report::headline::{ratios, under_faults};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
-use crate::summary::{self, CellSummary};
+use crate::summary::{self, CellSummary, What};
 use crate::verdict::{Promise, Role, Verdict};
 
 /// The answer at one load, in words.
@@ -37,7 +37,7 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     let Some(found) = view.summary.answer(&view.run.machine, at_threads, at_keys) else {
         view.at(at_threads, at_keys).next()?;
         let sentence = html!("At {} no strategy was shown to keep its promise.", load(view, at_threads, at_keys));
-        return Some(Answer { scope, sentence, support: Vec::new() });
+        return Some(Answer { scope, sentence, support: unacknowledged(view, at_threads) });
     };
     let (sentence, mut support) = match words::offered(view.summary) {
         Some(per_s) => offered(view, &found, per_s),
@@ -46,7 +46,15 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     let faults = under_faults(view.summary).into_iter().map(|said| html!("<b>{}</b>", said));
     support.splice(0..0, faults);
     support.extend(over_keys(view, &found));
+    support.extend(unacknowledged(view, at_threads));
     Some(Answer { scope, sentence, support })
+}
+
+/// Which exact strategies had no update acknowledged at a load, and why.
+fn unacknowledged(view: &View, at_threads: usize) -> Vec<Markup> {
+    let causes = view.summary.causes.iter();
+    let here = causes.filter(|cause| cause.what == What::NothingAcknowledged && cause.threads.contains(&at_threads));
+    here.map(|cause| html!("{}.", cause.to_string().trim_end_matches('.'))).collect()
 }
 
 /// Whether each history of another program is valid, and what shows that one is not.

@@ -61,7 +61,8 @@ fn group(cell: &CellSummary, member: &Member) -> usize {
 }
 
 fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 5] {
-    let mut cells: Vec<_> = view.at(at_threads, at_keys).collect();
+    // Where nothing was acknowledged there is nothing to rank; the answer says why.
+    let mut cells: Vec<_> = view.at(at_threads, at_keys).filter(|(_, cell, _)| cell.acked > 0).collect();
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
     let is_offered = words::offered(view.summary).is_some();
     if is_offered {
