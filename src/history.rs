@@ -76,11 +76,13 @@
 //! end lower: the very last SET belongs to an update that was not its worker's first. So its GET came after a SET of
 //! the same worker and saw at least 1, the least that any SET writes, and the last SET wrote at least 2.
 
+mod accounts;
 mod bounds;
 mod causes;
 mod fill;
 pub mod general;
 mod levels;
+mod limits;
 mod one_way;
 mod operation;
 mod search;

@@ -1,13 +1,23 @@
 //! Numbers in, numbers out: medians with their intervals, quantiles of buckets, intervals of proportions, and how two
 //! samples differ.
 
+mod autocorrelation;
 mod contrast;
+mod mean_log;
 mod proportion;
+mod student;
 
 use serde::Serialize;
 
-pub use contrast::{Contrast, MeanLog, autocorrelation, between_runs, contrast, holm, median, paired, smallest_found};
+pub use autocorrelation::autocorrelation;
+pub use contrast::{Contrast, contrast, holm, smallest_found};
+pub use mean_log::{MeanLog, between_runs, paired};
 pub use proportion::proportion_interval;
+
+/// The median of some values; `None` without values.
+pub fn median(values: &[f64]) -> Option<f64> {
+    Spread::of(values).map(|spread| spread.median)
+}
 
 /// The median of integers in ascending order, rounded down where it lies between two; 0 if there are none.
 pub(crate) fn middle(sorted: &[u64]) -> u64 {
@@ -97,9 +107,21 @@ pub fn quantile(buckets: &[(u64, u64)], q: f64) -> Option<u64> {
     })
 }
 
+/// Fails unless `found` is `right` to nine digits.
+#[cfg(test)]
+fn near(found: f64, right: f64) {
+    assert!((found - right).abs() <= 1e-9 * right.abs().max(1e-3), "{found}, not {right}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_of_values_needs_no_order() {
+        assert_eq!((median(&[]), median(&[4.0])), (None, Some(4.0)));
+        assert_eq!((median(&[9.0, 1.0, 4.0]), median(&[9.0, 1.0, 4.0, 2.0])), (Some(4.0), Some(3.0)));
+    }
 
     /// n, k and the confidence.
     const CUTS: [(u32, u32, f64); 11] = [

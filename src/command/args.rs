@@ -8,6 +8,7 @@ mod lost_reply;
 mod output;
 mod plan;
 mod server;
+mod table;
 mod values;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(super) use lost_reply::LostReplyArgs;
 pub(super) use output::{OutputArgs, TrackingFormat};
 pub(super) use plan::{PlanArgs, UNTIL_TIME};
 pub(super) use server::ServerArgs;
+pub(super) use table::Form;
 
 /// How fast is a way of updating a counter in Redis from many threads, and how many updates does it lose?
 ///

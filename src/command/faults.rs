@@ -14,7 +14,7 @@ use crate::summary::lab::Matrix;
 use crate::target::Private;
 use crate::worker::Manifest;
 
-use super::args::{Cli, FaultsArgs};
+use super::args::{Cli, FaultsArgs, Form};
 use super::estimate::in_words;
 use super::libraries;
 use super::measure::{default_folder, now};
@@ -249,11 +249,11 @@ fn show(args: &FaultsArgs, rows: &[LabRow], out: &Path) -> Result<()> {
     let protections: Vec<String> = PROTECTIONS.iter().map(|protection| protection.name.to_string()).collect();
     let faults: Vec<String> = fault::find(&["all"])?.iter().map(ToString::to_string).collect();
     let matrix = Matrix::of(rows, &protections, &faults);
-    let text = match (args.json, args.csv, args.markdown) {
-        (true, ..) => json(&Document { schema: 1, matrix: &matrix, trials: rows })?,
-        (_, true, _) => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
-        (_, _, true) => words::markdown(&matrix),
-        _ => words::terminal(&matrix, width()),
+    let text = match args.table.form() {
+        Form::Json => json(&Document { schema: 1, matrix: &matrix, trials: rows })?,
+        Form::Csv => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
+        Form::Markdown => words::markdown(&matrix),
+        Form::Text => words::terminal(&matrix, width()),
     };
     print(&text)?;
     if let Some(run) = LabRun::read(out)? {

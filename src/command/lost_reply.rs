@@ -13,7 +13,7 @@ use crate::target::Target;
 use crate::worker::Manifest;
 
 use super::FAILED;
-use super::args::{Cli, LostReplyArgs};
+use super::args::{Cli, Form, LostReplyArgs};
 use super::libraries::{self, Found};
 use super::output::{json, print, say};
 use super::signals::{InOrder, STOP};
@@ -97,11 +97,11 @@ fn tell(args: &LostReplyArgs, rows: &[LostReply], machine: &Machine) -> Result<(
         write_page(&page, &words::page(rows, machine))?;
         say(&format!("report: {}", page.display()));
     }
-    let text = match (args.json, args.csv, args.markdown) {
-        (true, ..) => json(&words::Document::of(rows, machine))?,
-        (_, true, _) => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
-        (_, _, true) => words::markdown(rows),
-        _ => words::terminal(rows),
+    let text = match args.table.form() {
+        Form::Json => json(&words::Document::of(rows, machine))?,
+        Form::Csv => String::from_utf8_lossy(&csv_bytes(rows)?).into_owned(),
+        Form::Markdown => words::markdown(rows),
+        Form::Text => words::terminal(rows),
     };
     print(&text)
 }

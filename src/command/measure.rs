@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::driver::Driver;
 use crate::driver::external::External;
@@ -16,19 +16,16 @@ use crate::summary::{Outcome, Summary};
 use crate::target::Target;
 use crate::trial::{Breaker, Entrant};
 use crate::until::{Decision, percent};
-use crate::verdict::Promise;
 use crate::workload::Plan;
 use crate::{driver, explain, report, strategy, trial};
 
 use super::args::{Cli, OutputArgs, UNTIL_TIME};
+use super::asked::Asked;
 use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
-use super::{estimate, libraries, progress};
-
-/// A quick run that is longer was hardly meant.
-const MINUTE: Duration = Duration::from_secs(60);
+use super::{libraries, progress};
 
 pub(super) fn measure(
     cli: &Cli,
@@ -36,30 +33,28 @@ pub(super) fn measure(
     own: &[&dyn Strategy],
     words: &[OsString],
 ) -> Result<ExitCode> {
-    let manifests = libraries::manifests(&cli.plan.libraries)?;
-    let strategies = strategy::find_among(known, &cli.plan.strategies(own, &manifests))?;
-    let settings = cli.plan.settings.len().max(1);
-    let lines = strategies.len() * manifests.len().max(1) * settings;
-    let plan = cli.plan.plan(&strategies, lines, cli.server.servers(), known)?;
-    let goal = cli.plan.goal(&plan);
-    if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
-        return Err(Error::usage("--until needs an exact strategy among --strategies"));
-    }
-    let program = libraries::this_program()?;
-    let faults: Vec<Dimension> =
-        cli.plan.faults()?.into_iter().map(|chosen| Dimension::new(chosen, program.clone())).collect();
+    let mut asked = Asked::of(cli, known, own)?;
     let mut said = Said::new(cli.output.quiet);
-    let broken = broken_time(&faults, &plan, lines * cli.server.servers());
-    let mut estimate = estimate::said(&plan, lines, cli.server.servers());
-    if !faults.is_empty() {
-        estimate += &format!("; about {} more under faults", estimate::in_words(broken));
-    }
-    let is_long = estimate::time(&plan, lines * cli.server.servers()).is_some_and(|time| time + broken > MINUTE);
-    if cli.plan.quick && is_long && !cli.plan.yes {
-        return Err(Error::usage(format!(
-            "--quick with these options takes {estimate}; add --yes to run it anyway, or leave some out"
-        )));
-    }
+    let servers = reached(cli, &mut said)?;
+    let looking = InOrder::begin();
+    let manifests = std::mem::take(&mut asked.manifests);
+    let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
+    drop(looking);
+    servers.iter().try_for_each(|server| check_faults(&asked.faults, server, cli.plan.allow_faults))?;
+    let entrants = entrants(&asked.plan, &asked.strategies, &drivers, &asked.faults)?;
+    servers.iter().try_for_each(|server| trial::check_room(&asked.plan, server, &entrants))?;
+    let mut machine = facts(&asked, &servers, &drivers, words)?;
+    announce(&asked, &machine, &mut said);
+    let out = cli.output.out.clone().unwrap_or_else(default_folder);
+    let is_whole = race(&asked, &servers, &entrants, &out, &mut machine, &cli.output, &mut said)?;
+    let names: Vec<&str> = own.iter().map(|own| own.info().name).chain(strategy::DEFAULT.iter().copied()).collect();
+    drop(entrants);
+    drop(servers);
+    conclude(&out, is_whole, &names, &cli.output, said)
+}
+
+/// The servers that were asked for, at the distance that was asked for.
+fn reached(cli: &Cli, said: &mut Said) -> Result<Vec<Target>> {
     let mut servers = cli.server.resolve_all(&mut |line| said.note(line))?;
     if let Some(rtt) = cli.plan.rtt {
         servers = servers.into_iter().map(|server| server.at_distance(rtt)).collect::<Result<_>>()?;
@@ -67,40 +62,55 @@ pub(super) fn measure(
     if cli.server.is_insecure() {
         said.warn("warning: --insecure: any certificate is accepted, so others may read and change what is sent");
     }
-    let looking = InOrder::begin();
-    let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
-    drop(looking);
-    servers.iter().try_for_each(|server| check_faults(&faults, server, cli.plan.allow_faults))?;
-    let entrants = entrants(&plan, &strategies, &drivers, &faults)?;
-    servers.iter().try_for_each(|server| trial::check_room(&plan, server, &entrants))?;
-    let mut machine = Machine::gather(&servers, &plan, &strategies)?;
-    libraries::add_facts(&mut machine, &drivers);
-    faults.iter().for_each(|fault| machine.add(&format!("fault.{}", fault.fault()), fault.about()));
+    Ok(servers)
+}
+
+/// Everything a reader must know to believe a figure of this run.
+fn facts(asked: &Asked<'_>, servers: &[Target], drivers: &[External], words: &[OsString]) -> Result<Machine> {
+    let mut machine = Machine::gather(servers, &asked.plan, &asked.strategies)?;
+    libraries::add_facts(&mut machine, drivers);
+    asked.faults.iter().for_each(|fault| machine.add(&format!("fault.{}", fault.fault()), fault.about()));
     machine.add("started", now());
     machine.add("command", command_line(words));
-    if let Some(goal) = goal {
+    if let Some(goal) = asked.goal {
         machine.add("until", format!("±{}", percent(goal.within)));
     }
-    if let Some(advice) = plan.advice() {
+    Ok(machine)
+}
+
+/// Says what is to come and how long it takes.
+fn announce(asked: &Asked<'_>, machine: &Machine, said: &mut Said) {
+    if let Some(advice) = asked.plan.advice() {
         said.note(&advice);
     }
-    if let Some(distance) = report::words::distance(&machine) {
+    if let Some(distance) = report::words::distance(machine) {
         said.note(&distance);
     }
     for (_, warning) in machine.warnings() {
         said.warn(&format!("warning: {warning}"));
     }
-    if goal.is_none() {
-        said.note(&estimate);
-    } else {
-        said.note(&format!("at most {} minutes, or {estimate}", UNTIL_TIME.as_secs() / 60));
+    match asked.goal {
+        None => said.note(&asked.estimate),
+        Some(_) => said.note(&format!("at most {} minutes, or {}", UNTIL_TIME.as_secs() / 60, asked.estimate)),
     }
-    let out = cli.output.out.clone().unwrap_or_else(default_folder);
-    let folder = Folder::create(&out, &machine)?;
+}
+
+/// Measures into a new folder; returns whether every trial was made. Whatever ended a run, the rows that are there are kept; what it was is said first, lest
+/// they be taken for the whole.
+fn race(
+    asked: &Asked<'_>,
+    servers: &[Target],
+    entrants: &[Entrant<'_>],
+    out: &Path,
+    machine: &mut Machine,
+    output: &OutputArgs,
+    said: &mut Said,
+) -> Result<bool> {
+    let folder = Folder::create(out, machine)?;
     let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
-    let mut progress = Progress::new(folder, &plan, &labels(&names, &servers), goal, &cli.output);
-    let looking = InOrder::begin();
-    let measured = trial::measure_entrants(&plan, &servers, &entrants, &STOP, &mut progress);
+    let mut progress = Progress::new(folder, &asked.plan, &labels(&names, servers), asked.goal, output);
+    let _looking = InOrder::begin();
+    let measured = trial::measure_entrants(&asked.plan, servers, entrants, &STOP, &mut progress);
     progress.finish();
     if let Some(left) = progress.left() {
         said.warn(&format!("warning: some keys of this run could not be removed: {left}"));
@@ -111,34 +121,30 @@ pub(super) fn measure(
             _ => said.note(&format!("--until {decision}")),
         }
         machine.add("until_outcome", decision.to_string());
-        machine.write(&out)?;
+        machine.write(out)?;
     }
     if measured.is_ok()
-        && let Err(error) = explain::record_losses(&out, &servers, &entrants, &STOP)
+        && let Err(error) = explain::record_losses(out, servers, entrants, &STOP)
     {
         said.warn(&format!("some losses could not be shown step by step: {error}"));
     }
-    drop(looking);
-    let planned = plan.trials(names.len() * servers.len());
-    drop(servers);
-    // Whatever ended the run, the rows that are there are shown; what it was comes first, lest it be taken for the whole.
     if let Err(error) = &measured {
+        let planned = asked.plan.trials(names.len() * servers.len());
         said.warn(&format!("the run stopped after {} of {planned} trials: {error}", progress.kept()));
     }
-    let (summary, run) = read(&out)?;
-    let known: Vec<&str> = own.iter().map(|own| own.info().name).chain(strategy::DEFAULT.iter().copied()).collect();
-    show(&out, &summary, &run, &known, &cli.output)?;
-    let code = verdict(&summary, measured.is_ok(), &mut said);
-    let headline = report::headline(&summary, &run.machine, &known);
+    Ok(measured.is_ok())
+}
+
+/// Reads the folder back, as `report render` does; shows it and judges it.
+fn conclude(out: &Path, is_whole: bool, known: &[&str], output: &OutputArgs, mut said: Said) -> Result<ExitCode> {
+    let run = Run::read(out)?;
+    let summary = Summary::of(&run);
+    show(out, &summary, &run, known, output)?;
+    let code = verdict(&summary, is_whole, &mut said);
+    let headline = report::headline(&summary, &run.machine, known);
     let text = format!("{headline}\n{}\n{}index.html\n", report::table(&summary, false), said.text());
     write_whole(&out.join(SUMMARY), text.as_bytes())?;
     Ok(code)
-}
-
-/// How long the trials under faults take.
-fn broken_time(faults: &[Dimension], plan: &Plan, lines: usize) -> Duration {
-    let trials = u32::try_from(plan.trials(lines)).unwrap_or(u32::MAX);
-    faults.iter().map(|fault| fault.takes().saturating_mul(trials)).fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// Refuses to break a server that is not ours, or what cannot be done there.
@@ -180,12 +186,6 @@ fn entrants<'a>(
 fn labels(entrants: &[String], servers: &[Target]) -> Vec<String> {
     let of = |server| entrants.iter().map(move |name| progress::label(name, server));
     servers.iter().flat_map(|server| of((servers.len() > 1).then(|| server.product()))).collect()
-}
-
-/// Reads the folder back, as `report render` does.
-fn read(dir: &Path) -> Result<(Summary, Run)> {
-    let run = Run::read(dir)?;
-    Ok((Summary::of(&run), run))
 }
 
 /// Shows what is in the folder: the headline, and the tables that were asked for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::condition::{NO_FAULT, Topology};
 use crate::error::{Error, Result};
 use crate::fault::{Chosen, Load, PROTECTIONS, Protection, find};
+use crate::record::lab::MOST_TRIALS;
 use crate::verdict::Promise;
 
 /// A protection under a fault.
@@ -237,7 +238,7 @@ impl Plan {
         if trials == 0 {
             return Err(Error::usage("rounds: expected at least 1"));
         }
-        if trials > MOST_TRIALS {
+        if trials > MOST_TRIALS as u64 {
             return Err(Error::usage(format!("{trials} trials: expected at most {MOST_TRIALS}; give fewer rounds")));
         }
         Ok(())
@@ -246,9 +247,6 @@ impl Plan {
 
 /// An odd number without a pattern.
 const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// More than anybody waits for.
-const MOST_TRIALS: u64 = 20_000;
 
 #[cfg(test)]
 mod tests {

@@ -254,8 +254,8 @@ impl LabRun {
     }
 }
 
-/// A page cannot show more.
-const MOST_TRIALS: usize = 20_000;
+/// The most trials of one run: more than anybody waits for, and a page cannot show more.
+pub(crate) const MOST_TRIALS: usize = 20_000;
 
 fn optional<T: Row>(path: &Path) -> Result<Vec<T>> {
     if path.exists() { read_csv(path) } else { Ok(Vec::new()) }

@@ -9,7 +9,9 @@ mod answer;
 mod bars;
 pub(super) mod cast;
 mod caveats;
+mod costs;
 mod criterion;
+mod everything;
 mod facts;
 mod labels;
 mod lanes;
@@ -172,11 +174,11 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         latency_ticks: latency::ticks(view),
         latency_rows: latency::rows(view),
         estimates: criterion::estimates(&run.estimates),
-        costs: tables::costs(view),
+        costs: costs::costs(view),
         lanes: lanes::lanes(run),
         nodes: nodes::rows(view),
         losers: summary.cells.iter().any(|cell| cell.lost > 0),
-        everything: tables::everything(view),
+        everything: everything::everything(view),
         in_words: facts::in_words(view),
         in_brief: facts::in_brief(view),
         facts: facts::groups(&run.machine),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::table::TableArgs;
+
 #[derive(Args)]
 pub(in crate::command) struct FaultsArgs {
     /// Faults: names, each with a form or a time after a colon (reply-lost:silence, failover-lagging:200ms), or all
@@ -35,15 +37,8 @@ pub(in crate::command) struct FaultsArgs {
     /// Exit with 1 if a cell is not as expected
     #[arg(long)]
     pub(in crate::command) expect: bool,
-    /// Print one JSON document
-    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
-    pub(in crate::command) json: bool,
-    /// Print the trials as CSV
-    #[arg(long, conflicts_with = "markdown")]
-    pub(in crate::command) csv: bool,
-    /// Print the cells as a markdown table
-    #[arg(long)]
-    pub(in crate::command) markdown: bool,
+    #[command(flatten)]
+    pub(in crate::command) table: TableArgs,
     /// Do not report each trial on stderr
     #[arg(long, short)]
     pub(in crate::command) quiet: bool,

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::lost_reply::Trial;
 use crate::record::lost_reply::LossWay;
 
+use super::table::TableArgs;
 use super::values::duration;
 
 #[derive(Args)]
@@ -30,15 +31,8 @@ pub(in crate::command) struct LostReplyArgs {
     /// Time limit of a cell; a client that is still waiting for a reply then is reported as waiting
     #[arg(long, default_value = "65s", value_name = "TIME", value_parser = duration)]
     cap: Duration,
-    /// Print the rows as JSON
-    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
-    pub(in crate::command) json: bool,
-    /// Print the rows as CSV
-    #[arg(long, conflicts_with = "markdown")]
-    pub(in crate::command) csv: bool,
-    /// Print the table as markdown
-    #[arg(long)]
-    pub(in crate::command) markdown: bool,
+    #[command(flatten)]
+    pub(in crate::command) table: TableArgs,
     /// Write the rows and a page into this folder
     #[arg(long, value_name = "DIR")]
     pub(in crate::command) out: Option<PathBuf>,

@@ -17,6 +17,8 @@ pub(super) enum Touches {
     Latency,
 }
 
+use Touches::{Latency, Losses, Rates};
+
 /// One thing to know.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Caveat {
@@ -25,124 +27,119 @@ pub(super) struct Caveat {
     touches: Vec<Touches>,
 }
 
+impl Caveat {
+    /// A caveat, if there is something to say.
+    fn of(touches: &[Touches], text: Option<Markup>) -> Option<Self> {
+        text.map(|text| Self { text, touches: touches.to_vec() })
+    }
+}
+
 /// Everything there is to say about a run.
 pub(super) fn caveats(view: &View) -> Vec<Caveat> {
-    use Touches::{Latency, Losses, Rates};
-    let mut all = Vec::new();
-    let mut add = |touches: &[Touches], text: Option<Markup>| {
-        all.extend(text.map(|text| Caveat { text, touches: touches.to_vec() }));
-    };
-    for (kind, warning) in view.run.machine.warnings() {
-        use WarningKind::{BusyMachine, DiskSync, Eviction, ProxyLimit, Replica, RoundTrip, Unoptimised};
+    let all = [warnings(view), of_the_run(view), of_the_load(view), of_the_spread(view), of_the_counts(view)];
+    all.into_iter().flatten().collect()
+}
+
+/// What the run itself warned of.
+fn warnings(view: &View) -> Vec<Caveat> {
+    use WarningKind::{BusyMachine, DiskSync, Eviction, ProxyLimit, Replica, RoundTrip, Unoptimised};
+    let warnings = view.run.machine.warnings().map(|(kind, warning)| {
         let touches: &[Touches] = match kind {
             Some(Eviction | Replica) => &[Losses],
             Some(BusyMachine | Unoptimised | DiskSync | RoundTrip | ProxyLimit) => &[Rates, Latency],
             None => &[Rates, Losses, Latency],
         };
-        add(touches, Some(warning.into()));
-    }
-    add(&[Rates, Losses, Latency], ended_early(view));
-    add(&[Rates], imprecise(view));
-    add(
-        &[Rates, Losses],
-        cells(view, |c| c.capped, |c| (0.0, format!("{} acknowledged or more", words::count(c.acked))))
-            .map(|which| html!("<b>Overflow:</b> sums beyond 64 bits were capped in {}.", which)),
-    );
-    add(&[Rates, Losses, Latency], several_transports(view));
-    add(&[Rates, Losses, Latency], several_round_trips(view));
-    add(&[Rates, Latency], shared_cpus(view));
-    add(&[Rates, Latency], several_drivers(view));
-    add(
-        &[Rates, Latency],
-        cells(view, CellSummary::fell_behind, |c| {
-            let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
-            (offered / c.acked_per_s.median.max(1.0), words::behind(c))
-        })
-        .map(|which| html!("<b>Could not keep up:</b> {}. The backlog grew throughout, so these latencies depend on the length of the trial; the achieved rate is the capacity.", which)),
-    );
-    add(
-        &[Rates, Losses],
-        cells(view, CellSummary::is_hardly_a_race, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0))).map(|which| {
-            html!("<b>Low overlap:</b> all clients ran at the same time for less than half of the trial in {}. The losses there say little about that many concurrent clients.", which)
-        }),
-    );
-    for (limit, text) in [
-        (Limit::Clients, "<b>The clients were the limit,</b> not the server: their CPUs were busy in"),
-        (
-            Limit::SharedCpus,
-            "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in",
-        ),
-    ] {
+        Caveat { text: warning.into(), touches: touches.to_vec() }
+    });
+    warnings.collect()
+}
+
+/// What touches all of its cells.
+fn of_the_run(view: &View) -> Vec<Caveat> {
+    let capped = cells(view, |c| c.capped, |c| (0.0, format!("{} acknowledged or more", words::count(c.acked))))
+        .map(|which| html!("<b>Overflow:</b> sums beyond 64 bits were capped in {}.", which));
+    let all = [
+        Caveat::of(&[Rates, Losses, Latency], ended_early(view)),
+        Caveat::of(&[Rates], imprecise(view)),
+        Caveat::of(&[Rates, Losses], capped),
+        Caveat::of(&[Rates, Losses, Latency], several_transports(view)),
+        Caveat::of(&[Rates, Losses, Latency], several_round_trips(view)),
+        Caveat::of(&[Rates, Latency], shared_cpus(view)),
+        Caveat::of(&[Rates, Latency], several_drivers(view)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Cells whose load was not the one that was meant.
+fn of_the_load(view: &View) -> Vec<Caveat> {
+    let behind = cells(view, CellSummary::fell_behind, |c| {
+        let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
+        (offered / c.acked_per_s.median.max(1.0), words::behind(c))
+    })
+    .map(|which| html!("<b>Could not keep up:</b> {}. The backlog grew throughout, so these latencies depend on the length of the trial; the achieved rate is the capacity.", which));
+    let alone = cells(view, CellSummary::is_hardly_a_race, |c| (-c.overlap, format!("{:.0} %", c.overlap * 100.0)))
+        .map(|which| html!("<b>Low overlap:</b> all clients ran at the same time for less than half of the trial in {}. The losses there say little about that many concurrent clients.", which));
+    let limited = |limit: Limit, text: &'static str| {
         let said = |c: &CellSummary| {
             (c.client_cpus + c.server_cpus, format!("clients {}, server {}", cpus(c.client_cpus), cpus(c.server_cpus)))
         };
-        add(
-            &[Rates, Latency],
-            cells(view, |c| c.limit == Some(limit), said)
-                .map(|which| html!("{} {}. With more CPUs these could be faster.", Markup::ours(text), which)),
-        );
-    }
-    add(
-        &[Rates, Latency],
-        cells(
-            view,
-            |c| c.modes.is_some(),
-            |c| {
-                let (low, high) = c.modes.unwrap_or_default();
-                (high / low, format!("near {} and near {}/s", words::rate(low), words::rate(high)))
-            },
+        cells(view, |c| c.limit == Some(limit), said)
+            .map(|which| html!("{} {}. With more CPUs these could be faster.", Markup::ours(text), which))
+    };
+    let clients = "<b>The clients were the limit,</b> not the server: their CPUs were busy in";
+    let shared = "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in";
+    let all = [
+        Caveat::of(&[Rates, Latency], behind),
+        Caveat::of(&[Rates, Losses], alone),
+        Caveat::of(&[Rates, Latency], limited(Limit::Clients, clients)),
+        Caveat::of(&[Rates, Latency], limited(Limit::SharedCpus, shared)),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Cells whose trials differ so much that a median says little.
+fn of_the_spread(view: &View) -> Vec<Caveat> {
+    let modes = cells(
+        view,
+        |c| c.modes.is_some(),
+        |c| {
+            let (low, high) = c.modes.unwrap_or_default();
+            (high / low, format!("near {} and near {}/s", words::rate(low), words::rate(high)))
+        },
+    )
+    .map(|which| {
+        html!(
+            "<b>Two modes:</b> the trials fall into two groups in {}. Which group the median falls into is chance.",
+            which
         )
-        .map(|which| {
-            html!(
-                "<b>Two modes:</b> the trials fall into two groups in {}. Which group the median falls into is chance.",
-                which
-            )
-        }),
-    );
-    add(
-        &[Rates],
-        cells(view, CellSummary::is_scattered, |c| {
-            (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0))
-        })
-        .map(|which| {
-            html!(
-                "<b>Wide intervals:</b> the trials of {} vary too much for small differences to mean anything.",
-                which
-            )
-        }),
-    );
-    add(
-        &[Losses],
-        cells(
-            view,
-            |c| c.disagreements > 0,
-            |c| (c.disagreements as f64, format!("{} of {}", c.disagreements, words::counted(c.trials, "trial"))),
-        )
-        .map(|which| {
-            html!(
-                "<b>Counts disagree:</b> the server counted a different number of updates than the clients in {}.",
-                which
-            )
-        }),
-    );
-    add(
-        &[Rates, Latency],
-        cells(view, CellSummary::is_refusing, |c| (c.refused_part(), words::refused(c))).map(|which| {
-            html!("<b>Refused:</b> some updates failed with nothing changed, and the client knew: {}. Rates exclude them; latencies include them.", which)
-        }),
-    );
-    add(
-        &[Losses],
-        cells(view, |c| c.unknown > 0, |c| (c.unknown as f64, words::counted(c.unknown as usize, "update"))).map(
-            |which| {
-                html!(
-                    "<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {}.",
-                    which
-                )
-            },
-        ),
-    );
-    all
+    });
+    let wide = |c: &CellSummary| (c.acked_per_s.relative(), format!("±{:.0} %", c.acked_per_s.relative() * 100.0));
+    let scattered = cells(view, CellSummary::is_scattered, wide).map(|which| {
+        html!("<b>Wide intervals:</b> the trials of {} vary too much for small differences to mean anything.", which)
+    });
+    let all = [Caveat::of(&[Rates, Latency], modes), Caveat::of(&[Rates], scattered)];
+    all.into_iter().flatten().collect()
+}
+
+/// Cells with updates that nothing vouches for.
+fn of_the_counts(view: &View) -> Vec<Caveat> {
+    let disagreeing = cells(
+        view,
+        |c| c.disagreements > 0,
+        |c| (c.disagreements as f64, format!("{} of {}", c.disagreements, words::counted(c.trials, "trial"))),
+    )
+    .map(|which| {
+        html!("<b>Counts disagree:</b> the server counted a different number of updates than the clients in {}.", which)
+    });
+    let refused = cells(view, CellSummary::is_refusing, |c| (c.refused_part(), words::refused(c)))
+        .map(|which| html!("<b>Refused:</b> some updates failed with nothing changed, and the client knew: {}. Rates exclude them; latencies include them.", which));
+    let updates = |c: &CellSummary| (c.unknown as f64, words::counted(c.unknown as usize, "update"));
+    let unknown = cells(view, |c| c.unknown > 0, updates).map(|which| {
+        html!("<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {}.", which)
+    });
+    let all =
+        [Caveat::of(&[Losses], disagreeing), Caveat::of(&[Rates, Latency], refused), Caveat::of(&[Losses], unknown)];
+    all.into_iter().flatten().collect()
 }
 
 /// The numbers of what touches one kind of figure, from 1 in the order of the list.

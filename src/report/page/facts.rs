@@ -32,7 +32,7 @@ pub(super) fn groups(machine: &Machine) -> Vec<Group> {
             _ => 3,
         };
         // A profile called debug is as fast as any if it is optimised.
-        let is_optimised = name == "profile" && machine.get("opt_level") == Some("3");
+        let is_optimised = name == "profile" && matches!(machine.get("opt_level"), Some("2" | "3"));
         let value = if is_optimised { format!("{}, optimised", fact.value) } else { fact.value.clone() };
         groups[group].facts.push((name.replace('_', " "), value));
     }

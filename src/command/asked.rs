@@ -1,0 +1,65 @@
+//! What a command line asks to have measured, and how long that takes.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::fault::Dimension;
+use crate::strategy::{self, Strategy};
+use crate::until::Goal;
+use crate::verdict::Promise;
+use crate::worker::Manifest;
+use crate::workload::Plan;
+
+use super::args::Cli;
+use super::{estimate, libraries};
+
+/// A quick run that is longer was hardly meant.
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(super) struct Asked<'a> {
+    pub(super) plan: Plan,
+    pub(super) strategies: Vec<&'a dyn Strategy>,
+    /// The client libraries, not yet installed.
+    pub(super) manifests: Vec<Manifest>,
+    pub(super) faults: Vec<Dimension>,
+    pub(super) goal: Option<Goal>,
+    /// How long it takes, in words.
+    pub(super) estimate: String,
+}
+
+impl<'a> Asked<'a> {
+    /// # Errors
+    /// The options contradict each other, or name what there is not.
+    pub(super) fn of(cli: &Cli, known: &[&'a dyn Strategy], own: &[&'a dyn Strategy]) -> Result<Self> {
+        let servers = cli.server.servers();
+        let manifests = libraries::manifests(&cli.plan.libraries)?;
+        let strategies = strategy::find_among(known, &cli.plan.strategies(own, &manifests))?;
+        let lines = strategies.len() * manifests.len().max(1) * cli.plan.settings.len().max(1);
+        let plan = cli.plan.plan(&strategies, lines, servers, known)?;
+        let goal = cli.plan.goal(&plan);
+        if goal.is_some() && strategies.iter().all(|strategy| strategy.info().promise == Promise::Lossy) {
+            return Err(Error::usage("--until needs an exact strategy among --strategies"));
+        }
+        let program = libraries::this_program()?;
+        let faults: Vec<Dimension> =
+            cli.plan.faults()?.into_iter().map(|chosen| Dimension::new(chosen, program.clone())).collect();
+        let broken = broken_time(&faults, &plan, lines * servers);
+        let mut estimate = estimate::said(&plan, lines, servers);
+        if !faults.is_empty() {
+            estimate += &format!("; about {} more under faults", estimate::in_words(broken));
+        }
+        let is_long = estimate::time(&plan, lines * servers).is_some_and(|time| time + broken > MINUTE);
+        if cli.plan.quick && is_long && !cli.plan.yes {
+            return Err(Error::usage(format!(
+                "--quick with these options takes {estimate}; add --yes to run it anyway, or leave some out"
+            )));
+        }
+        Ok(Self { plan, strategies, manifests, faults, goal, estimate })
+    }
+}
+
+/// How long the trials under faults take.
+fn broken_time(faults: &[Dimension], plan: &Plan, lines: usize) -> Duration {
+    let trials = u32::try_from(plan.trials(lines)).unwrap_or(u32::MAX);
+    faults.iter().map(|fault| fault.takes().saturating_mul(trials)).fold(Duration::ZERO, Duration::saturating_add)
+}
