@@ -18,6 +18,7 @@ mod lanes;
 mod latency;
 mod lines;
 mod nodes;
+mod over_keys;
 pub(super) mod plot;
 pub(super) mod scale;
 mod tables;
@@ -163,8 +164,8 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
                 losses: lines::losses(view, keys),
             })
             .collect(),
-        over_keys: lines::losses_over_keys(view),
-        rates_over_keys: lines::rates_over_keys(view),
+        over_keys: over_keys::losses(view),
+        rates_over_keys: over_keys::rates(view),
         predicts: view.is_predictable() && view.threads.len() > 1,
         groups: bars::groups(view),
         offered: words::offered(summary).map(words::count),

@@ -1,9 +1,9 @@
-//! The line charts over threads and keys: acknowledged against surviving updates, and the lost share.
+//! The line charts over threads: acknowledged against surviving updates, and the lost share.
 
 use super::cast::Member;
 use super::plot::{Dot, Line, Plot};
 use super::scale::{Scale, across, rate_tick};
-use super::view::{View, fate, keys, name};
+use super::view::{View, fate, name};
 use crate::law::predict_keys;
 use crate::report::markup::{Markup, html};
 use crate::report::words;
@@ -11,12 +11,12 @@ use crate::stats::Spread;
 use crate::summary::CellSummary;
 
 /// A chart in both scales; which one shows is the reader's choice.
-fn both(lin: Markup, log: Markup) -> Markup {
+pub(super) fn both(lin: Markup, log: Markup) -> Markup {
     html!("<div class=\"lin\">{}</div><div class=\"log\">{}</div>", lin, log)
 }
 
 /// Straight and logarithmic scale for every throughput of the run, the same on all charts so that they compare.
-fn rate_scales(view: &View) -> [Scale; 2] {
+pub(super) fn rate_scales(view: &View) -> [Scale; 2] {
     let cells = || view.summary.cells.iter().filter(|cell| cell.trials > 0);
     let highest = cells().map(|cell| cell.acked_per_s.high).fold(1.0, f64::max);
     let lowest =
@@ -48,7 +48,7 @@ fn thread_ticks(view: &View) -> Vec<(f64, String, String)> {
     view.threads.iter().map(|&t| (across(&view.threads, t), t.to_string(), format!("t{t}"))).collect()
 }
 
-fn dot(x: f64, spread: &Spread, cell: usize) -> Dot {
+pub(super) fn dot(x: f64, spread: &Spread, cell: usize) -> Dot {
     let interval = (spread.n > 1).then_some((spread.low, spread.high));
     Dot { x, value: spread.median, interval, cell: Some(cell) }
 }
@@ -85,15 +85,20 @@ fn rate_lines(view: &View, member: &Member, at_keys: usize, labelled: bool) -> V
             ..Line::default()
         });
     }
-    let kept = label(format!("{}/s, {}", words::rate(last.surviving_per_s.median), fate(last)));
-    lines.push(Line {
-        class: format!("kept {classes}"),
-        dots: surviving,
-        marker: Some(member.marker),
-        label: kept,
-        ..Line::default()
-    });
+    let at_last = label(format!("{}/s, {}", words::rate(last.surviving_per_s.median), fate(last)));
+    lines.push(kept(member, surviving, at_last));
     lines
+}
+
+/// The solid line of a strategy.
+pub(super) fn kept(member: &Member, dots: Vec<Dot>, label: Option<(String, String)>) -> Line {
+    Line { class: format!("kept {}", member.classes()), dots, marker: Some(member.marker), label, ..Line::default() }
+}
+
+/// What the law of the race predicts, and the part that it predicts at the right end.
+pub(super) fn predicted(dots: Vec<Dot>, at_last: f64) -> Line {
+    let label = Some(("predicted".to_owned(), format!("{:.1} %", at_last * 100.0)));
+    Line { class: "predicted".to_owned(), dots, label, ..Line::default() }
 }
 
 /// Acknowledged against surviving updates per second over threads, all strategies on one chart; grey ones lie below.
@@ -183,26 +188,14 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
             .filter(|t| last <= 64 || view.threads.contains(t))
             .map(|t| Dot { x: x(t), value: predict_keys(t, at_keys), interval: None, cell: None })
             .collect();
-        let at_last = format!("{:.1} %", predict_keys(last, at_keys) * 100.0);
-        lines.push(Line {
-            class: "predicted".to_owned(),
-            dots,
-            label: Some(("predicted".to_owned(), at_last)),
-            ..Line::default()
-        });
+        lines.push(predicted(dots, predict_keys(last, at_keys)));
     }
     for member in &losing {
         let cells: Vec<(usize, &CellSummary)> = view.curve(&member.name, at_keys).collect();
         let dots =
             cells.iter().map(|(i, c)| Dot { value: c.lost_part(), ..dot(x(c.condition.threads), &c.lost_spread, *i) });
         let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
-        lines.push(Line {
-            class: format!("kept {}", member.classes()),
-            dots: dots.collect(),
-            marker: Some(member.marker),
-            label: Some((member.name.clone(), at_last)),
-            ..Line::default()
-        });
+        lines.push(kept(member, dots.collect(), Some((member.name.clone(), at_last))));
     }
     if !clean.is_empty() {
         let is_measured = |t: &&usize| {
@@ -231,109 +224,7 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
 }
 
 /// The highest figure of some lines, with its interval.
-fn highest(lines: &[Line]) -> f64 {
+pub(super) fn highest(lines: &[Line]) -> f64 {
     let dots = lines.iter().flat_map(|line| &line.dots);
     dots.map(|dot| dot.interval.map_or(dot.value, |(_, high)| high)).fold(0.0, f64::max)
-}
-
-/// Surviving updates per second over the number of keys, where several were measured; one chart for each thread count.
-pub(super) fn rates_over_keys(view: &View) -> Markup {
-    if view.keys.len() < 2 {
-        return Markup::default();
-    }
-    let ticks: Vec<(f64, String, String)> =
-        view.keys.iter().map(|&k| (across(&view.keys, k), k.to_string(), format!("k{k}"))).collect();
-    let mut out = Markup::default();
-    for &at_threads in &view.threads {
-        let mut alternative = format!(
-            "Line chart of surviving updates per second over the number of keys at {}.",
-            view.racers(at_threads)
-        );
-        let mut lines = Vec::new();
-        for member in &view.cast {
-            let cells: Vec<_> = view
-                .summary
-                .cells
-                .iter()
-                .enumerate()
-                .filter(|(_, c)| c.label == member.name && c.condition.threads == at_threads && c.trials > 0)
-                .collect();
-            let Some((_, last)) = cells.last() else { continue };
-            alternative += &format!(" {}: {} at the right end.", member.name, words::rate(last.surviving_per_s.median));
-            let label = format!("{}/s, {}", words::rate(last.surviving_per_s.median), fate(last));
-            let dots = cells.iter().map(|(i, c)| dot(across(&view.keys, c.condition.keys), &c.surviving_per_s, *i));
-            lines.push(Line {
-                class: format!("kept {}", member.classes()),
-                dots: dots.collect(),
-                marker: Some(member.marker),
-                label: Some((member.name.clone(), label)),
-                ..Line::default()
-            });
-        }
-        let [lin, log] = rate_scales(view).map(|scale| {
-            let (lines, alternative) = (lines.clone(), alternative.clone());
-            let title = "number of keys";
-            Plot { height: 260.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
-        });
-        out += html!("<div class=\"by-t t{}\">{}</div>", at_threads, both(lin, log));
-    }
-    out
-}
-
-/// The lost part over the number of keys, where several were measured; one chart for each thread count.
-pub(super) fn losses_over_keys(view: &View) -> Markup {
-    if view.keys.len() < 2 {
-        return Markup::default();
-    }
-    let ticks: Vec<(f64, String, String)> =
-        view.keys.iter().map(|&k| (across(&view.keys, k), k.to_string(), format!("k{k}"))).collect();
-    let mut out = Markup::default();
-    for &at_threads in &view.threads {
-        let mut lines = Vec::new();
-        let mut alternative =
-            format!("Line chart of the lost share over the number of keys at {}.", view.racers(at_threads));
-        if let (true, Some(&last)) = (view.is_predictable() && at_threads > 1, view.keys.last()) {
-            let at = |k: usize| predict_keys(at_threads, k);
-            let dots =
-                view.keys.iter().map(|&k| Dot { x: across(&view.keys, k), value: at(k), interval: None, cell: None });
-            lines.push(Line {
-                class: "predicted".to_owned(),
-                dots: dots.collect(),
-                label: Some(("predicted".to_owned(), format!("{:.1} %", at(last) * 100.0))),
-                ..Line::default()
-            });
-        }
-        for member in &view.cast {
-            let cells = view.summary.cells.iter().enumerate();
-            let cells: Vec<_> = cells
-                .filter(|(_, c)| c.label == member.name && c.condition.threads == at_threads && c.trials > 0)
-                .collect();
-            if cells.iter().all(|(_, cell)| cell.lost == 0) {
-                continue;
-            }
-            for (_, cell) in &cells {
-                alternative += &format!(" {}, {}: {}.", member.name, keys(cell.condition.keys), words::lost(cell));
-            }
-            let at_last = cells.last().map(|(_, cell)| words::lost(cell)).unwrap_or_default();
-            let dots = cells.iter().map(|(i, c)| Dot {
-                value: c.lost_part(),
-                ..dot(across(&view.keys, c.condition.keys), &c.lost_spread, *i)
-            });
-            lines.push(Line {
-                class: format!("kept {}", member.classes()),
-                dots: dots.collect(),
-                marker: Some(member.marker),
-                label: Some((member.name.clone(), at_last)),
-                ..Line::default()
-            });
-        }
-        let chart = if lines.iter().all(|line| line.class == "predicted") {
-            Markup::ours("<p>No strategy lost anything here.</p>")
-        } else {
-            let (title, scale) = ("number of keys", Scale::percent(highest(&lines)));
-            Plot { height: 200.0, scale: &scale, across: &ticks, across_title: title, lines, alternative }.html()
-        };
-        out += html!("<div class=\"by-t t{}\">{}</div>", at_threads, chart);
-    }
-    out
 }
