@@ -119,16 +119,26 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
         return format!("At {place} no exact strategy {what}.");
     };
     let rate = &best.surviving_per_s;
-    let said = format!("{} wins at {place}: {} surviving/s", best.label, words::rate(rate.median));
     let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();
-    let noise = match (rate.n, &rivals[..]) {
-        (..2, _) => return format!("{said} (one trial does not show the noise), {}.", lost(best)),
-        (_, []) => "no other is within its noise".to_owned(),
-        (_, rivals) if rivals.len() > NAMED => format!("{} others are within its noise", rivals.len()),
-        (_, rivals) => format!("within its noise: {}", rivals.join(", ")),
+    let is_sure = rate.confidence >= SURE;
+    let verb = if is_sure && rivals.is_empty() { "wins" } else { "leads" };
+    let said = format!("{} {verb} at {place}: {} surviving/s", best.label, words::rate(rate.median));
+    if rate.n < 2 {
+        return format!("{said} (one trial does not show the noise), {}.", lost(best));
+    }
+    let noise = match &rivals[..] {
+        [] if is_sure => "no other is within its noise".to_owned(),
+        [] => "no other came near, in too few trials to be sure".to_owned(),
+        rivals if rivals.len() > NAMED => format!("{} others are within its noise", rivals.len()),
+        rivals => format!("within its noise: {}", rivals.join(", ")),
     };
-    format!("{said} ({} to {}), {}; {noise}.", words::rate(rate.low), words::rate(rate.high), lost(best))
+    // An interval of few trials is narrower than it should be, so their number stands beside it.
+    let of = if is_sure { String::new() } else { format!(" in {} trials", rate.n) };
+    format!("{said} ({} to {}{of}), {}; {noise}.", words::rate(rate.low), words::rate(rate.high), lost(best))
 }
+
+/// The least confidence of an interval that stands without the number of its trials. Five trials give 94 %, four 88 %.
+const SURE: f64 = 0.9;
 
 /// How many strategies are named in a list; of more, none is (what is within the noise), or the rest is counted.
 const NAMED: usize = 8;

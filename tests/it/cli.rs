@@ -57,7 +57,7 @@ fn a_run_leaves_rows_a_page_and_nothing_else() {
         page.contains(&format!("Measuring adds {recording} ns to every update, of which {clock} ns read the clock."))
     );
     let table = text(&output.stdout);
-    assert!(table.lines().next().unwrap().contains(" wins at 8 threads: "), "{table}");
+    assert!(table.lines().next().unwrap().contains(" leads at 8 threads: "), "{table}");
     assert!(table.contains("get-set lost ") && table.contains("all loads with --table"), "{table}");
     assert!(table.contains("Closed loop"), "{table}");
     assert!(table.contains("get-set") && table.contains("index.html") && !table.contains('\u{1b}'), "{table}");
@@ -70,7 +70,7 @@ fn the_answer_of_a_run_takes_three_lines() {
     let said = headline(&Summary::of(&run), &run.machine, redis_lost_updates::strategy::DEFAULT);
     assert_eq!(said.lines().count(), 3, "{said}");
     assert!(
-        said.starts_with("incr wins at 16 threads: 102,000 surviving/s (") && said.contains("within its noise"),
+        said.starts_with("incr leads at 16 threads: 102,000 surviving/s (") && said.contains("within its noise"),
         "{said}"
     );
     assert!(said.contains("× mutex") && said.contains("get-set lost 88.2 %"), "{said}");

@@ -331,6 +331,37 @@ fn where_all_that_kept_up_sent_too_few_updates_for_a_p99_that_is_said() {
 }
 
 #[test]
+fn a_winner_is_called_one_only_where_nobody_is_close_and_the_trials_suffice() {
+    let row = |trial, strategy: &str, acked: u64| Record {
+        trial: trial as u32,
+        round: trial as u32,
+        acked: Some(acked + trial),
+        lost: Some(0),
+        span_ns: Some(100_000_000),
+        verdict: Some(Verdict::Exact),
+        ..Record::blank(Condition::of(strategy, 4, 1), Promise::Exact)
+    };
+    let said = |trials: u64, other: u64| {
+        let records = (1..=trials).flat_map(|trial| [row(trial, "incr", 1_000), row(trial, "watch", other)]).collect();
+        let run = Run { records, ..Run::default() };
+        headline(&Summary::of(&run), &run.machine, &[]).replace('\n', " ")
+    };
+    let alone = said(5, 100);
+    assert!(alone.starts_with("incr wins at 4 threads: 10,000 surviving/s (10,000 to 10,100), 0 of "), "{alone}");
+    assert!(alone.contains("no other is within its noise"), "{alone}");
+    let close = said(5, 999);
+    assert!(close.starts_with("incr leads at 4 threads: ") && close.contains("within its noise: watch"), "{close}");
+    let few = said(2, 100);
+    assert!(few.starts_with("incr leads at 4 threads: 10,000 surviving/s (10,000 to 10,000 in 2 trials), "), "{few}");
+    assert!(few.contains("no other came near, in too few trials to be sure"), "{few}");
+    let one = said(1, 100);
+    assert!(
+        one.starts_with("incr leads at 4 threads: 10,000 surviving/s (one trial does not show the noise)"),
+        "{one}"
+    );
+}
+
+#[test]
 fn a_bench_folder_is_answered_by_criterions_intervals() {
     let mut run = page_run(vec![row(9, 3)]);
     run.records[0].condition.threads = 4;
