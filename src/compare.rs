@@ -100,12 +100,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `faster`, `slower`, `same within the noise`, `cannot tell`, `not comparable`.
+    /// `faster`, `slower`, `same`, `cannot tell`, `not comparable`.
     pub fn words(self) -> &'static str {
         match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
-            Self::Same => "same within the noise",
+            Self::Same => "same",
             Self::CannotTell => "cannot tell",
             Self::NotComparable => "not comparable",
         }

@@ -200,6 +200,30 @@ pub fn check(lanes: &[&[Event]], found: &[i64]) -> Judgement {
     check_known(lanes, &found)
 }
 
+/// Like [`check`], for workers whose clocks may be up to `apart_ns` apart. Each update is taken to last from its earliest
+/// possible beginning to its latest possible end, so that a possibly correct order is never called wrong.
+///
+/// ```
+/// use redis_lost_updates::history::{Order, check, check_apart};
+/// use redis_lost_updates::update::{Event, Outcome::Acked};
+/// // The second seems to begin after the first has ended, and was told the smaller value.
+/// let lanes = [[Event::new(0, 10, 20, 1, Acked(2))], [Event::new(0, 21, 30, 1, Acked(1))]];
+/// let lanes = [&lanes[0][..], &lanes[1][..]];
+/// assert!(matches!(check(&lanes, &[2]).order, Order::Violated(_)));
+/// assert_eq!(check_apart(&lanes, &[2], 1).order, Order::Linearizable);
+/// ```
+pub fn check_apart(lanes: &[&[Event]], found: &[i64], apart_ns: u64) -> Judgement {
+    if apart_ns == 0 {
+        return check(lanes, found);
+    }
+    let wider = |event: &Event| {
+        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns() + apart_ns);
+        Event::new(event.key(), begin, end, event.tries(), event.outcome())
+    };
+    let lanes: Vec<Vec<Event>> = lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect();
+    check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
+}
+
 /// Like [`check`], but some counters may not have been read at the end: these are judged by the values alone.
 ///
 /// Such a counter is assumed to have ended where its acknowledged updates say. So `found` in the ledger was not

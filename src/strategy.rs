@@ -45,6 +45,12 @@ pub trait Strategy: Sync {
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
+    /// Whether its clients go through our sessions, which count the redirections of a cluster. A client library of its own
+    /// follows them unseen.
+    fn sees_redirections(&self) -> bool {
+        true
+    }
+
     /// Its clients as state machines, so that one thread can drive thousands of them; `None` if it has none.
     fn machines(&self) -> Option<&dyn ClientMachines> {
         None

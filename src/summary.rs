@@ -78,7 +78,7 @@ impl Summary {
                 let label = labels[condition].clone();
                 let mut cell = CellSummary { label, ..CellSummary::of(&records, &latencies(&records, &buckets)) };
                 let drivers = condition.driver.threads_of(condition.threads);
-                cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus);
+                cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus, &cell.nodes);
                 cell
             })
             .collect();

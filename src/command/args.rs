@@ -109,7 +109,7 @@ pub(super) enum Command {
     ///
     /// Exit code 0 if every cell was measured, 2 if not (a toolchain is missing: the row says which).
     LostReply(LostReplyArgs),
-    /// What acknowledged updates are worth when something breaks: protections under faults, on private servers
+    /// Do acknowledged updates survive crashes, failovers and lost replies? Protections under faults, on private servers
     ///
     /// Each cell is judged by the exact checker: what was lost, what was counted twice, how long nothing was
     /// acknowledged. Exit code 0 if every cell was measured, whatever was lost; 2 if one was not; with --expect, 1 if a

@@ -27,7 +27,7 @@ fn said(address: &str, cleaned: &Cleaned) -> String {
         done.push(format!("removed {}", plural(cleaned.libraries, "function library", "function libraries")));
     }
     done.extend(cleaned.settings.iter().map(|setting| format!("restored {setting}")));
-    let done = if done.is_empty() { "nothing of ours to remove".to_owned() } else { done.join(", ") };
+    let done = if done.is_empty() { "no leftovers from earlier runs".to_owned() } else { done.join(", ") };
     let going = cleaned.going.iter().map(|(run, left)| {
         format!(
             "{address}: {run}* belongs to a run that is still going, and is left alone ({} s)\n",
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn what_was_done_and_what_was_left_alone_is_said() {
-        assert_eq!(said("a:1", &Cleaned::default()), "a:1: nothing of ours to remove\n");
+        assert_eq!(said("a:1", &Cleaned::default()), "a:1: no leftovers from earlier runs\n");
         let cleaned = Cleaned {
             keys: 1,
             libraries: 2,

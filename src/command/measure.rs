@@ -155,7 +155,7 @@ fn check_faults(faults: &[Dimension], server: &Target, is_allowed: bool) -> Resu
     match faults.is_empty() || server.child().is_some() || is_allowed {
         true => Ok(()),
         false => Err(Error::usage(
-            "--faults on a server that is not private needs --allow-faults: this run's clients then lose replies",
+            "--faults on a server that is not private needs --allow-faults, which loses some replies to this run's own clients",
         )),
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn list(cli: &Cli, known: &[&dyn Strategy], own: &[&dyn Strategy]) ->
     let mut text = paragraph("* raced by default; the number is the round trips per update.", 0, width);
     for promise in [Promise::Exact, Promise::Lossy] {
         text += &match promise {
-            Promise::Exact => paragraph("exact: must not lose or double an update", 0, width),
+            Promise::Exact => paragraph("exact: must not lose or double an update while nothing fails", 0, width),
             Promise::Lossy => "\n".to_owned() + &paragraph("lossy: known to lose updates, kept as controls", 0, width),
         };
         for strategy in known.iter().filter(|strategy| strategy.info().promise == promise) {
@@ -93,7 +93,7 @@ fn driven(known: &[&dyn Strategy], width: usize) -> String {
     };
     let (own, shared) = (of(false), of(true));
     let said = format!(
-        "--driver events and --driver tasks drive, over a connection per client: {own}; over one for all: {shared}."
+        "Supported by --driver events and --driver tasks. One connection per client: {own}. One shared connection: {shared}."
     );
     format!("\n{}", paragraph(&said, 0, width))
 }

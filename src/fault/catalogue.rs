@@ -108,7 +108,7 @@ fn time(text: &str) -> Option<Duration> {
 
 fn unknown(name: &str) -> Error {
     let names: Vec<&str> = ALL.iter().map(|fault| fault.info().name).collect();
-    Error::usage(format!("no fault '{name}': all, or {}", names.join(", ")))
+    Error::usage(format!("no fault '{name}': expected all, or one of {}", names.join(", ")))
 }
 
 fn wrong_parameter(fault: &dyn Fault, parameter: &str) -> Error {
@@ -142,7 +142,7 @@ mod tests {
         assert!(names(&["reply-lost:gone"]).contains("expected fin, rst, silence, or all"));
         assert!(names(&["pause:9s"]).contains("expected a time up to 5 s"));
         assert!(names(&["flush:1s"]).contains("it has no parameter"));
-        assert!(names(&["flood"]).contains("no fault 'flood': all, or none, reply-lost"));
+        assert!(names(&["flood"]).contains("no fault 'flood': expected all, or one of none, reply-lost"));
         assert!(names(&["flush", "flush"]).contains("named twice"));
     }
 

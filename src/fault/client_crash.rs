@@ -13,7 +13,7 @@ const INFO: Info = Info {
         "client-crash",
         Words { title: "Client killed", one: "kill of a client", many: "kills of a client" },
         "The clients run in two processes; SIGKILL ends one in the middle of its updates, and the other goes on for 1.5 s.",
-        "Not a client that ends in order, and so can still send what it holds.",
+        "Not a clean shutdown, in which a client could still send what it holds.",
     )
 };
 

@@ -11,7 +11,7 @@ const INFO: Info = Info {
         "crash-restart",
         Words { title: "Process killed and restarted", one: "crash", many: "crashes" },
         "SIGKILL ends the server, and 200 ms later it starts again from what it had written to its disk.",
-        "Not power loss: what a process has handed to the system survives its death, and not that of the machine.",
+        "Not a power loss: data already passed to the kernel survives the process, but not the machine.",
     )
 };
 

@@ -89,8 +89,8 @@ impl Crew {
     }
 
     /// Races all clients to their end. Threads end when the fault is over; processes after a time that is known in
-    /// advance.
-    pub(super) fn race(self, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>> {
+    /// advance. Also tells how far apart their clocks may be, in nanoseconds.
+    pub(super) fn race(self, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>, u64)> {
         match self {
             Self::Threads(updaters, acked) => std::thread::scope(|scope| {
                 let start = |updater| scope.spawn(|| work.run(updater, &acked));
@@ -98,14 +98,15 @@ impl Crew {
                 let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Done>>| {
                     thread.join().unwrap_or_else(|_| Err(Error::broken("a client's thread panicked")))
                 };
-                threads.into_iter().map(join).collect()
+                let done: Result<Vec<Done>> = threads.into_iter().map(join).collect();
+                done.map(|done| (done, 0))
             }),
             Self::Processes(workers) => race(workers, work, cell),
         }
     }
 }
 
-fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>> {
+fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>, u64)> {
     let (most, time) = match work.load {
         Load::Updates(updates) => (updates, LONGEST),
         Load::UntilOver => (MOST as u64, cell.races_for().min(LONGEST)),
@@ -117,12 +118,14 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<Vec<Done>>
     let raced = workers.race(&vec![most; work.clients], time, pace, work.stop).map_err(|fault| failed(&fault));
     let done = raced.and_then(|race| match &race.fault {
         // A client waits for a reply that does not come, or the fault killed it.
-        None | Some(Fault::Silent { .. }) => Ok(logs(race, work.zero, batch)),
-        Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(logs(race, work.zero, batch)),
+        None | Some(Fault::Silent { .. }) => Ok(race),
+        Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(race),
         Some(fault) => Err(failed(fault)),
     });
     workers.end(TO_END);
-    done
+    // Each clock may be wrong against ours by the uncertainty, either way.
+    let apart_ns = |race: &Race| race.uncertainty_ns.saturating_mul(2);
+    done.map(|race| (apart_ns(&race), race)).map(|(apart, race)| (logs(race, work.zero, batch), apart))
 }
 
 /// What the clients did, on the clock of the trial. A client that was cut off may have had a batch in flight.

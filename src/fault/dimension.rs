@@ -110,7 +110,7 @@ impl Breaker for Dimension {
         };
         let log = RaceLog { clients: raced.clients.into_iter().map(|client| client.log).collect() };
         let lanes: Vec<&[Event]> = log.clients.iter().map(|client| client.events.as_slice()).collect();
-        let judgement = history::check(&lanes, &[raced.found]);
+        let judgement = history::check_apart(&lanes, &[raced.found], raced.apart_ns);
         Ok(Ok(Trial {
             verdict: judge(&judgement.ledger),
             judgement,

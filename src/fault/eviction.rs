@@ -9,7 +9,7 @@ const INFO: Info = Info::of(
     "eviction",
     Words { title: "Eviction", one: "eviction", many: "evictions" },
     "With maxmemory reached and allkeys-random, somebody else's keys fill the server until the counter is evicted.",
-    "Not how likely that is: keys are written until it has happened.",
+    "Says nothing about how likely eviction is: keys are written until it happens.",
 );
 
 /// Memory beyond what the server already uses.

@@ -37,9 +37,9 @@ const RESENDS: &str = "a command whose reply is missing is sent again though it 
 const MAY_RESEND: &str = "a command that was under way may be sent again though it was executed";
 const WAITS: &str = "what was acknowledged is on the replica that is promoted";
 const LATE: &str = "the primary acknowledges before its replica has the write";
-const GONE: &str = "the counter itself is gone, whatever stands before it";
-const REWRITES: &str = "a client that read the value before may write its successor after, and so bring it back";
-const HELD: &str = "what a client acknowledges before it sends it dies with the client";
+const GONE: &str = "the counter is deleted; no protection in front of it helps";
+const REWRITES: &str = "a client that read the counter before may write value + 1 afterwards, restoring it";
+const HELD: &str = "updates acknowledged before they were sent are lost with the client";
 const LOCK_LOST: &str = "the lock may be lost with the primary while its holder still writes";
 
 /// The expectations, one line for each fault.
@@ -48,7 +48,10 @@ static TABLE: &[Line] = &[
     Line {
         fault: "reply-lost",
         most: is(Never, Never, "the update is executed, and reported as unknown"),
-        but: &[(&["incr-retry"], is(Never, Must, RESENDS))],
+        but: &[
+            (&["incr-retry"], is(Never, Must, RESENDS)),
+            (&["idempotent-lua"], is(Never, Never, "the update is sent again, and the script recognises it")),
+        ],
     },
     Line {
         fault: "request-lost",
@@ -62,14 +65,14 @@ static TABLE: &[Line] = &[
     },
     Line {
         fault: "pause",
-        most: is(Never, Never, "a server that stands still forgets nothing"),
+        most: is(Never, Never, "a paused server keeps its data"),
         but: &[(&["incr-retry"], is(Never, May, MAY_RESEND))],
     },
     Line {
         fault: "crash-restart",
-        most: is(Must, May, "the server starts again with nothing, and its replica copies that"),
+        most: is(Must, May, "the server restarts empty, and its replica resynchronises from it"),
         but: &[
-            (&["incr+rdb"], is(Must, Never, "it starts again from its last snapshot")),
+            (&["incr+rdb"], is(Must, Never, "it restarts from its last snapshot")),
             (
                 &["incr+aof-everysec"],
                 is(May, Never, "what was written survives a kill, and a slow disk may delay the writing"),
@@ -111,10 +114,13 @@ static TABLE: &[Line] = &[
     },
     Line {
         fault: "split-brain",
-        most: is(Must, May, "what one side acknowledged is thrown away when the sides meet"),
+        most: is(Must, May, "one side's writes are discarded when the partition heals"),
         but: &[
             (&["incr-wait"], is(Never, Never, "neither side has a replica that answers")),
-            (&["lock", "fenced-lock"], is(May, May, "where a client that is cut off holds the lock, nobody writes")),
+            (
+                &["lock", "fenced-lock"],
+                is(May, May, "on the side where a disconnected client holds the lock, nobody can write"),
+            ),
         ],
     },
     Line { fault: "replica-lag", most: is(Never, Never, "nobody promotes the replica"), but: &[] },

@@ -6,8 +6,8 @@ use crate::fault::{Fault, Info, Scene, Words};
 const INFO: Info = Info::of(
     "expiry",
     Words { title: "Key expires", one: "expiry", many: "expiries" },
-    "PEXPIRE gives the counter one more millisecond: it is gone, and counting starts again.",
-    "Not a fault of the server: it does as it was told.",
+    "PEXPIRE expires the counter after 1 ms, and counting starts again.",
+    "Not a fault of the server: this is what PEXPIRE does.",
 );
 
 pub(super) struct Expiry;

@@ -17,7 +17,7 @@ const INFO: Info = Info {
         Words { title: "Primary killed", one: "kill of the primary", many: "kills of the primary" },
         "SIGKILL ends the primary. 200 ms later its replica is promoted, or Sentinels or the cluster's other nodes notice and \
          promote it.",
-        "No control for loss: over loopback the replica mostly has everything. For that see failover-lagging.",
+        "Loses little here: over loopback the replica mostly has everything. failover-lagging is the one that must lose.",
     )
 };
 

@@ -14,8 +14,8 @@ const INFO: Info = Info {
     ..Info::of(
         "failover-planned",
         Words { title: "Planned failover", one: "planned failover", many: "planned failovers" },
-        "An operator asks for it: FAILOVER or CLUSTER FAILOVER, with which the primary holds writes back until its replica \
-         has all, or SENTINEL FAILOVER, which promotes the replica at once.",
+        "Started by an operator. With FAILOVER and CLUSTER FAILOVER the primary blocks writes until its replica has caught \
+         up; SENTINEL FAILOVER promotes the replica at once.",
         "Not what happens when a primary dies: for that see failover-crash. Clients keep their connections; those that \
          subscribe to +switch-master would leave the old primary earlier.",
     )

@@ -11,7 +11,7 @@ const INFO: Info = Info {
         "pause",
         Words { title: "Server paused", one: "pause", many: "pauses" },
         "SIGSTOP stops the server's process, and SIGCONT continues it after 900 ms.",
-        "No control for loss: a server that stands still forgets nothing. What clients had sent is executed afterwards.",
+        "Loses nothing: a paused server keeps its data. What clients had sent is executed afterwards.",
     )
 };
 

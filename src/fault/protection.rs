@@ -106,7 +106,7 @@ const LIBRARY: &str = "library";
 
 /// Every protection, in the order of the table, without those that are client libraries.
 pub static PROTECTIONS: &[Protection] = &[
-    plain("incr", "none", "INCR, as it comes."),
+    plain("incr", "none", "Unprotected: plain INCR."),
     plain("pipelined-incr", "none", "16 INCR in one write, 16 replies in one read."),
     plain("get-set", "none", "GET, add one, SET, with nothing in between."),
     plain("watch", "none", "WATCH, MULTI, SET, EXEC."),
@@ -125,14 +125,14 @@ pub static PROTECTIONS: &[Protection] = &[
         "incr+min-replicas",
         "incr",
         &[("min-replicas-to-write", "1"), ("min-replicas-max-lag", "2")],
-        "INCR on a server that refuses writes when it has heard of no replica for 2 s.",
+        "INCR on a server that refuses writes after 2 s without word from a replica.",
     )),
     with("incr+rdb", "incr", &[("save", EVERY_SECOND)], "INCR on a server that writes a snapshot every second."),
     with(
         "incr+aof-everysec",
         "incr",
         &[("appendonly", "yes"), ("appendfsync", "everysec")],
-        "INCR on a server that logs every write, and has the disk catch up every second.",
+        "INCR on a server that logs every write and fsyncs every second.",
     ),
     with(
         "incr-waitaof",

@@ -13,7 +13,7 @@ const INFO: Info = Info {
         "request-lost",
         Words { title: "Request lost", one: "trial with lost requests", many: "trials with lost requests" },
         "Every 40th write is lost on its way to the server, and its connection ends as with reply-lost.",
-        "Not to be told from reply-lost by the client: that is the point.",
+        "The client cannot distinguish it from reply-lost.",
     )
 };
 

@@ -7,7 +7,7 @@ const INFO: Info = Info::of(
     "script-flush",
     Words { title: "Scripts forgotten", one: "loss of the scripts", many: "losses of the scripts" },
     "SCRIPT FLUSH: scripts that were loaded are not there any more.",
-    "Not a loss: who calls a script by its hash is refused until it is loaded again.",
+    "Loses nothing: EVALSHA fails with NOSCRIPT until the script is loaded again.",
 );
 
 pub(super) struct ScriptFlush;

@@ -13,7 +13,7 @@ const INFO: Info = Info {
     ..Info::of(
         "slot-move",
         Words { title: "Slot moved", one: "move of the slot", many: "moves of the slot" },
-        "CLUSTER SETSLOT and MIGRATE move the counter's slot to another node, and 100 ms later all know where it is.",
+        "CLUSTER SETSLOT and MIGRATE move the counter's slot to another node, and 100 ms later every node knows its new owner.",
         "Not the move of a large key: MIGRATE blocks both nodes for as long as it takes.",
     )
 };

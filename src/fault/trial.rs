@@ -60,6 +60,8 @@ pub struct Kept {
 /// The result of a race.
 pub(super) struct Raced {
     pub(super) clients: Vec<Done>,
+    /// How far apart their clocks may be.
+    pub(super) apart_ns: u64,
     marks: Vec<Mark>,
     pub(super) found: i64,
     /// From the clients' end until the counter could be read.
@@ -189,7 +191,7 @@ impl Lab<'_> {
         let ended = Instant::now();
         fault.heal(&scene)?;
         struck?;
-        let clients = clients?;
+        let (clients, apart_ns) = clients?;
         if cell.in_processes() && fault.info().load == Load::UntilOver {
             outlast(&clients, &scene)?;
         }
@@ -199,7 +201,7 @@ impl Lab<'_> {
         let mut marks = scene.marks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (faults, commands_lost) = done_by_proxies(servers, scene.zero, trial, &mut marks);
         let read_ns = scene.zero.elapsed().as_nanos() as u64;
-        Ok(Raced { clients, marks, found, stable, faults, commands_lost, read_ns, effective })
+        Ok(Raced { clients, apart_ns, marks, found, stable, faults, commands_lost, read_ns, effective })
     }
 }
 
@@ -294,7 +296,7 @@ fn window(marks: &[Mark]) -> Option<(u64, u64)> {
 fn judged(cell: &Cell, blank: LabRow, raced: Raced) -> Kept {
     let trial = blank.trial;
     let lanes: Vec<&[Event]> = raced.clients.iter().map(|client| client.log.events.as_slice()).collect();
-    let judgement = history::check(&lanes, &[raced.found]);
+    let judgement = history::check_apart(&lanes, &[raced.found], raced.apart_ns);
     let (ledger, window) = (&judgement.ledger, window(&raced.marks));
     let begin_ns = raced.clients.iter().map(|client| client.log.start_ns).min().unwrap_or(0);
     let end_ns = raced.clients.iter().map(|client| client.log.end_ns).max().unwrap_or(0);

@@ -102,9 +102,13 @@ fn write_all(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result {
     let (lost, overwritten, rolled_back) = (ledger.lost, ledger.overwritten, ledger.rolled_back);
     writeln!(out, "lost {lost}: {overwritten} overwritten, {rolled_back} rolled back")?;
     writeln!(out, "doubled {}, phantom {} (failed, but applied)", ledger.doubled, ledger.phantom)?;
-    writeln!(out, "repeated values {}, values that nobody was told {}", ledger.repeated, ledger.gaps)?;
+    writeln!(
+        out,
+        "values returned more than once {}, values never returned to anyone {}",
+        ledger.repeated, ledger.gaps
+    )?;
     if !checked.general {
-        writeln!(out, "told out of order {}", ledger.stale)?;
+        writeln!(out, "returned out of order {}", ledger.stale)?;
     }
     units(out, teller)?;
     if let Order::Violated(witness) = &checked.judgement.order {

@@ -191,13 +191,19 @@ impl LabRow {
     /// What differs from what was expected, if anything: `lost 3, expected never`.
     pub fn surprise(&self) -> Option<String> {
         let pairs = [("lost", self.lost, self.expected_lost), ("doubled", self.doubled, self.expected_doubled)];
-        let said: Vec<String> = pairs
+        let mut said: Vec<String> = pairs
             .into_iter()
             .filter_map(|(what, count, expected)| {
                 let (count, expected) = (count?, expected?);
                 (!expected.allows(count)).then(|| format!("{what} {count}, expected {}", expected.word()))
             })
             .collect();
+        // Where nothing is lost or doubled, the values returned must have an order too.
+        let is_sound = [self.expected_lost, self.expected_doubled] == [Some(Expected::Never); 2];
+        let verdict = self.verdict.filter(|verdict| matches!(verdict, Verdict::Repeated | Verdict::Misordered));
+        if let (true, true, Some(verdict)) = (is_sound, said.is_empty(), verdict) {
+            said.push(format!("{verdict}, expected an order that explains every value"));
+        }
         (!said.is_empty()).then(|| said.join("; "))
     }
 }

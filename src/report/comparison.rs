@@ -108,7 +108,7 @@ fn answer(comparison: &Comparison) -> Vec<String> {
         format!("Cannot tell whether anything became slower or faster: in all {cells} the noise is too large{more}.")
     } else {
         format!(
-            "Of {cells} {} slower, {} faster, {} the same within {}, {} cannot be told{more}.",
+            "Of {cells} {} slower, {} faster, {} the same within {}, {} undecided{more}.",
             are(count(Outcome::Slower)),
             count(Outcome::Faster),
             count(Outcome::Same),

@@ -113,20 +113,20 @@ fn trimmed(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// Losses beside what a model predicts.
+/// Losses against what a model predicts.
 fn predictions(matrix: &Matrix) -> String {
     let said = matrix.cells().filter_map(|(line, cell)| {
         let predicted = cell.predicted_lost.filter(|&predicted| predicted > 0 && cell.lost.total > 0)?;
         let ratio = cell.lost.total as f64 / predicted as f64;
         Some(format!(
-            "  {} under {}: lost {}, and rate x delay says {} ({ratio:.2})\n",
+            "  {} under {}: {} lost, {} predicted by rate × delay (ratio {ratio:.2})\n",
             line.protection,
             cell.fault,
             count(cell.lost.total),
             count(predicted)
         ))
     });
-    headed("\nLosses beside the model:\n", said)
+    headed("\nLosses against the prediction:\n", said)
 }
 
 fn surprises(matrix: &Matrix) -> String {
@@ -210,7 +210,7 @@ mod tests {
             "4 unknown",
             "down 400 ms",
             "incr under kill: round 1: lost 900, expected never",
-            "rate x delay says 1,800 (0.50)",
+            "1,800 predicted by rate × delay (ratio 0.50)",
             "incr under flush: no port",
         ] {
             assert!(text.contains(words), "{words}: {text}");

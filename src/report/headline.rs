@@ -108,8 +108,8 @@ fn closed(summary: &Summary, answer: &Answer, known: &[&str]) -> String {
     text(with.chain(without).find(fits).unwrap_or_default())
 }
 
-/// At least this many ratios are given beside what is faster in batches.
-const ENOUGH: usize = 4;
+/// At least this many ratios are given beside what is faster in batches, which stands in the table above them all.
+const ENOUGH: usize = 1;
 
 fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
@@ -124,7 +124,7 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
     let verb = if is_sure && rivals.is_empty() { "wins" } else { "leads" };
     let said = format!("{} {verb} at {place}: {} surviving/s", best.label, words::rate(rate.median));
     if rate.n < 2 {
-        return format!("{said} (one trial does not show the noise), {}.", lost(best));
+        return format!("{said} (one trial, so no interval), {}.", lost(best));
     }
     let noise = match &rivals[..] {
         [] if is_sure => "no other is within its noise".to_owned(),
@@ -250,8 +250,11 @@ fn nothing(summary: &Summary) -> String {
     let why = |cell: &CellSummary| cell.error.clone().or_else(|| cell.note.clone());
     let reasons: Vec<String> = summary.cells.iter().filter_map(why).collect();
     let count = |reason: &String| reasons.iter().filter(|other| *other == reason).count();
+    let what = if summary.cells.iter().any(|cell| cell.trials > 0) { "proven" } else { "measured" };
     match reasons.iter().max_by_key(|reason| count(reason)) {
-        Some(reason) => format!("Nothing was judged. In {} of {} cells: {reason}.", count(reason), summary.cells.len()),
-        None => "Nothing was judged.".to_owned(),
+        Some(reason) => {
+            format!("Nothing was {what}. In {} of {} cells: {reason}.", count(reason), summary.cells.len())
+        }
+        None => format!("Nothing was {what}."),
     }
 }

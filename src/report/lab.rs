@@ -1,6 +1,7 @@
 //! The failure lab's page, and the README's short table. A pure function of the rows.
 
 mod cells;
+mod glance;
 mod model;
 mod names;
 mod page;

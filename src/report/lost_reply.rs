@@ -33,8 +33,8 @@ const COLUMNS: [&str; 9] =
     ["library", "settings", "reply lost by", "acked", "errors", "executions/acked", "doubled", "recovered", "outcome"];
 
 /// What the ratio means.
-const RATIO: &str = "\nexecutions/acked: what the counter holds for each acknowledged update. Above 1.00 some of it was not \
-                     acknowledged:\nupdates that ran twice (doubled), or that ended in an error and ran all the same.\n";
+const RATIO: &str = "\nexecutions/acked: what the counter holds for each acknowledged update. Above 1.00 some \
+                     increments\nran twice (doubled), or ran although the client got an error.\n";
 
 /// Seconds in three characters or so: `0.02 s`, `12 s`.
 fn seconds(ns: u64) -> String {
@@ -185,7 +185,7 @@ pub fn markdown(rows: &[LostReply]) -> String {
 /// The README's short table: of each library what its default settings do when a reply is lost, and its safe ones.
 pub fn summary_table(rows: &[LostReply]) -> String {
     let mut text =
-        "| client library | acknowledged, default settings | in the counter | reply never comes | safe settings |\n\
+        "| client library | acknowledged, default settings | in the counter | reply never comes | settings `safe` |\n\
                     |---|--:|--:|---|---|\n"
             .to_owned();
     let find = |library: &str, settings: &str, way| {
@@ -294,7 +294,7 @@ fn hung(rows: &[LostReply]) -> String {
     match names.as_slice() {
         [] => String::new(),
         names => format!(
-            "With default settings {} still waited when the time was over, or never became usable again, after some lost reply: {}.",
+            "With default settings {} were still waiting at the time limit, or never usable again, after some lost reply: {}.",
             names.len(),
             names.join(", ")
         ),

@@ -101,11 +101,11 @@ pub fn distance(machine: &Machine) -> Option<String> {
     let costs = ns("proxy_added_p50_us").zip(ns("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
         let carries = machine.get("proxy_commands_per_s").and_then(|n| n.parse().ok()).map_or("?".to_owned(), count);
         let share = machine.get("proxy_share").unwrap_or("?");
-        let tail = if p99 > 0 { format!(" (99 %: {})", time(p99)) } else { String::new() };
         format!(
-            ". Without a delay the proxy adds {}{tail} and carries {carries} commands/s over 16 connections, {share} of \
+            ". Without a delay the proxy adds {} to the median and {} to the p99, and carries {carries} commands/s over 16 connections, {share} of \
              the rate without it",
-            time(p50)
+            time(p50),
+            time(p99)
         )
     });
     Some(format!("Emulated round trip: {}{seen}{costs}.", time(asked * 1_000)))

@@ -61,6 +61,10 @@ impl Strategy for Clustered {
         self.info
     }
 
+    fn sees_redirections(&self) -> bool {
+        false
+    }
+
     fn parameters(&self) -> String {
         format!("retries={}", self.retries.unwrap_or(16))
     }

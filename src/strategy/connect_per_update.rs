@@ -20,7 +20,7 @@ const INFO: Info = Info {
     after_loss: AfterLoss::Reconnects,
     ..Info::exact(
         "connect-per-update",
-        "A new connection for every INCR: handshake and login each time, and TIME_WAIT.",
+        "A new connection for every INCR: a handshake and login each time, and sockets left in TIME_WAIT.",
     )
 };
 

@@ -54,7 +54,7 @@ impl Updater for Deaf {
 }
 
 fn no_settings(server: &Target) -> Result<Option<String>> {
-    let why = "it sets maxmemory on the server for a while: allowed on a private server, or with --allow-config";
+    let why = "it changes maxmemory temporarily, which needs a private server or --allow-config";
     Ok((!server.may_configure()).then(|| why.to_owned()))
 }
 

@@ -28,7 +28,7 @@ const INFO: Info = Info {
     replies: Replies::Early,
     ..Info::lossy(
         "local-sum-early-ack",
-        "16 updates summed and acknowledged before their INCRBY: a process that stops takes them along.",
+        "16 updates summed and acknowledged before their INCRBY: they are lost if the process stops.",
     )
 };
 

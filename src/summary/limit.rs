@@ -8,10 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::nodes::{Node, SATURATED};
 use crate::record::Machine;
-
-/// From this part of the CPU time that there was, somebody was busy all the time that mattered.
-pub(super) const SATURATED: f64 = 0.9;
 
 /// Who had no CPU time left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,6 +46,8 @@ impl fmt::Display for Limit {
 /// The CPUs that a run's clients had.
 pub(super) struct Cpus {
     clients: Option<usize>,
+    /// How many the servers had, if they were assigned any.
+    servers: Option<usize>,
     /// The server ran on them too.
     are_shared: bool,
 }
@@ -65,15 +65,26 @@ impl Cpus {
             (None, _) => is("server_is_private") || is("server_is_composed"),
             (Some(_), None) => false,
         };
-        Self { clients: clients.map(|set| set.len()), are_shared }
+        Self { clients: clients.map(|set| set.len()), servers: server.map(|server| set(server).len()), are_shared }
     }
 
-    /// What a cell of so many threads ran into, by the CPUs' worth of work of its clients and its server.
-    pub(super) fn limit(&self, threads: usize, clients: f64, server: f64) -> Option<Limit> {
+    /// How busy the server of a cell was, 1 being all that it can. A server executes commands on one CPU. Several nodes on
+    /// CPUs of their own are as busy as the busiest of them, and nodes that were assigned fewer share those.
+    fn busy(&self, server: f64, nodes: &[Node]) -> f64 {
+        let busiest = nodes.iter().map(|node| node.cpus).fold(0.0, f64::max);
+        match self.servers {
+            _ if nodes.is_empty() => server,
+            Some(cpus) if cpus < nodes.len() => (server / cpus as f64).max(busiest),
+            _ => busiest,
+        }
+    }
+
+    /// What a cell of so many threads ran into, by the CPUs' worth of work of its clients and of all its server's nodes.
+    pub(super) fn limit(&self, threads: usize, clients: f64, server: f64, nodes: &[Node]) -> Option<Limit> {
         let there = self.clients? as f64;
         // A thread alone is on one CPU at a time, however many there are.
         let busy = clients > there.min(threads as f64) * SATURATED;
-        match (busy, server > SATURATED) {
+        match (busy, self.busy(server, nodes) > SATURATED) {
             (true, true) => Some(Limit::Both),
             (true, false) => Some(Limit::Clients),
             (false, true) => Some(Limit::Server),
@@ -96,23 +107,32 @@ mod tests {
     #[test]
     fn the_limit_is_who_had_no_cpu_time_left() {
         let apart = cpus("server=1,client=0", "0", "yes");
-        assert_eq!(apart.limit(16, 0.95, 0.5), Some(Limit::Clients));
-        assert_eq!(apart.limit(16, 0.5, 0.95), Some(Limit::Server));
-        assert_eq!(apart.limit(16, 0.95, 0.95), Some(Limit::Both));
-        assert_eq!(apart.limit(16, 0.6, 0.6), None, "a round trip is mostly waiting");
+        assert_eq!(apart.limit(16, 0.95, 0.5, &[]), Some(Limit::Clients));
+        assert_eq!(apart.limit(16, 0.5, 0.95, &[]), Some(Limit::Server));
+        assert_eq!(apart.limit(16, 0.95, 0.95, &[]), Some(Limit::Both));
+        assert_eq!(apart.limit(16, 0.6, 0.6, &[]), None, "a round trip is mostly waiting");
         let many = cpus("server=4,client=0+1+2+3", "0+1+2+3", "yes");
-        assert_eq!(many.limit(1, 0.95, 0.5), Some(Limit::Clients), "one thread is never on two CPUs");
-        assert_eq!(many.limit(16, 0.95, 0.5), None);
+        assert_eq!(many.limit(1, 0.95, 0.5, &[]), Some(Limit::Clients), "one thread is never on two CPUs");
+        assert_eq!(many.limit(16, 0.95, 0.5, &[]), None);
+    }
+
+    #[test]
+    fn several_nodes_are_as_busy_as_the_busiest_unless_they_share_a_cpu() {
+        let nodes = [0.33, 0.34, 0.32].map(|cpus| Node { cpus, ..Node::default() });
+        assert_eq!(cpus("server=1,client=0", "0", "yes").busy(0.99, &nodes), 0.99, "three nodes on one CPU");
+        assert_eq!(cpus("none", "0+1", "no").busy(0.99, &nodes), 0.34, "each where it is");
+        assert_eq!(cpus("server=1+2+3,client=0", "0", "yes").busy(0.99, &nodes), 0.34, "a CPU for each");
+        assert_eq!(cpus("none", "0+1", "no").busy(0.97, &[]), 0.97, "one server");
     }
 
     #[test]
     fn cpus_that_are_shared_are_full_together() {
         let shared = cpus("none", "0+1", "yes");
-        assert_eq!(shared.limit(16, 1.2, 0.7), Some(Limit::SharedCpus));
-        assert_eq!(shared.limit(16, 0.8, 0.5), None);
-        assert_eq!(cpus("server=0,client=0", "0", "yes").limit(4, 0.5, 0.45), Some(Limit::SharedCpus));
+        assert_eq!(shared.limit(16, 1.2, 0.7, &[]), Some(Limit::SharedCpus));
+        assert_eq!(shared.limit(16, 0.8, 0.5, &[]), None);
+        assert_eq!(cpus("server=0,client=0", "0", "yes").limit(4, 0.5, 0.45, &[]), Some(Limit::SharedCpus));
         // A server that is somewhere else is busy with its own CPUs.
-        assert_eq!(cpus("none", "0+1", "no").limit(16, 1.2, 0.7), None);
-        assert_eq!(Cpus::of(&Machine::default()).limit(16, 1.2, 0.7), None, "what is not known is not said");
+        assert_eq!(cpus("none", "0+1", "no").limit(16, 1.2, 0.7, &[]), None);
+        assert_eq!(Cpus::of(&Machine::default()).limit(16, 1.2, 0.7, &[]), None, "what is not known is not said");
     }
 }

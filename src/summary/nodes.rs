@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::limit::SATURATED;
 use crate::record::Record;
+
+/// From this part of the CPU time that there was, somebody was busy all the time that mattered.
+pub(super) const SATURATED: f64 = 0.9;
 
 /// A file that names more nodes than this is not of a real cluster.
 const MOST: usize = 1_000;
@@ -15,7 +17,8 @@ pub struct Node {
     pub calls_per_s: f64,
     /// Its share of the commands of all nodes, 0 to 1.
     pub part: f64,
-    /// CPUs' worth of its process busy over the span.
+    /// CPUs' worth of its process that were busy, in the trials in which it executed most; in all, if there are none. The
+    /// counter of a trial lies on one node, another one in each trial, so an average over all hides who was busy.
     pub cpus: f64,
 }
 
@@ -28,33 +31,34 @@ impl Node {
 
 /// Every node's share of these trials; empty if there is one server, or if the trials had different nodes.
 pub(super) fn of(records: &[&Record]) -> Vec<Node> {
-    let mut sums: Vec<(f64, f64)> = Vec::new();
-    let mut span_ns = 0.0;
+    let mut trials: Vec<(Vec<f64>, Vec<f64>, f64)> = Vec::new();
     for record in records {
         let (Some(calls), Some(span)) = (read(record.node_calls.as_deref()), record.span_ns) else { continue };
         let cpu_us = read(record.node_cpu_us.as_deref()).filter(|cpu| cpu.len() == calls.len());
         let cpu_us = cpu_us.unwrap_or_else(|| vec![0.0; calls.len()]);
-        if sums.is_empty() {
-            sums = vec![(0.0, 0.0); calls.len()];
-        }
-        if sums.len() != calls.len() {
+        if trials.first().is_some_and(|(first, ..)| first.len() != calls.len()) {
             return Vec::new();
         }
-        span_ns += span as f64;
-        for (sum, (calls, cpu)) in sums.iter_mut().zip(calls.into_iter().zip(cpu_us)) {
-            *sum = (sum.0 + calls, sum.1 + cpu);
-        }
+        trials.push((calls, cpu_us, span as f64));
     }
-    if span_ns <= 0.0 {
+    let span_ns: f64 = trials.iter().map(|(.., span)| span).sum();
+    let Some(nodes) = trials.first().map(|(calls, ..)| calls.len()).filter(|_| span_ns > 0.0) else {
         return Vec::new();
-    }
-    let all: f64 = sums.iter().map(|(calls, _)| calls).sum();
-    let node = |(calls, cpu_us): (f64, f64)| Node {
-        calls_per_s: calls * 1e9 / span_ns,
-        part: if all > 0.0 { calls / all } else { 0.0 },
-        cpus: cpu_us * 1e3 / span_ns,
     };
-    sums.into_iter().map(node).collect()
+    let all: f64 = trials.iter().flat_map(|(calls, ..)| calls).sum();
+    let node = |number: usize| {
+        let calls: f64 = trials.iter().map(|(calls, ..)| calls[number]).sum();
+        let is_first = |calls: &[f64]| calls.iter().all(|&other| other <= calls[number]);
+        let leads: Vec<_> = trials.iter().filter(|(calls, ..)| is_first(calls)).collect();
+        let own = if leads.is_empty() { trials.iter().collect() } else { leads };
+        let (cpu_us, own_ns) = own.iter().fold((0.0, 0.0), |sum, (_, cpu, span)| (sum.0 + cpu[number], sum.1 + span));
+        Node {
+            calls_per_s: calls * 1e9 / span_ns,
+            part: if all > 0.0 { calls / all } else { 0.0 },
+            cpus: if own_ns > 0.0 { cpu_us * 1e3 / own_ns } else { 0.0 },
+        }
+    };
+    (0..nodes).map(node).collect()
 }
 
 /// Reads `1200+1190+1230`.
@@ -86,6 +90,15 @@ mod tests {
         assert_eq!(nodes[0], Node { calls_per_s: 150.0, part: 0.3, cpus: 0.1 });
         assert_eq!((nodes[1].part, nodes[1].cpus, nodes[1].is_limit()), (0.7, 0.97, true));
         assert!(!nodes[0].is_limit());
+    }
+
+    #[test]
+    fn a_node_that_has_the_only_counter_of_a_trial_is_judged_by_that_trial() {
+        let rows = [row("0+900", "1000+960000"), row("900+0", "960000+1000"), row("0+900", "1000+960000")];
+        let nodes = of(&rows.iter().collect::<Vec<_>>());
+        assert_eq!((nodes[0].cpus, nodes[1].cpus), (0.96, 0.96));
+        assert!(nodes[0].is_limit() && nodes[1].is_limit());
+        assert_eq!((nodes[0].calls_per_s, nodes[1].calls_per_s), (300.0, 600.0));
     }
 
     #[test]

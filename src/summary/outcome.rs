@@ -17,7 +17,7 @@ pub enum Outcome {
     Kept,
     /// An exact strategy broke its promise, whatever else could not be judged.
     Broken,
-    /// Something could not be judged: an error, or not one update was acknowledged.
+    /// Something could not be judged: an error, or not one update was acknowledged, or every trial was skipped.
     Unjudged,
 }
 
@@ -42,7 +42,7 @@ pub struct Cause {
     pub lost: u64,
     /// Increments applied more than once.
     pub doubled: u64,
-    /// The first error of these trials.
+    /// The first error of these trials, or why they were skipped.
     pub error: Option<String>,
 }
 
@@ -59,12 +59,12 @@ pub enum What {
 }
 
 impl What {
-    /// What is wrong with this trial, if anything is. One that was skipped with a reason is neither right nor wrong, and a
-    /// lossy strategy may lose.
-    fn of(record: &Record) -> Option<Self> {
+    /// What is wrong with this trial, if anything is. A lossy strategy may lose, and a trial that was skipped with a reason
+    /// is neither right nor wrong, unless the whole run shows nothing else.
+    fn of(record: &Record, is_all_skipped: bool) -> Option<Self> {
         let acked = record.acked.unwrap_or(0);
         match record.verdict {
-            None => (record.error.is_some() || record.note.is_none()).then_some(Self::NoVerdict),
+            None => (record.error.is_some() || record.note.is_none() || is_all_skipped).then_some(Self::NoVerdict),
             Some(verdict) if record.promise == Promise::Exact && verdict.breaks_exactness() => {
                 Some(Self::Broken(verdict))
             }
@@ -77,8 +77,9 @@ impl What {
 /// What is wrong with these trials, broken promises first.
 pub(super) fn causes(records: &[Record]) -> Vec<Cause> {
     let mut causes: BTreeMap<(What, &str, DriverKind), Vec<&Record>> = BTreeMap::new();
+    let is_all_skipped = records.iter().all(|record| record.verdict.is_none());
     for record in records {
-        if let Some(what) = What::of(record) {
+        if let Some(what) = What::of(record, is_all_skipped) {
             causes.entry((what, &record.condition.strategy, record.condition.driver)).or_default().push(record);
         }
     }
@@ -100,7 +101,7 @@ pub(super) fn causes(records: &[Record]) -> Vec<Cause> {
             acked: sum(|record| record.acked),
             lost: sum(|record| record.lost),
             doubled: sum(|record| record.doubled),
-            error: wrong.iter().find_map(|record| record.error.clone()),
+            error: wrong.iter().find_map(|record| record.error.clone().or_else(|| record.note.clone())),
             threads,
         }
     };
@@ -175,10 +176,14 @@ mod tests {
     fn errors_count_whoever_made_them_and_skipping_with_a_reason_does_not() {
         let blank = |promise| Record { acked: None, ..row(promise, None, 0) };
         let skipped = Record { note: Some("skipped: no SET IFEQ".to_owned()), ..blank(Promise::Exact) };
-        assert_eq!(amounts_to(std::slice::from_ref(&skipped)).0, Outcome::Kept);
+        let fine = row(Promise::Exact, Some(Verdict::Exact), 9);
+        assert_eq!(amounts_to(&[skipped.clone(), fine.clone()]).0, Outcome::Kept);
+        // A run of nothing but skipped trials shows nothing.
+        let said = "incr cannot be judged in 1 of 1 trial at 4 threads: skipped: no SET IFEQ".to_owned();
+        assert_eq!(amounts_to(std::slice::from_ref(&skipped)), (Outcome::Unjudged, vec![said]));
         let failed = Record { error: Some("Broken pipe".to_owned()), ..blank(Promise::Lossy) };
         let said = "get-set cannot be judged in 1 of 1 trial at 4 threads: Broken pipe".to_owned();
-        assert_eq!(amounts_to(&[skipped, failed]), (Outcome::Unjudged, vec![said]));
+        assert_eq!(amounts_to(&[skipped, failed, fine]), (Outcome::Unjudged, vec![said]));
         // Nobody says why there is no verdict.
         assert_eq!(amounts_to(&[blank(Promise::Exact)]).0, Outcome::Unjudged);
         // Some acknowledged, some unknown: left open, but not nothing.

@@ -76,6 +76,15 @@ impl Target {
                 command.to_uppercase()
             ))
         };
+        // Where transactions are not to be had, nothing can be queued, and a command would be executed instead.
+        let mut transaction = redis::cmd("MULTI").get_packed_command();
+        transaction.extend(redis::cmd("DISCARD").get_packed_command());
+        let opened = db.req_packed_commands(&transaction, 0, 2).map_err(|e| self.refuses(&e))?;
+        for (command, reply) in ["multi", "discard"].into_iter().zip(opened) {
+            let Value::ServerError(error) = reply else { continue };
+            let is_needed = error.code() == "NOPERM" && commands.contains(&"multi");
+            return if is_needed { Err(refused(command, &error.into())) } else { Ok(()) };
+        }
         for &command in commands {
             // Skipped: commands whose subcommands each have their own permission, and those of transactions, which this
             // check uses itself.

@@ -15,7 +15,8 @@ impl Target {
         let meaning = match self.is_tls() && error.is_timeout() {
             // A server without TLS takes the handshake for a command and waits for its end.
             true => {
-                "no answer in time: it is stalled or stopped, or does not speak TLS (then give redis://)".to_owned()
+                "no answer in time: it is stalled or stopped, or does not speak TLS (then give redis:// or redis-...)"
+                    .to_owned()
             }
             false => meaning(error),
         };
@@ -52,12 +53,35 @@ fn meaning(error: &RedisError) -> String {
         "no answer in time: it is stalled or stopped, or no Redis is there".to_owned()
     } else if matches!(error.kind(), ErrorKind::Parse) || text.contains("Parse error") {
         "what answers there does not speak Redis's protocol: is the port right?".to_owned()
+    } else if let Some(why) = unauthorised(&text) {
+        why.to_owned()
     } else if error.is_connection_dropped() {
-        format!("it closed the connection ({text}): it stopped, accepts no more clients, or is not a Redis server")
+        format!(
+            "it closed the connection ({text}): it stopped, accepts no more clients, speaks TLS (then give rediss:// or \
+             rediss-...), or is not a Redis server"
+        )
     } else if error.is_io_error() {
         format!("{text} (is a server running there?)")
     } else {
         text
+    }
+}
+
+/// What a server says to those without the right password, and to those who ask it for what another kind of server has.
+fn unauthorised(text: &str) -> Option<&'static str> {
+    let says = |words: &str| text.contains(words);
+    if says("NOAUTH") || says("Authentication required") {
+        Some("it requires a password: give redis://USER:PASSWORD@HOST:PORT")
+    } else if says("WRONGPASS") || says("AuthenticationFailed") {
+        Some("it does not accept the user name and password of the URL")
+    } else if says("unknown command 'SENTINEL'") {
+        Some("it is not a Sentinel: give redis:// for a server, redis-cluster:// for a cluster")
+    } else if says("unknown command 'CLUSTER'") {
+        Some("it is not a node of a cluster: give redis:// for a server, redis-sentinel:// for Sentinels")
+    } else if says("SELECT is not allowed in cluster mode") {
+        Some("a cluster has database 0 alone: leave the number out of the URL")
+    } else {
+        None
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::driver::{self, Clients, Library};
 use crate::error::{Error, Result};
-use crate::history::{self, Judgement};
+use crate::history;
 use crate::pace::Timetable;
 use crate::race::{Limits, RaceLog, Work};
 use crate::strategy::Strategy;
@@ -141,15 +141,18 @@ impl<'a> Crew<'a> {
         let before = Counts::read(&mut self.db).map_err(refuses)?;
         let redirects_before = self.server.redirects();
         let log = self.race(updates, room, timetable, deadline)?;
-        let redirects =
-            self.server.redirects().zip(redirects_before).map(|(now, then)| (now.0 - then.0, now.1 - then.1));
+        // Where clients follow redirections by themselves, nobody here sees any.
+        let is_seen = self.clients.process().is_none() && self.strategy.sees_redirections();
+        let redirects = self.server.redirects().zip(redirects_before).filter(|_| is_seen);
+        let redirects = redirects.map(|(now, then)| (now.0 - then.0, now.1 - then.1));
         let ended = Instant::now();
         std::thread::sleep(self.strategy.settles_in());
         let (after, found) = self.read_back()?;
         let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
         let spent = after.since(&before);
         let process = self.clients.process();
-        let judgement = judgement(&log, &found, process.as_ref().map_or(0, |process| process.apart_ns));
+        let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
+        let judgement = history::check_apart(&lanes, &found, process.as_ref().map_or(0, |process| process.apart_ns));
         let counted_by = self.counted_by;
         Ok(Trial {
             verdict: judge(&judgement.ledger),
@@ -311,19 +314,4 @@ impl<'a> Crew<'a> {
         lease.end(&mut db);
         server.settings_left(&mut db)
     }
-}
-
-/// Judges a race of clients whose clocks may be up to `apart_ns` apart. Each update is taken to last from its earliest
-/// possible beginning to its latest possible end, so that a possibly correct order is never called wrong.
-fn judgement(log: &RaceLog, found: &[i64], apart_ns: u64) -> Judgement {
-    let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
-    if apart_ns == 0 {
-        return history::check(&lanes, found);
-    }
-    let wider = |event: &Event| {
-        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns() + apart_ns);
-        Event::new(event.key(), begin, end, event.tries(), event.outcome())
-    };
-    let lanes: Vec<Vec<Event>> = lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect();
-    history::check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
 }

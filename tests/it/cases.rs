@@ -155,7 +155,7 @@ fn made_lanes_claim_no_order_between_updates_that_touch() {
 fn causes_are_told_apart() {
     let race = checked(&format!("{HEADER}a,0,10,ok,1\nb,5,15,ok,1\n# final 1\n"));
     assert_eq!((race.causes[0].raced, race.causes[0].falls), (1, 0));
-    says(&race, "overwritten in a race: 1 update");
+    says(&race, "1 update overwritten in a race");
     // b read 0 early and wrote 1 late, over a's 3; then a went on from 1.
     let late = checked(&format!("{HEADER}a,0,1,ok,1\na,2,3,ok,2\na,4,5,ok,3\nb,0,6,ok,1\na,7,8,ok,2\n# final 2\n"));
     assert_eq!((late.causes[0].falls, late.causes[0].falls_by_nobody), (1, 0));

@@ -74,7 +74,7 @@ fn a_killed_runs_keys_are_removed_and_nobody_elses() {
     assert!(clean(&server).0.status.success());
     assert_eq!(keys(&mut db), others);
     let (_, said) = clean(&server);
-    assert!(said.ends_with(": nothing of ours to remove\n"), "{said}");
+    assert!(said.ends_with(": no leftovers from earlier runs\n"), "{said}");
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn a_gate_names_three_strategies_and_counts_the_others() {
 #[test]
 fn every_outcome_has_its_words() {
     let all = [Outcome::Faster, Outcome::Slower, Outcome::Same, Outcome::CannotTell, Outcome::NotComparable];
-    let words = ["faster", "slower", "same within the noise", "cannot tell", "not comparable"];
+    let words = ["faster", "slower", "same", "cannot tell", "not comparable"];
     assert_eq!(all.map(Outcome::words), words);
 }
 

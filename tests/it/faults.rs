@@ -220,7 +220,7 @@ fn a_run_leaves_a_folder_that_says_what_happened_and_no_server() {
     let output = report(&args).arg(&out).env("TMPDIR", scratch.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("LOST") && text.contains("(2/2)") && text.contains("rate x delay"), "{text}");
+    assert!(text.contains("LOST") && text.contains("(2/2)") && text.contains("rate × delay"), "{text}");
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "a server's folder is left");
     let run = LabRun::read(&out).unwrap().unwrap();
     assert_eq!(run.rows.len(), 4);
@@ -300,7 +300,9 @@ fn wait_until(is_so: impl Fn() -> bool) {
 #[test]
 fn only_private_servers_are_broken_and_unknown_names_are_refused() {
     for (args, words) in [
-        (vec!["--redis-url", "redis://127.0.0.1:1"], "private servers only"),
+        (vec!["--redis-url", "redis://127.0.0.1:1"], "injected only into private servers"),
+        (vec!["--topology", "cluster"], "leave out --transport, --topology"),
+        (vec!["--transport", "unix"], "leave out --transport, --topology"),
         (vec!["--faults", "flood"], "no fault 'flood'"),
         (vec!["--protections", "hope"], "no protection 'hope'"),
         (vec!["--faults", "pause:1h"], "expected a time up to 5 s"),

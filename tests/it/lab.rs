@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use redis_lost_updates::record::lab::{Expected, LabFolder, LabRun};
+use redis_lost_updates::record::lab::{Expected, LabFolder, LabRow, LabRun};
 use redis_lost_updates::report::lab::{page, summary_table};
+use redis_lost_updates::verdict::Verdict;
 
 use crate::lab_sample;
 use crate::sample::HOSTILE;
@@ -53,6 +54,60 @@ fn each_protection_has_its_verdict_in_words_with_its_bound_and_its_price() {
     assert!(one.contains("Lost nothing in 3 trials with lost replies (fin), too few to say more."), "{one}");
     // Twenty trials without a loss: 1 - 0.05^(1/20) is 1 in 7.2.
     assert!(html.contains("nothing was lost in 20 planned failovers, so under 1 in 7 of them at 95 %"));
+}
+
+#[test]
+fn a_narrow_matrix_needs_no_glance() {
+    let mut run = lab_sample::run();
+    run.rows.retain(|row| ["none", "reply-lost:fin", "failover-crash"].contains(&row.fault.as_str()));
+    assert!(!page(&run).contains("id=\"glance\""));
+}
+
+#[test]
+fn a_wide_matrix_is_shown_at_a_glance_with_the_worst_trial_of_each_cell() {
+    let mut run = lab_sample::run();
+    let first = run.rows.iter().find(|row| row.protection == "incr" && row.fault == "failover-crash").unwrap().clone();
+    let mut add = |fault: &str, lost, doubled, verdict| {
+        let trial = run.rows.len() as u32 + 1;
+        let (lost, doubled, verdict, unknown) = (Some(lost), Some(doubled), Some(verdict), Some(0));
+        run.rows.push(LabRow { trial, fault: fault.to_owned(), lost, doubled, verdict, unknown, ..first.clone() });
+    };
+    add("eviction", 12_345, 0, Verdict::Lost);
+    add("eviction", 7, 0, Verdict::Lost);
+    add("expiry", 0, 41, Verdict::Excess);
+    add("flush", 1_250_000, 3, Verdict::Lost);
+    add("read-only", 0, 0, Verdict::Misordered);
+    let html = page(&run);
+    let glance = html.split("<table class=\"glance\">").nth(1).unwrap().split("</table>").next().unwrap();
+    let row = glance.split("<th scope=\"row\">incr</th>").nth(1).unwrap().split("</tr>").next().unwrap();
+    for cell in ["<b>12k</b>", "<b>+41</b>", "<b>1.3M +3</b>", "<td class=\"held\"", "Eviction: lost 7 and 12,345\""] {
+        assert!(row.contains(cell), "no {cell} in {row}");
+    }
+    let cells = |text: &str| text.matches("<td").count();
+    let heads = glance.split("</thead>").next().unwrap().matches("<th ").count();
+    assert_eq!(cells(row) + 1, heads, "{row}");
+    // Nothing is missing, but no order explains the values: the cell says so.
+    assert!(html.contains("<b>none lost</b><small>in 1 trial</small><small>misordered</small>"), "{html}");
+}
+
+#[test]
+fn values_that_no_order_explains_are_never_expected() {
+    let run = lab_sample::run();
+    let sound = run.rows.iter().find(|row| row.protection == "incr" && row.lost == Some(0)).unwrap();
+    let never = Some(Expected::Never);
+    let row = |verdict, lost, expected_lost| LabRow {
+        lost: Some(lost),
+        doubled: Some(0),
+        verdict: Some(verdict),
+        expected_lost,
+        expected_doubled: never,
+        ..sound.clone()
+    };
+    assert_eq!(row(Verdict::Exact, 0, never).surprise(), None);
+    let said = row(Verdict::Misordered, 0, never).surprise();
+    assert_eq!(said.as_deref(), Some("misordered, expected an order that explains every value"));
+    assert_eq!(row(Verdict::Misordered, 0, Some(Expected::May)).surprise(), None);
+    assert_eq!(row(Verdict::Lost, 2, never).surprise().as_deref(), Some("lost 2, expected never"));
 }
 
 #[test]

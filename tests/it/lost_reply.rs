@@ -164,7 +164,10 @@ fn settings_that_hold_are_listed_apart_from_those_whose_client_does_not_come_bac
     // It doubles where the connection is closed, and not by default where redis.from_url was called.
     assert!(headline.contains("lettuce (only fin)") && headline.contains("redis-py (not from-url)"), "{headline}");
     let second = page.split_once("<p class=\"second\">").unwrap().1.split_once("</p>").unwrap().0;
-    assert!(second.contains("With default settings 8 still waited") && second.contains("redis-rs-manager"), "{second}");
+    assert!(
+        second.contains("With default settings 8 were still waiting") && second.contains("redis-rs-manager"),
+        "{second}"
+    );
     let held = page.split_once("id=\"recipes\"").unwrap().1.split_once("</section>").unwrap().0;
     let stuck = page.split_once("id=\"stuck\"").unwrap().1.split_once("</section>").unwrap().0;
     for (library, is_stuck) in [("go-redis", false), ("jedis", false), ("lettuce", true), ("node-redis", true)] {

@@ -84,6 +84,16 @@ fn dripper(answers: usize) -> SocketAddr {
 }
 
 #[test]
+fn where_there_are_no_transactions_no_command_is_executed_to_check_the_rights() {
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
+    let node = Private::start(&binary, &["--rename-command", "MULTI", ""], None).unwrap();
+    let server = Target::private(node, Transport::Tcp).unwrap();
+    server.lets_us(&["del", "get", "set", "incr"]).unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.connect().unwrap()).unwrap();
+    assert_eq!(keys, Vec::<String>::new());
+}
+
+#[test]
 fn a_server_that_drips_is_not_waited_for_however_far_it_lets_us() {
     // Two commands are sent with every new connection.
     for answers in [0, 2, 3] {

@@ -44,8 +44,8 @@ pub(in crate::command) struct CompareArgs {
     /// Exit with 0 where the gate cannot tell
     #[arg(long, requires = "fail_if_slower")]
     pub(in crate::command) allow_weak: bool,
-    /// Count a change common to all strategies as real, not as the machine's doing; always so with several runs a side
-    /// and in turns
+    /// Treat a change that all strategies share as real, not as the machine's; always on with several runs per side and
+    /// with --live
     #[arg(long)]
     pub(in crate::command) trust_shift: bool,
 }

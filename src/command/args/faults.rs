@@ -31,7 +31,7 @@ pub(in crate::command) struct FaultsArgs {
     /// Every protection under every fault in all its forms, however long that takes
     #[arg(long, conflicts_with_all = ["faults", "protections"])]
     pub(in crate::command) full: bool,
-    /// Print every fault and protection: what it is, and what it is not
+    /// Describe every fault and protection, and the limits of each
     #[arg(long)]
     pub(in crate::command) list: bool,
     /// Exit with 1 if a cell is not as expected

@@ -37,7 +37,7 @@ pub(in crate::command) struct PlanArgs {
     /// Race every strategy at the default trial time, however long that takes
     #[arg(long, conflicts_with_all = ["strategies", "quick"])]
     full: bool,
-    /// Thread counts, which are client counts with the other drivers [default: 1,2,4,8,16]
+    /// Numbers of concurrent clients; one thread each with --driver threads [default: 1,2,4,8,16]
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     threads: Vec<usize>,
     /// What runs the clients: threads (one per client, up to 1024), events (one event loop for all, up to 20000) or tasks (one
@@ -67,7 +67,7 @@ pub(in crate::command) struct PlanArgs {
     /// three times as long at the highest thread count]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
-    /// Open loop: this many updates per second in total, on a timetable [default: closed loop, each client sends its
+    /// Open loop: this many updates per second in total, on a fixed schedule [default: closed loop, each client sends its
     /// next update when the last one is acknowledged]
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
@@ -75,7 +75,7 @@ pub(in crate::command) struct PlanArgs {
     /// delays each direction
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(in crate::command) rtt: Option<Duration>,
-    /// Race every strategy also under these faults, each as long as the fault takes: names of report faults --list, each
+    /// Also race every strategy under each of these faults, for as long as the fault lasts: names of report faults --list, each
     /// with a form or a time after a colon (reply-lost:rst, failover-lagging:200ms), or all
     #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...", conflicts_with_all = ["libraries", "rate", "rtt", "pool_size", "until"])]
     pub(in crate::command) faults: Vec<String>,

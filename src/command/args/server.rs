@@ -20,7 +20,7 @@ pub(in crate::command) struct ServerArgs {
     /// A server binary to run as a private child process; several are measured in turn, within each round, and compared
     #[arg(long, global = true, value_name = "PATH,...", value_delimiter = ',', conflicts_with = "redis_url")]
     server_bin: Vec<PathBuf>,
-    /// A server that Docker Compose starts and removes again: redis or valkey; or servers: sentinel or cluster
+    /// A server that Docker Compose starts and removes again: one of redis, valkey, sentinel, cluster
     #[arg(long, global = true, value_name = "SERVICE", num_args = 0..=1, default_missing_value = "redis", conflicts_with_all = ["redis_url", "server_bin"])]
     docker: Option<Service>,
     /// How to reach a private server
@@ -121,7 +121,12 @@ impl ServerArgs {
         let wanted = self.spec();
         if wanted.url.is_some() || wanted.docker.is_some() {
             return Err(Error::usage(
-                "faults are made on private servers only: leave out --redis-url (and REDIS_URL) and --docker",
+                "faults can be injected only into private servers: leave out --redis-url (and REDIS_URL) and --docker",
+            ));
+        }
+        if wanted.unix || wanted.layout != Layout::default() {
+            return Err(Error::usage(
+                "every fault starts the servers that it needs: leave out --transport, --topology, --shards and --replicas",
             ));
         }
         wanted.find(say)

@@ -19,7 +19,7 @@ pub(super) fn causes(out: &mut String, teller: &Teller<'_>) -> std::fmt::Result 
             let raced = count(*raced, "update");
             writeln!(
                 out,
-                "cause: {}overwritten in a race: {raced}, returned the same value as another at the same time",
+                "cause: {}{raced} overwritten in a race: a concurrent update returned the same value",
                 of(key)
             )?;
         }

@@ -106,6 +106,13 @@ impl<'a> Matrix<'a> {
         if self.has_servers { format!("{} on {}", row.name, row.server) } else { row.name.to_owned() }
     }
 
+    /// The column's fault, with its servers if that fault was met on several arrangements.
+    pub(super) fn column_title(&self, (fault, topology, shards, replicas): Column<'_>) -> String {
+        let is_alone = self.columns.iter().filter(|column| column.0 == fault).count() == 1;
+        let title = names::title(fault);
+        if is_alone { title } else { format!("{title} ({})", names::servers(topology, shards, replicas)) }
+    }
+
     /// The surviving updates per second of a protection without a fault, as a fraction of those of the unprotected
     /// `incr` on the same servers: what it costs. `None` if one of the two was not measured.
     pub(super) fn price(&self, row: &Protected<'_>) -> Option<f64> {

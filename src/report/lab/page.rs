@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use askama::Template;
 
 use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected, harm};
+use super::glance::{Glance, glance};
 use super::model::{self, Bar};
-use super::table::{fate, figure};
+use super::table::{FEW, fate, figure};
 use super::timeline::{Timeline, timelines};
 use super::{names, verdict};
 use crate::record::Machine;
@@ -26,6 +27,7 @@ struct Page<'a> {
     answer: String,
     answers: Vec<(String, String)>,
     prestop: Vec<String>,
+    glance: Option<Glance>,
     heads: Vec<Head>,
     rows: Vec<Row>,
     surprises: Vec<String>,
@@ -123,6 +125,7 @@ pub fn page(run: &LabRun) -> String {
         answer: answer(&matrix),
         answers: answers(&matrix),
         prestop: verdict::prestop(&matrix),
+        glance: glance(&matrix),
         heads: heads(&matrix),
         rows: matrix
             .rows
@@ -204,9 +207,6 @@ fn priced(matrix: &Matrix<'_>, row: &Protected<'_>, cell: &Cell<'_>) -> String {
     if said.is_empty() { matrix.title(row) } else { format!("{} ({})", matrix.title(row), said.join(", ")) }
 }
 
-/// A trial with fewer acknowledged updates than this shows little.
-const FEW: u64 = 1_000;
-
 fn heads(matrix: &Matrix<'_>) -> Vec<Head> {
     let healthy = Head { title: "No fault".to_owned(), servers: String::new() };
     let columns = matrix.columns.iter().map(|&(fault, topology, shards, replicas)| Head {
@@ -242,6 +242,10 @@ fn cell(cell: &Cell<'_>) -> Shown {
     if let Some(unknown) = cell.spread(|trial| trial.unknown).filter(|unknown| unknown.high > 0) {
         more.push(format!("{} unknown", count(unknown.middle)));
     }
+    // Nothing is missing, and yet some of the values returned fit no order.
+    let verdicts = cell.measured().filter_map(|trial| trial.verdict);
+    let is_odd = |verdict: &Verdict| matches!(verdict, Verdict::Repeated | Verdict::Misordered);
+    more.extend(verdicts.filter(is_odd).max().map(|verdict| verdict.to_string()));
     if let Some(acked) = cell.spread(|trial| trial.acked).filter(|acked| acked.high < FEW) {
         more.push(format!("of {}", acked.text(count)));
     }

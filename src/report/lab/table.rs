@@ -1,9 +1,9 @@
 //! What became of a cell in a few words, and the README's short table.
 
 use super::cells::{BASE, Cell, Column, Matrix};
-use super::{names, verdict};
+use super::verdict;
 use crate::record::lab::{LabRow, LabRun, why_unmeasured};
-use crate::report::words::count;
+use crate::report::words::{self, count};
 
 /// What became of the updates of a cell, in a few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
 pub(super) fn fate(cell: &Cell<'_>) -> String {
@@ -36,7 +36,7 @@ pub fn summary_table(run: &LabRun) -> String {
     let matrix = Matrix::of(&run.rows);
     let columns = telling(&matrix);
     let mut head = vec!["protection".to_owned()];
-    head.extend(columns.iter().map(|column| names::title(column.0).to_lowercase()));
+    head.extend(columns.iter().map(|&column| matrix.column_title(column).to_lowercase()));
     head.push("speed without a fault".to_owned());
     let mut text = row(&head) + &format!("|---|{}--:|\n", "---|".repeat(columns.len()));
     for protected in &matrix.rows {
@@ -52,6 +52,9 @@ pub fn summary_table(run: &LabRun) -> String {
     }
     text
 }
+
+/// A trial with fewer acknowledged updates than this shows little.
+pub(super) const FEW: u64 = 1_000;
 
 /// The most faults that fit beside each other in a README.
 const MOST_COLUMNS: usize = 5;
@@ -83,7 +86,10 @@ fn short(cell: &Cell<'_>) -> String {
     match (cell.note().is_some(), cell.is_clean()) {
         (true, _) if cell.first().is_skipped() => "skipped".to_owned(),
         (true, _) => "not measured".to_owned(),
-        (false, true) => format!("0 in {count}"),
+        (false, true) => match cell.spread(|trial| trial.acked).filter(|acked| acked.high < FEW) {
+            Some(acked) => format!("0 in {count}, of {} acknowledged", acked.text(words::count)),
+            None => format!("0 in {count}"),
+        },
         (false, false) => format!("**{}** in {} of {count}", fate(cell), cell.losing().max(cell.doubling())),
     }
 }

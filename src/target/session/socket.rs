@@ -76,7 +76,8 @@ impl RoutedSocket {
     }
 
     fn ask(&mut self, command: &[u8], to: Route) {
-        if let Route::Slot(slot) = to {
+        // A transaction stays on the node where it began: its last command would otherwise find none there.
+        if let (Route::Slot(slot), false) = (to, self.in_transaction) {
             let known = self.moved.get(&slot).or_else(|| self.owners.get(usize::from(slot)));
             self.here = known.map_or(0, |&node| usize::from(node));
         }
@@ -132,7 +133,9 @@ impl RoutedSocket {
         match sent_on {
             Some((node, is_ask)) if !request.is_transaction && request.hops < MOST_HOPS => {
                 request.hops += 1;
-                self.here = node;
+                if !self.in_transaction {
+                    self.here = node;
+                }
                 let node = &mut self.nodes[node];
                 if is_ask {
                     node.unsent.extend_from_slice(ASKING);
