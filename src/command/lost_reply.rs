@@ -63,6 +63,10 @@ pub(super) fn lost_reply(cli: &Cli, args: &LostReplyArgs) -> Result<ExitCode> {
 fn installed(cli: &Cli, args: &LostReplyArgs) -> Result<Vec<Found>> {
     let names = if args.libraries.is_empty() { Manifest::names()? } else { args.libraries.clone() };
     let manifests = libraries::manifests(&names)?;
+    let is_had = |name: &String| manifests.iter().any(|manifest| manifest.settings.contains_key(name));
+    if !args.settings.is_empty() && !args.settings.iter().any(is_had) {
+        return Err(Error::usage(format!("none of these libraries has settings named {}", args.settings.join(", "))));
+    }
     for manifest in &manifests {
         if !manifest.strategies.iter().any(|strategy| strategy == "incr") {
             return Err(Error::usage(format!("library {}: it does not implement the strategy incr", manifest.name)));

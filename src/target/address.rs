@@ -80,9 +80,7 @@ impl Address {
         let address = match scheme {
             "redis-cluster" | "rediss-cluster" => Self::Cluster(Several::read(rest)?.infos(is_tls, PORT)?),
             "redis-sentinel" | "rediss-sentinel" => Several::read(rest)?.sentinel(is_tls)?,
-            _ => Self::One(url.into_connection_info().map_err(|_| {
-                unreadable("its scheme is not one that we know: redis, rediss, unix, redis-cluster, redis-sentinel")
-            })?),
+            _ => Self::One(url.into_connection_info().map_err(|_| unreadable("its scheme is unknown"))?),
         };
         Ok(address)
     }

@@ -140,6 +140,7 @@ impl ServerSpec {
         if let Some(binary) = &self.binary {
             return match is_executable(binary) {
                 true => Ok(binary.clone()),
+                false if !binary.exists() => Err(Error::server(format!("{}: no such file", binary.display()))),
                 false => Err(Error::server(format!("{}: not an executable server", binary.display()))),
             };
         }

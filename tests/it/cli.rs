@@ -186,7 +186,7 @@ fn a_page_is_a_function_of_its_rows() {
 #[test]
 fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
     let nowhere = tempfile::tempdir().unwrap().path().join("x").display().to_string();
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["--redis-url", "redis://127.0.0.1:1"], "127.0.0.1:1"),
         (&["--threads", "0"], "1 to 1024"),
         (&["--threads", "2000"], "--driver events"),
@@ -196,6 +196,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         (&["--strategies", "nope"], "get-set"),
         (&["render", "/nonexistent"], "/nonexistent"),
         (&["--server-bin", "/nonexistent/redis-server"], "/nonexistent/redis-server"),
+        (&["lost-reply", "--libraries", "redis-rs", "--settings", "nope"], "settings named nope"),
         (&["--updates", "0"], "1 to"),
         (&["--keys", "99999999"], "16384"),
         (&["--updates", "100000000", "--threads", "1000"], "GiB of memory"),
