@@ -128,7 +128,7 @@ fn winner(summary: &Summary, answer: &Answer) -> String {
     }
     let noise = match &rivals[..] {
         [] if is_sure => "no other is within its noise".to_owned(),
-        [] => "no other came near, in too few trials to be sure".to_owned(),
+        [] => "too few trials to be sure".to_owned(),
         rivals if rivals.len() > NAMED => format!("{} others are within its noise", rivals.len()),
         rivals => format!("within its noise: {}", rivals.join(", ")),
     };
