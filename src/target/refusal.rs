@@ -41,7 +41,8 @@ pub(super) fn may_pass(error: &RedisError) -> bool {
     error.is_io_error() || is_starting || error.to_string().contains(FULL)
 }
 
-fn meaning(error: &RedisError) -> String {
+/// What an error of the redis crate means to whoever gave the URL.
+pub(super) fn meaning(error: &RedisError) -> String {
     let text = one_line(&error.to_string());
     if text.contains(FULL) {
         full(&text)

@@ -10,7 +10,7 @@ use crate::target::address::{Address, TlsFiles, elsewhere};
 use crate::target::fleet::{self, Fleet, Layout};
 use crate::target::session::Cluster;
 use crate::target::tls::Trust;
-use crate::target::{Connection, Session, Target, preflight};
+use crate::target::{Connection, Session, Target, preflight, refusal};
 
 /// What there is besides the one server that a [`Target`] connects to first.
 #[derive(Clone, Default)]
@@ -118,7 +118,8 @@ impl Target {
 
     fn watched(sentinels: Sentinels) -> Result<Self> {
         let named = sentinels.nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(", ");
-        let primary = sentinels.primary().map_err(|e| Error::server(format!("Sentinels {named}: {e}")))?;
+        let primary =
+            sentinels.primary().map_err(|e| Error::server(format!("Sentinels {named}: {}", refusal::meaning(&e))))?;
         let mut server = Self::silent(primary, None);
         server.place.kind = Topology::Sentinel;
         server.place.sentinels = Some(Arc::new(sentinels));
