@@ -45,8 +45,8 @@ pub trait Strategy: Sync {
     /// A connection cannot be made, or the server refuses what the strategy needs to set up.
     fn open(&self, server: &Target, workers: usize) -> Result<Vec<Box<dyn Updater>>>;
 
-    /// Whether its clients go through our sessions, which count the redirections of a cluster. A client library of its own
-    /// follows them unseen.
+    /// Whether its clients use our sessions, which count the redirections of a cluster. A client library that follows
+    /// redirections itself hides them.
     fn sees_redirections(&self) -> bool {
         true
     }

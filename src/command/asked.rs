@@ -29,7 +29,7 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// # Errors
-    /// The options contradict each other, or name what there is not.
+    /// The options contradict each other, or name something that does not exist.
     pub(super) fn of(cli: &Cli, known: &[&'a dyn Strategy], own: &[&'a dyn Strategy]) -> Result<Self> {
         let servers = cli.server.servers();
         let manifests = libraries::manifests(&cli.plan.libraries)?;

@@ -33,12 +33,12 @@ pub(super) fn measure(
     own: &[&dyn Strategy],
     words: &[OsString],
 ) -> Result<ExitCode> {
-    let mut asked = Asked::of(cli, known, own)?;
+    let asked = Asked::of(cli, known, own)?;
     let mut said = Said::new(cli.output.quiet);
     let servers = reached(cli, &mut said)?;
     let looking = InOrder::begin();
-    let manifests = std::mem::take(&mut asked.manifests);
-    let drivers = libraries::drivers(libraries::installed(manifests, cli.server.is_offline())?, &cli.plan.settings);
+    let found = libraries::installed(asked.manifests.clone(), cli.server.is_offline())?;
+    let drivers = libraries::drivers(found, &cli.plan.settings);
     drop(looking);
     servers.iter().try_for_each(|server| check_faults(&asked.faults, server, cli.plan.allow_faults))?;
     let entrants = entrants(&asked.plan, &asked.strategies, &drivers, &asked.faults)?;
@@ -95,8 +95,8 @@ fn announce(asked: &Asked<'_>, machine: &Machine, said: &mut Said) {
     }
 }
 
-/// Measures into a new folder; returns whether every trial was made. Whatever ended a run, the rows that are there are kept; what it was is said first, lest
-/// they be taken for the whole.
+/// Measures into a new folder; returns whether every trial was made. If something ended the run early, the rows so far are
+/// kept, and the reason is said first, so that nobody takes them for the whole run.
 fn race(
     asked: &Asked<'_>,
     servers: &[Target],
@@ -155,7 +155,7 @@ fn check_faults(faults: &[Dimension], server: &Target, is_allowed: bool) -> Resu
     match faults.is_empty() || server.child().is_some() || is_allowed {
         true => Ok(()),
         false => Err(Error::usage(
-            "--faults on a server that is not private needs --allow-faults, which loses some replies to this run's own clients",
+            "--faults on a server that is not private needs --allow-faults, which makes this run's own clients lose replies",
         )),
     }
 }

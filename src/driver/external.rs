@@ -185,7 +185,7 @@ impl Connected {
             return Err(fault);
         }
         self.process.clock_error_ns = race.uncertainty_ns;
-        self.process.apart_ns = if workers.processes() > 1 { 2 * race.uncertainty_ns } else { 0 };
+        self.process.apart_ns = race.apart_ns;
         Ok(log(race, timetable))
     }
 

@@ -123,9 +123,9 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
         Some(fault) => Err(failed(fault)),
     });
     workers.end(TO_END);
-    // Each clock may be wrong against ours by the uncertainty, either way.
-    let apart_ns = |race: &Race| race.uncertainty_ns.saturating_mul(2);
-    done.map(|race| (apart_ns(&race), race)).map(|(apart, race)| (logs(race, work.zero, batch), apart))
+    let race = done?;
+    let apart_ns = race.apart_ns;
+    Ok((logs(race, work.zero, batch), apart_ns))
 }
 
 /// What the clients did, on the clock of the trial. A client that was cut off may have had a batch in flight.

@@ -188,6 +188,11 @@ impl LabRow {
         Some(surviving as f64 * 1e9 / self.span_ns.filter(|&span| span > 0)? as f64)
     }
 
+    /// The verdict, if nothing is missing and yet some of the values returned fit no order.
+    pub(crate) fn disorder(&self) -> Option<Verdict> {
+        self.verdict.filter(|verdict| matches!(verdict, Verdict::Repeated | Verdict::Misordered))
+    }
+
     /// What differs from what was expected, if anything: `lost 3, expected never`.
     pub fn surprise(&self) -> Option<String> {
         let pairs = [("lost", self.lost, self.expected_lost), ("doubled", self.doubled, self.expected_doubled)];
@@ -200,8 +205,7 @@ impl LabRow {
             .collect();
         // Where nothing is lost or doubled, the values returned must have an order too.
         let is_sound = [self.expected_lost, self.expected_doubled] == [Some(Expected::Never); 2];
-        let verdict = self.verdict.filter(|verdict| matches!(verdict, Verdict::Repeated | Verdict::Misordered));
-        if let (true, true, Some(verdict)) = (is_sound, said.is_empty(), verdict) {
+        if let (true, true, Some(verdict)) = (is_sound, said.is_empty(), self.disorder()) {
             said.push(format!("{verdict}, expected an order that explains every value"));
         }
         (!said.is_empty()).then(|| said.join("; "))

@@ -102,8 +102,8 @@ pub fn distance(machine: &Machine) -> Option<String> {
         let carries = machine.get("proxy_commands_per_s").and_then(|n| n.parse().ok()).map_or("?".to_owned(), count);
         let share = machine.get("proxy_share").unwrap_or("?");
         format!(
-            ". Without a delay the proxy adds {} to the median and {} to the p99, and carries {carries} commands/s over 16 connections, {share} of \
-             the rate without it",
+            ". Without a delay the proxy adds {} to the median and {} to the p99, and carries {carries} commands/s over 16 \
+             connections, {share} of the rate without it",
             time(p50),
             time(p99)
         )

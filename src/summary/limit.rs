@@ -68,7 +68,7 @@ impl Cpus {
         Self { clients: clients.map(|set| set.len()), servers: server.map(|server| set(server).len()), are_shared }
     }
 
-    /// How busy the server of a cell was, 1 being all that it can. A server executes commands on one CPU. Several nodes on
+    /// How busy a cell's server was; 1 is fully busy. A server executes commands on one CPU. Several nodes on
     /// CPUs of their own are as busy as the busiest of them, and nodes that were assigned fewer share those.
     fn busy(&self, server: f64, nodes: &[Node]) -> f64 {
         let busiest = nodes.iter().map(|node| node.cpus).fold(0.0, f64::max);

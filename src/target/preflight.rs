@@ -76,7 +76,7 @@ impl Target {
                 command.to_uppercase()
             ))
         };
-        // Where transactions are not to be had, nothing can be queued, and a command would be executed instead.
+        // Without MULTI nothing can be queued, and the command would be executed.
         let mut transaction = redis::cmd("MULTI").get_packed_command();
         transaction.extend(redis::cmd("DISCARD").get_packed_command());
         let opened = db.req_packed_commands(&transaction, 0, 2).map_err(|e| self.refuses(&e))?;

@@ -54,7 +54,7 @@ pub(super) fn meaning(error: &RedisError) -> String {
         "no answer in time: it is stalled or stopped, or no Redis is there".to_owned()
     } else if matches!(error.kind(), ErrorKind::Parse) || text.contains("Parse error") {
         "what answers there does not speak Redis's protocol: is the port right?".to_owned()
-    } else if let Some(why) = unauthorised(&text) {
+    } else if let Some(why) = wrong_url(&text) {
         why.to_owned()
     } else if error.is_connection_dropped() {
         format!(
@@ -68,8 +68,8 @@ pub(super) fn meaning(error: &RedisError) -> String {
     }
 }
 
-/// What a server says to those without the right password, and to those who ask it for what another kind of server has.
-fn unauthorised(text: &str) -> Option<&'static str> {
+/// What in the URL does not fit the server: the password, the kind of server, or the database.
+fn wrong_url(text: &str) -> Option<&'static str> {
     let says = |words: &str| text.contains(words);
     if says("NOAUTH") || says("Authentication required") {
         Some("it requires a password: give redis://USER:PASSWORD@HOST:PORT")

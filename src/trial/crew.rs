@@ -141,8 +141,9 @@ impl<'a> Crew<'a> {
         let before = Counts::read(&mut self.db).map_err(refuses)?;
         let redirects_before = self.server.redirects();
         let log = self.race(updates, room, timetable, deadline)?;
-        // Where clients follow redirections by themselves, nobody here sees any.
-        let is_seen = self.clients.process().is_none() && self.strategy.sees_redirections();
+        let process = self.clients.process();
+        // Clients that follow redirections themselves hide them.
+        let is_seen = process.is_none() && self.strategy.sees_redirections();
         let redirects = self.server.redirects().zip(redirects_before).filter(|_| is_seen);
         let redirects = redirects.map(|(now, then)| (now.0 - then.0, now.1 - then.1));
         let ended = Instant::now();
@@ -150,7 +151,6 @@ impl<'a> Crew<'a> {
         let (after, found) = self.read_back()?;
         let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
         let spent = after.since(&before);
-        let process = self.clients.process();
         let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
         let judgement = history::check_apart(&lanes, &found, process.as_ref().map_or(0, |process| process.apart_ns));
         let counted_by = self.counted_by;

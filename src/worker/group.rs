@@ -52,8 +52,10 @@ pub struct Race {
     pub zero: Instant,
     /// When all were to start, in nanoseconds since the race's zero.
     pub start_ns: u64,
-    /// By how much the workers' times may be wrong against ours, and against each other's.
+    /// By how much the workers' times may be wrong against ours.
     pub uncertainty_ns: u64,
+    /// How far the times of two workers may be apart: each may be wrong against ours, either way; 0 for a single process.
+    pub apart_ns: u64,
     /// The first error that a client met.
     pub error: Option<String>,
     /// CPU time of the processes, in nanoseconds; `None` if this system does not report it.
@@ -222,7 +224,9 @@ impl Workers {
         let cpu_ns = self.cpu_ns().zip(cpu_before_ns).map(|(now, then)| now.saturating_sub(then));
         let start_ns = start_ns - zero_ns;
         let zero = epoch + Duration::from_nanos(zero_ns);
-        let mut race = Race { clients: Vec::new(), zero, start_ns, uncertainty_ns, error: None, cpu_ns, fault: None };
+        let apart_ns = if self.processes() > 1 { 2 * uncertainty_ns } else { 0 };
+        let clients = Vec::new();
+        let mut race = Race { clients, zero, start_ns, uncertainty_ns, apart_ns, error: None, cpu_ns, fault: None };
         for (lanes, error, fault) in gathered {
             let is_cut_off = fault.is_some();
             race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events, is_cut_off }));

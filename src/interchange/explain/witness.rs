@@ -6,7 +6,7 @@ use super::{Teller, count, of};
 use crate::history::{Fault, Seen, Witness};
 use crate::interchange::history::Key;
 
-/// Two operations, or one, and why no counter can have given their replies.
+/// The operations of a witness, and why no counter can have returned their values.
 pub(super) fn fault(out: &mut String, teller: &Teller<'_>, witness: &Witness) -> std::fmt::Result {
     let key = &teller.history.keys[witness.key];
     let line = |seen: &Seen| format!("  {}{}", of(key), teller.row(seen));

@@ -95,6 +95,11 @@ impl<'a> Matrix<'a> {
         self.rows.iter().filter(|row| row.healthy().all(|cell| cell.losing() == 0))
     }
 
+    /// The rows of protections that met a fault.
+    pub(super) fn tested(&self) -> impl Iterator<Item = &Protected<'a>> {
+        self.rows.iter().filter(|row| row.cells.iter().any(|cell| cell.fault() != NO_FAULT))
+    }
+
     /// All cells in which there was a fault.
     pub(super) fn faulted(&self) -> impl Iterator<Item = (&Protected<'a>, &Cell<'a>)> {
         let all = self.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row, cell)));
@@ -194,6 +199,11 @@ impl<'a> Cell<'a> {
         values.sort_unstable();
         let (low, high) = (*values.first()?, *values.last()?);
         Some(Spread { low, middle: middle(&values), high, are_two: values.len() == 2 })
+    }
+
+    /// What the worst trial lost and doubled.
+    pub(super) fn worst(&self) -> u64 {
+        self.spread(harm).map_or(0, |spread| spread.high)
     }
 
     /// The median of the trials' surviving updates per second.

@@ -1,12 +1,12 @@
 //! The matrix at a glance: one short figure for each protection under each fault, so that all faults fit beside each other.
 
-use super::cells::{Cell, Matrix, NO_FAULT, Protected};
+use super::cells::{Cell, Matrix, Protected};
 use super::table::fate;
 use super::verdict;
 use crate::report::page::scale::rate_tick;
 
 /// Up to this many columns the matrix itself is narrow enough.
-const FEW: usize = 6;
+const NARROW: usize = 6;
 
 /// The table.
 pub(super) struct Glance {
@@ -29,19 +29,19 @@ pub(super) struct Mark {
     pub(super) class: &'static str,
     /// `0`, `9.2k` lost, `+41` doubled, `–` not measured.
     pub(super) said: String,
-    /// The same in words, for whoever points at it.
+    /// The same in words, as the cell's tooltip.
     pub(super) whole: String,
 }
 
-/// The table; `None` where the matrix is as narrow.
+/// The table; `None` if the matrix itself is narrow enough.
 pub(super) fn glance(matrix: &Matrix<'_>) -> Option<Glance> {
-    if matrix.columns.len() <= FEW {
+    if matrix.columns.len() <= NARROW {
         return None;
     }
     let named = matrix.columns.iter().map(|&column| matrix.column_title(column));
     let heads: Vec<String> = std::iter::once("No fault".to_owned()).chain(named).collect();
-    let rows = matrix.rows.iter().filter(|row| row.cells.iter().any(|cell| cell.fault() != NO_FAULT));
-    let rows = rows
+    let rows = matrix
+        .tested()
         .map(|row| Line {
             name: matrix.title(row),
             price: matrix.price(row).map_or_else(String::new, verdict::share),
@@ -52,17 +52,12 @@ pub(super) fn glance(matrix: &Matrix<'_>) -> Option<Glance> {
 }
 
 fn marks(matrix: &Matrix<'_>, row: &Protected<'_>, heads: &[String]) -> Vec<Option<Mark>> {
-    let faulted = matrix.columns.iter().map(|&column| row.at(column).max_by_key(|cell| worst(cell)));
-    let cells = std::iter::once(row.healthy().max_by_key(|cell| worst(cell))).chain(faulted);
+    let faulted = matrix.columns.iter().map(|&column| row.at(column).max_by_key(|cell| cell.worst()));
+    let cells = std::iter::once(row.healthy().max_by_key(|cell| cell.worst())).chain(faulted);
     cells.zip(heads).map(|(cell, head)| cell.map(|cell| mark(cell, &format!("{}, {head}", row.name)))).collect()
 }
 
-/// The most that a trial lost and the most that one doubled, added up.
-fn worst(cell: &Cell<'_>) -> u64 {
-    let [lost, doubled] = most(cell);
-    lost.saturating_add(doubled)
-}
-
+/// The most that a trial lost, and the most that one doubled.
 fn most(cell: &Cell<'_>) -> [u64; 2] {
     [cell.spread(|trial| trial.lost), cell.spread(|trial| trial.doubled)].map(|spread| spread.map_or(0, |s| s.high))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 
-use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected, harm};
+use super::cells::{BASE, Cell, Matrix, NO_FAULT, Protected};
 use super::glance::{Glance, glance};
 use super::model::{self, Bar};
 use super::table::{FEW, fate, figure};
@@ -127,12 +127,7 @@ pub fn page(run: &LabRun) -> String {
         prestop: verdict::prestop(&matrix),
         glance: glance(&matrix),
         heads: heads(&matrix),
-        rows: matrix
-            .rows
-            .iter()
-            .filter(|row| row.cells.iter().any(|cell| cell.fault() != NO_FAULT))
-            .map(|row| shown(&matrix, row))
-            .collect(),
+        rows: matrix.tested().map(|row| shown(&matrix, row)).collect(),
         surprises: surprises.collect(),
         has_expected: run.rows.iter().any(|row| row.expected_lost.is_some() || row.expected_doubled.is_some()),
         timelines: timelines(run, &matrix),
@@ -179,9 +174,8 @@ fn answers(matrix: &Matrix<'_>) -> Vec<(String, String)> {
             .flat_map(|row| row.at(column).map(move |cell| (row, cell)))
             .filter(|(_, cell)| cell.count() > 0)
             .collect();
-        let damage = |cell: &Cell<'_>| cell.spread(harm).map_or(0, |spread| spread.high);
         let hurt = cells.iter().filter(|(_, cell)| !cell.is_clean());
-        let (row, cell) = hurt.max_by_key(|(row, cell)| (row.name == BASE, damage(cell)))?;
+        let (row, cell) = hurt.max_by_key(|(row, cell)| (row.name == BASE, cell.worst()))?;
         let held: Vec<String> =
             cells.iter().filter(|(_, cell)| cell.is_clean()).map(|(row, cell)| priced(matrix, row, cell)).collect();
         let held = match (held.is_empty(), cells.len()) {
@@ -242,10 +236,7 @@ fn cell(cell: &Cell<'_>) -> Shown {
     if let Some(unknown) = cell.spread(|trial| trial.unknown).filter(|unknown| unknown.high > 0) {
         more.push(format!("{} unknown", count(unknown.middle)));
     }
-    // Nothing is missing, and yet some of the values returned fit no order.
-    let verdicts = cell.measured().filter_map(|trial| trial.verdict);
-    let is_odd = |verdict: &Verdict| matches!(verdict, Verdict::Repeated | Verdict::Misordered);
-    more.extend(verdicts.filter(is_odd).max().map(|verdict| verdict.to_string()));
+    more.extend(cell.measured().filter_map(LabRow::disorder).max().map(|verdict| verdict.to_string()));
     if let Some(acked) = cell.spread(|trial| trial.acked).filter(|acked| acked.high < FEW) {
         more.push(format!("of {}", acked.text(count)));
     }

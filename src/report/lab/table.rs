@@ -3,7 +3,7 @@
 use super::cells::{BASE, Cell, Column, Matrix};
 use super::verdict;
 use crate::record::lab::{LabRow, LabRun, why_unmeasured};
-use crate::report::words::{self, count};
+use crate::report::words::count;
 
 /// What became of the updates of a cell, in a few words: `lost 48 (0 to 60)`, `doubled 11`, `none lost`.
 pub(super) fn fate(cell: &Cell<'_>) -> String {
@@ -82,14 +82,14 @@ fn telling<'a>(matrix: &Matrix<'a>) -> Vec<Column<'a>> {
 
 /// `**lost 48** in 10 of 10`, `0 in 10`.
 fn short(cell: &Cell<'_>) -> String {
-    let count = cell.count();
+    let trials = cell.count();
     match (cell.note().is_some(), cell.is_clean()) {
         (true, _) if cell.first().is_skipped() => "skipped".to_owned(),
         (true, _) => "not measured".to_owned(),
         (false, true) => match cell.spread(|trial| trial.acked).filter(|acked| acked.high < FEW) {
-            Some(acked) => format!("0 in {count}, of {} acknowledged", acked.text(words::count)),
-            None => format!("0 in {count}"),
+            Some(acked) => format!("0 in {trials}, of {} acknowledged", acked.text(count)),
+            None => format!("0 in {trials}"),
         },
-        (false, false) => format!("**{}** in {} of {count}", fate(cell), cell.losing().max(cell.doubling())),
+        (false, false) => format!("**{}** in {} of {trials}", fate(cell), cell.losing().max(cell.doubling())),
     }
 }

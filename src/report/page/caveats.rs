@@ -36,8 +36,8 @@ impl Caveat {
 
 /// Everything there is to say about a run.
 pub(super) fn caveats(view: &View) -> Vec<Caveat> {
-    let all = [warnings(view), of_the_run(view), of_the_load(view), of_the_spread(view), of_the_counts(view)];
-    all.into_iter().flatten().collect()
+    let all = [of_the_run(view), of_the_load(view), of_the_spread(view), of_the_counts(view)];
+    warnings(view).into_iter().chain(all.into_iter().flatten().flatten()).collect()
 }
 
 /// What the run itself warned of.
@@ -55,10 +55,10 @@ fn warnings(view: &View) -> Vec<Caveat> {
 }
 
 /// What touches all of its cells.
-fn of_the_run(view: &View) -> Vec<Caveat> {
+fn of_the_run(view: &View) -> Vec<Option<Caveat>> {
     let capped = cells(view, |c| c.capped, |c| (0.0, format!("{} acknowledged or more", words::count(c.acked))))
         .map(|which| html!("<b>Overflow:</b> sums beyond 64 bits were capped in {}.", which));
-    let all = [
+    vec![
         Caveat::of(&[Rates, Losses, Latency], ended_early(view)),
         Caveat::of(&[Rates], imprecise(view)),
         Caveat::of(&[Rates, Losses], capped),
@@ -66,12 +66,11 @@ fn of_the_run(view: &View) -> Vec<Caveat> {
         Caveat::of(&[Rates, Losses, Latency], several_round_trips(view)),
         Caveat::of(&[Rates, Latency], shared_cpus(view)),
         Caveat::of(&[Rates, Latency], several_drivers(view)),
-    ];
-    all.into_iter().flatten().collect()
+    ]
 }
 
-/// Cells whose load was not the one that was meant.
-fn of_the_load(view: &View) -> Vec<Caveat> {
+/// Cells whose load was not the one asked for.
+fn of_the_load(view: &View) -> Vec<Option<Caveat>> {
     let behind = cells(view, CellSummary::fell_behind, |c| {
         let offered = c.condition.offered_per_s.unwrap_or_default() as f64;
         (offered / c.acked_per_s.median.max(1.0), words::behind(c))
@@ -88,17 +87,16 @@ fn of_the_load(view: &View) -> Vec<Caveat> {
     };
     let clients = "<b>The clients were the limit,</b> not the server: their CPUs were busy in";
     let shared = "<b>The CPUs were the limit:</b> clients and server shared them, and together they were busy in";
-    let all = [
+    vec![
         Caveat::of(&[Rates, Latency], behind),
         Caveat::of(&[Rates, Losses], alone),
         Caveat::of(&[Rates, Latency], limited(Limit::Clients, clients)),
         Caveat::of(&[Rates, Latency], limited(Limit::SharedCpus, shared)),
-    ];
-    all.into_iter().flatten().collect()
+    ]
 }
 
 /// Cells whose trials differ so much that a median says little.
-fn of_the_spread(view: &View) -> Vec<Caveat> {
+fn of_the_spread(view: &View) -> Vec<Option<Caveat>> {
     let modes = cells(
         view,
         |c| c.modes.is_some(),
@@ -117,12 +115,11 @@ fn of_the_spread(view: &View) -> Vec<Caveat> {
     let scattered = cells(view, CellSummary::is_scattered, wide).map(|which| {
         html!("<b>Wide intervals:</b> the trials of {} vary too much for small differences to mean anything.", which)
     });
-    let all = [Caveat::of(&[Rates, Latency], modes), Caveat::of(&[Rates], scattered)];
-    all.into_iter().flatten().collect()
+    vec![Caveat::of(&[Rates, Latency], modes), Caveat::of(&[Rates], scattered)]
 }
 
-/// Cells with updates that nothing vouches for.
-fn of_the_counts(view: &View) -> Vec<Caveat> {
+/// Cells with updates that were refused, are unknown, or are counted otherwise by the server.
+fn of_the_counts(view: &View) -> Vec<Option<Caveat>> {
     let disagreeing = cells(
         view,
         |c| c.disagreements > 0,
@@ -137,9 +134,7 @@ fn of_the_counts(view: &View) -> Vec<Caveat> {
     let unknown = cells(view, |c| c.unknown > 0, updates).map(|which| {
         html!("<b>Unknown outcomes:</b> some updates ended in an error and may or may not have happened: {}.", which)
     });
-    let all =
-        [Caveat::of(&[Losses], disagreeing), Caveat::of(&[Rates, Latency], refused), Caveat::of(&[Losses], unknown)];
-    all.into_iter().flatten().collect()
+    vec![Caveat::of(&[Losses], disagreeing), Caveat::of(&[Rates, Latency], refused), Caveat::of(&[Losses], unknown)]
 }
 
 /// The numbers of what touches one kind of figure, from 1 in the order of the list.

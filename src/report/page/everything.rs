@@ -93,7 +93,7 @@ fn conditions<'a>(view: &'a View<'_>) -> Vec<Column<'a>> {
     columns
 }
 
-/// Of a timetable.
+/// What an open loop has: the rate that was offered, and how far behind it was.
 fn offered<'a>(view: &'a View<'_>) -> Vec<Column<'a>> {
     if words::offered(view.summary).is_none() {
         return Vec::new();

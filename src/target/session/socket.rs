@@ -76,7 +76,7 @@ impl RoutedSocket {
     }
 
     fn ask(&mut self, command: &[u8], to: Route) {
-        // A transaction stays on the node where it began: its last command would otherwise find none there.
+        // A transaction stays on the node where it began, or EXEC would reach a node without its MULTI.
         if let (Route::Slot(slot), false) = (to, self.in_transaction) {
             let known = self.moved.get(&slot).or_else(|| self.owners.get(usize::from(slot)));
             self.here = known.map_or(0, |&node| usize::from(node));
