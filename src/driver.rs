@@ -12,7 +12,7 @@ pub mod threads;
 use crate::client_machine::ClientMachine;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::strategy::{Strategy, UNSUPPORTED};
 use crate::target::Target;
 use crate::workload::{DriverKind, Workload};
@@ -56,12 +56,12 @@ pub trait Driver: Sync {
 
 /// Opened clients, ready to race.
 pub trait Clients {
-    /// Races in a closed loop or, with a timetable, in an open loop: every client sends its updates when they are due,
+    /// Races in a closed loop or, with a schedule, in an open loop: every client sends its updates when they are due,
     /// or at once if it is late.
     ///
     /// # Errors
     /// A client panicked: the message names the client and quotes the panic. The others finish first.
-    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog>;
+    fn race(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog>;
 
     /// How many updates a client takes per batch.
     fn batch(&self) -> usize;

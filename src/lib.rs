@@ -36,7 +36,7 @@
 //! | [`proxy`] | a proxy that injects network faults: delays, cuts, lost replies |
 //! | [`stats`] | medians, intervals, quantiles |
 //! | [`update`] | what a strategy reports of an update, and the 24 bytes recorded per update |
-//! | [`pace`] | when updates are sent: closed loop, or a timetable |
+//! | [`pace`] | when updates are sent: closed loop, or a schedule |
 //! | [`client_machine`] | a client as a state machine: replies in, requests out |
 //! | [`workload`] | the plan: what is measured, and in which order |
 //! | [`condition`] | everything a figure was measured under; the only key by which rows are grouped |

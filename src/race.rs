@@ -51,9 +51,9 @@ pub struct Limits<'a> {
 pub struct ClientLog {
     /// One event for every update attempted, in order.
     pub events: Vec<Event>,
-    /// When it first ran, or made its first request, in nanoseconds since the race's zero; with a timetable, the common start.
+    /// When it first ran, or made its first request, in nanoseconds since the race's zero; with a schedule, the common start.
     pub start_ns: u64,
-    /// When its last update was done; with a timetable, at least the timetable's end, unless the client had to stop.
+    /// When its last update was done; with a schedule, at least the schedule's end, unless the client had to stop.
     pub end_ns: u64,
     /// CPU time its thread used in between; an event loop's one thread is counted in the first log.
     pub cpu_ns: u64,

@@ -60,7 +60,7 @@ pub struct Record {
     pub refused: Option<u64>,
     /// Updates that ended in an error: they may or may not have happened.
     pub unknown: Option<u64>,
-    /// Updates that were due but not yet sent when the timetable of an open loop ended.
+    /// Updates that were due but not yet sent when the schedule of an open loop ended.
     pub backlog: Option<u64>,
     /// Of these, the ones that were never sent.
     pub unsent: Option<u64>,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::driver::{Library, Process};
 use crate::history::Judgement;
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::record::Fault;
 use crate::target::Spent;
 use crate::verdict::Verdict;
@@ -48,7 +48,7 @@ pub struct Trial {
     /// Updates by the server's own count, if it can be told from its calls of commands.
     pub applied: Option<u64>,
     /// When the updates were due, in an open loop.
-    pub timetable: Option<Timetable>,
+    pub schedule: Option<Schedule>,
     /// The client library that sent the commands.
     pub library: Library,
     /// The clients' processes, if they were not in this one.

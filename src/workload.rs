@@ -8,7 +8,7 @@ mod skew;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::pace::{Pace, Timetable};
+use crate::pace::{Pace, Schedule};
 
 pub use driver::{DRIVERS, DriverInfo, DriverKind, MAX_CLIENTS, MAX_THREADS};
 pub use plan::{Cell, Plan};
@@ -53,15 +53,15 @@ impl Workload {
         Self { driver, ..self }
     }
 
-    /// The timetable of a trial of this size; `None` in a closed loop.
+    /// The schedule of a trial of this size; `None` in a closed loop.
     ///
     /// # Errors
-    /// A usage error: there is no such timetable.
-    pub fn timetable(&self, size: Size) -> Result<Option<Timetable>> {
+    /// A usage error: there is no such schedule.
+    pub fn schedule(&self, size: Size) -> Result<Option<Schedule>> {
         let Pace::Rate(per_s) = self.pace else { return Ok(None) };
         match size {
-            Size::Updates(each) => Timetable::of_updates(per_s, each.saturating_mul(self.threads as u64), self.threads),
-            Size::Duration(duration) => Timetable::of_duration(per_s, duration, self.threads),
+            Size::Updates(each) => Schedule::of_updates(per_s, each.saturating_mul(self.threads as u64), self.threads),
+            Size::Duration(duration) => Schedule::of_duration(per_s, duration, self.threads),
         }
         .map(Some)
     }

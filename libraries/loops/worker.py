@@ -106,7 +106,7 @@ def wait_until(instant):
 
 
 def run(client, update, keys, batch, log, updates, pace):
-    """One client's race: the end of one update is the begin of the next, unless a timetable says when it is due."""
+    """One client's race: the end of one update is the begin of the next, unless a schedule says when it is due."""
     wait_until(pace.start)
     now, done = time.monotonic_ns(), 0
     while done < updates and now < pace.end:

@@ -8,7 +8,7 @@
 //! The result is the same as with every driver: one log per client, allocated before the start. A client's log starts
 //! when its first request is made. All first requests go out in one burst, so the overlap shows how long that took. The
 //! clock is read once per read: an update ends when the read of its last reply returns. The next update begins at that
-//! moment or, with a timetable, when the loop sees that it is due.
+//! moment or, with a schedule, when the loop sees that it is due.
 
 mod alarm;
 mod line;
@@ -20,7 +20,7 @@ use mio::{Poll, Token};
 use crate::client_machine::ClientMachine;
 use crate::driver::{Clients, Driver};
 use crate::error::{Error, Result};
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{Limits, RaceLog, Work, thread_cpu_ns};
 use crate::strategy::Strategy;
 use crate::target::Target;
@@ -88,22 +88,22 @@ impl EventLoop {
         self.race_paced(work, None, limits)
     }
 
-    /// The same in an open loop: every client sends its updates when `timetable` says, or at once if it is late. A
+    /// The same in an open loop: every client sends its updates when `schedule` says, or at once if it is late. A
     /// batch is sent when its last update is due.
     ///
     /// # Errors
     /// As [`EventLoop::race`].
-    pub fn race_on_schedule(&mut self, work: &[Work], timetable: &Timetable, limits: Limits<'_>) -> Result<RaceLog> {
-        self.race_paced(work, Some(timetable), limits)
+    pub fn race_on_schedule(&mut self, work: &[Work], schedule: &Schedule, limits: Limits<'_>) -> Result<RaceLog> {
+        self.race_paced(work, Some(schedule), limits)
     }
 
-    fn race_paced(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
+    fn race_paced(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog> {
         super::enough_work(work, self.clients.len())?;
         self.alarm.clear();
         let racers: Vec<Racer> =
             (work.iter().zip(&self.clients)).map(|(work, client)| Racer::new(work, client.batch())).collect();
         let cpu_before = thread_cpu_ns();
-        let (racers, panic) = Race::new(self, racers, work, timetable, limits)
+        let (racers, panic) = Race::new(self, racers, work, schedule, limits)
             .raced()
             .map_err(|e| Error::broken(format!("cannot wait for the clients' sockets: {e}")))?;
         let mut log = RaceLog { clients: racers.into_iter().map(|racer| racer.recorder.log).collect() };
@@ -140,8 +140,8 @@ impl Driver for Events {
 }
 
 impl Clients for EventLoop {
-    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
-        self.race_paced(work, timetable, limits)
+    fn race(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog> {
+        self.race_paced(work, schedule, limits)
     }
 
     fn batch(&self) -> usize {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::condition::Topology;
 use crate::driver::{Clients, Driver, Library, Process};
 use crate::error::{Error, Result};
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{ClientLog, Limits, RaceLog, Work};
 use crate::strategy::Strategy;
 use crate::target::Target;
@@ -146,9 +146,9 @@ struct Connected {
 }
 
 impl Clients for Connected {
-    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
+    fn race(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog> {
         let library = self.library.clone();
-        let raced = self.raced(work, timetable, limits);
+        let raced = self.raced(work, schedule, limits);
         raced.map_err(|fault| match fault {
             Fault::Interrupted => Error::interrupted(),
             fault => Error::broken(format!("library {library}: {fault}")),
@@ -168,7 +168,7 @@ impl Connected {
     fn raced(
         &mut self,
         work: &[Work],
-        timetable: Option<&Timetable>,
+        schedule: Option<&Schedule>,
         limits: Limits<'_>,
     ) -> std::result::Result<RaceLog, Fault> {
         if self.workers.is_none() {
@@ -176,7 +176,7 @@ impl Connected {
         }
         let Some(workers) = &mut self.workers else { return Err(Fault::NotStarted("it was not started".to_owned())) };
         let updates: Vec<u64> = work.iter().map(|work| work.updates).collect();
-        let rate = timetable.map(|table| Rate { per_s: table.per_s(), clients: self.clients });
+        let rate = schedule.map(|schedule| Rate { per_s: schedule.per_s(), clients: self.clients });
         let pace = WorkerPace { rate, pause: PAUSE, flush: Flush::Block };
         let mut race = workers.race(&updates, limits.deadline, pace, limits.stop)?;
         if let Some(fault) = race.fault.take() {
@@ -186,7 +186,7 @@ impl Connected {
         }
         self.process.clock_error_ns = race.uncertainty_ns;
         self.process.apart_ns = race.apart_ns;
-        Ok(log(race, timetable))
+        Ok(log(race, schedule))
     }
 
     /// Starts the workers, after measuring with clients that send nothing.
@@ -231,18 +231,18 @@ impl Connected {
 }
 
 /// The race as our own drivers log one.
-fn log(race: Race, timetable: Option<&Timetable>) -> RaceLog {
+fn log(race: Race, schedule: Option<&Schedule>) -> RaceLog {
     let Race { clients, start_ns, mut error, cpu_ns, .. } = race;
-    let over_ns = timetable.map_or(0, |table| start_ns + table.length_ns());
+    let over_ns = schedule.map_or(0, |schedule| start_ns + schedule.length_ns());
     let mut log = RaceLog { clients: Vec::with_capacity(clients.len()) };
     for (client, rows) in clients.into_iter().enumerate() {
         let events = rows.events;
         let first_ns = events.first().map_or(start_ns, Event::begin_ns);
         let last_ns = events.last().map_or(start_ns, Event::end_ns);
-        let is_done = timetable.is_none_or(|table| events.len() as u64 >= table.updates_of(client));
+        let is_done = schedule.is_none_or(|schedule| events.len() as u64 >= schedule.updates_of(client));
         let has_failed = |event: &Event| matches!(event.outcome(), Outcome::Refused | Outcome::Unknown);
         log.clients.push(ClientLog {
-            start_ns: if timetable.is_some() { start_ns } else { first_ns },
+            start_ns: if schedule.is_some() { start_ns } else { first_ns },
             end_ns: if is_done { last_ns.max(over_ns) } else { last_ns },
             cpu_ns: if client == 0 { cpu_ns.unwrap_or(0) } else { 0 },
             trouble: if events.iter().any(has_failed) { error.take() } else { None },

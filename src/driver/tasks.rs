@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use crate::client_machine::{ClientMachine, Turn};
 use crate::driver::{Clients, Driver};
 use crate::error::{BoxError, Error, Result};
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{ClientLog, Limits, RaceLog, Recorder, Work, said, thread_cpu_ns};
 use crate::resp::Requests;
 use crate::strategy::Strategy;
@@ -161,8 +161,8 @@ impl Driver for Tasks {
 }
 
 impl Clients for TaskLoop {
-    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
-        match timetable {
+    fn race(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog> {
+        match schedule {
             None => TaskLoop::race(self, work, limits),
             Some(_) => Err(Error::usage("driver tasks does not support --rate")),
         }

@@ -17,7 +17,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::driver::{Clients, Driver, complete};
 use crate::error::{BoxError, Error, Result};
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{BURSTS, ClientLog, Limits, Pacer, REPEATS, RaceLog, Recorder, Work};
 use crate::race::{said, sharpen_sleep, start_of, thread_cpu_ns};
 use crate::strategy::Strategy;
@@ -63,8 +63,8 @@ struct Blocking {
 }
 
 impl Clients for Blocking {
-    fn race(&mut self, work: &[Work], timetable: Option<&Timetable>, limits: Limits<'_>) -> Result<RaceLog> {
-        race_paced(&self.pool, &mut self.updaters, work, timetable, limits)
+    fn race(&mut self, work: &[Work], schedule: Option<&Schedule>, limits: Limits<'_>) -> Result<RaceLog> {
+        race_paced(&self.pool, &mut self.updaters, work, schedule, limits)
     }
 
     fn batch(&self) -> usize {
@@ -98,7 +98,7 @@ pub fn race(
     race_paced(pool, updaters, work, None, limits)
 }
 
-/// The same in an open loop: every client sends its updates when `timetable` says, or at once if it is late.
+/// The same in an open loop: every client sends its updates when `schedule` says, or at once if it is late.
 ///
 /// A batch is sent when its last update is due: until then it is not complete.
 ///
@@ -108,17 +108,17 @@ pub fn race_on_schedule(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
     work: &[Work],
-    timetable: &Timetable,
+    schedule: &Schedule,
     limits: Limits<'_>,
 ) -> Result<RaceLog> {
-    race_paced(pool, updaters, work, Some(timetable), limits)
+    race_paced(pool, updaters, work, Some(schedule), limits)
 }
 
 fn race_paced(
     pool: &ThreadPool,
     updaters: &mut [Box<dyn Updater>],
     work: &[Work],
-    timetable: Option<&Timetable>,
+    schedule: Option<&Schedule>,
     limits: Limits<'_>,
 ) -> Result<RaceLog> {
     super::enough_work(work, updaters.len())?;
@@ -144,15 +144,8 @@ fn race_paced(
         // Orders the store above before every load below.
         barrier.wait();
         let start_ns = start.load(Ordering::Relaxed);
-        let pacer = Pacer {
-            table: timetable,
-            client: thread.index(),
-            start_ns,
-            zero,
-            stop: limits.stop,
-            begun: &begun,
-            clients,
-        };
+        let pacer =
+            Pacer { schedule, client: thread.index(), start_ns, zero, stop: limits.stop, begun: &begun, clients };
         // Caught here, so that one panicking client cannot leave the others waiting or take the process down.
         let ended = catch_unwind(AssertUnwindSafe(|| run(updater.as_mut(), work, &pacer, limits, &mut recorder)));
         // A rayon thread without work searches for some, which would take CPU time from clients that are still racing.
@@ -171,13 +164,13 @@ fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits
     let cpu_before = thread_cpu_ns();
     recorder.start(pacer.await_start(), pacer.start_ns, limits);
     pacer.begun.fetch_add(1, Ordering::Relaxed);
-    let mut all_began = pacer.table.is_some();
+    let mut all_began = pacer.schedule.is_some();
     let batch = updater.batch().max(1);
     let mut keys: Vec<&str> = Vec::with_capacity(batch);
     while recorder.goes_on(limits) {
-        let begin_ns = match pacer.table {
+        let begin_ns = match pacer.schedule {
             None => recorder.log.end_ns,
-            Some(table) => match pacer.await_turn(table, recorder.last_of_next(batch), limits.deadline) {
+            Some(schedule) => match pacer.await_turn(schedule, recorder.last_of_next(batch), limits.deadline) {
                 Some(begin_ns) => begin_ns,
                 None => break,
             },
@@ -191,9 +184,9 @@ fn run(updater: &mut dyn Updater, work: &Work, pacer: &Pacer<'_>, limits: Limits
         all_began = all_began || pacer.make_way();
     }
     if recorder.are_done()
-        && let Some(table) = pacer.table
+        && let Some(schedule) = pacer.schedule
     {
-        recorder.log.end_ns = pacer.await_end(table).unwrap_or(recorder.log.end_ns);
+        recorder.log.end_ns = pacer.await_end(schedule).unwrap_or(recorder.log.end_ns);
     }
     recorder.log.cpu_ns = thread_cpu_ns().saturating_sub(cpu_before);
 }

@@ -121,7 +121,7 @@ impl Breaker for Dimension {
             nodes: Vec::new(),
             redirects: None,
             applied: None,
-            timetable: None,
+            schedule: None,
             library: Library::built_in(),
             process: None,
             faults: raced.faults,

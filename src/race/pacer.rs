@@ -1,4 +1,4 @@
-//! Waits for the common start, and for an update's turn in a timetable.
+//! Waits for the common start, and for an update's turn in a schedule.
 //!
 //! A client sleeps until its update is due. Spinning would be more precise, but on few cores it takes CPU time from the
 //! other clients and from the server, which would distort the measurement. The time by which a sleep overruns is part of
@@ -7,14 +7,14 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 
 /// How long one sleep may be, so that the end of the run is noticed soon.
 const NAP: Duration = Duration::from_millis(50);
 
-/// One client's place in a race, and in its timetable if it has one.
+/// One client's place in a race, and in its schedule if it has one.
 pub(crate) struct Pacer<'a> {
-    pub(crate) table: Option<&'a Timetable>,
+    pub(crate) schedule: Option<&'a Schedule>,
     pub(crate) client: usize,
     /// When all clients start, in nanoseconds since the race's zero.
     pub(crate) start_ns: u64,
@@ -28,9 +28,9 @@ pub(crate) struct Pacer<'a> {
 
 impl Pacer<'_> {
     /// Waits for the start, and returns when this client really starts, in nanoseconds since the race's zero. With a
-    /// timetable that is the common start, because lateness is part of the response time.
+    /// schedule that is the common start, because lateness is part of the response time.
     pub(crate) fn await_start(&self) -> u64 {
-        if self.table.is_some() {
+        if self.schedule.is_some() {
             return self.start_ns;
         }
         // If the run is to end before that, the client stops before its first batch.
@@ -51,15 +51,15 @@ impl Pacer<'_> {
 
     /// Waits until update number `index` of this client is due, or not at all if it is overdue, and returns the time
     /// since the race's zero. `None` if the run is to end first, or if the update is due only after the deadline.
-    pub(crate) fn await_turn(&self, table: &Timetable, index: u64, deadline: Duration) -> Option<u64> {
-        let due = table.intended_ns(self.client, index);
+    pub(crate) fn await_turn(&self, schedule: &Schedule, index: u64, deadline: Duration) -> Option<u64> {
+        let due = schedule.intended_ns(self.client, index);
         if due >= deadline.as_nanos() as u64 { None } else { self.sleep_until(self.start_ns + due) }
     }
 
-    /// Waits until the timetable is over, and returns when it ended, in nanoseconds since the race's zero. `None` if
-    /// the run is to end first, or if the timetable was over already.
-    pub(crate) fn await_end(&self, table: &Timetable) -> Option<u64> {
-        let over = self.start_ns + table.length_ns();
+    /// Waits until the schedule is over, and returns when it ended, in nanoseconds since the race's zero. `None` if
+    /// the run is to end first, or if the schedule was over already.
+    pub(crate) fn await_end(&self, schedule: &Schedule) -> Option<u64> {
+        let over = self.start_ns + schedule.length_ns();
         if self.now() >= over { None } else { self.sleep_until(over).map(|_| over) }
     }
 

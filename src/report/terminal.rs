@@ -215,7 +215,7 @@ fn pace(summary: &Summary) -> String {
         return "\nClosed loop: each client sends its next update when the last is acknowledged.\n".to_owned();
     };
     let mut text = format!(
-        "\nOpen loop: {} updates/s offered on a timetable.\np99: response time, from the intended instant; svc p99: service time.\n",
+        "\nOpen loop: {} updates/s offered on a schedule.\np99: response time, from the intended instant; svc p99: service time.\n",
         words::count(offered)
     );
     for cell in summary.cells.iter().filter(|cell| cell.trials > 0 && cell.fell_behind()) {

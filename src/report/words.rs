@@ -117,7 +117,7 @@ pub fn offered(summary: &Summary) -> Option<u64> {
 }
 
 /// How far a cell stayed behind the rate that was offered: `offered 50,000/s, achieved 31,000/s, 9,120 behind at the
-/// end, 12 never sent`: when the timetable was over, and when the clients stopped.
+/// end, 12 never sent`: when the schedule was over, and when the clients stopped.
 pub fn behind(cell: &CellSummary) -> String {
     let offered =
         cell.condition.offered_per_s.map_or_else(|| "nothing".to_owned(), |per_s| format!("{}/s", count(per_s)));

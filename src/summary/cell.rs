@@ -26,7 +26,7 @@ pub struct CellSummary {
     pub promise: Promise,
     /// Trials that ended in a verdict.
     pub trials: usize,
-    /// Updates that were due but not yet sent when the timetable was over, in the worst trial; `None` in a closed loop.
+    /// Updates that were due but not yet sent when the schedule was over, in the worst trial; `None` in a closed loop.
     pub backlog: Option<u64>,
     /// Updates that were due and never sent, in the worst trial; `None` in a closed loop.
     pub unsent: Option<u64>,
@@ -114,7 +114,7 @@ pub struct CellSummary {
     pub capped: bool,
 }
 
-/// The part of an offered rate that must be achieved to have kept up: the last updates end after the timetable does.
+/// The part of an offered rate that must be achieved to have kept up: the last updates end after the schedule does.
 const KEPT_UP: f64 = 0.99;
 
 /// Below this part of the span with every client at it, a race was hardly one.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::driver::{self, Clients, Library};
 use crate::error::{Error, Result};
 use crate::history;
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{Limits, RaceLog, Work};
 use crate::strategy::Strategy;
 use crate::target::{Counts, Lease, Session, Target, keyspace};
@@ -17,7 +17,7 @@ use crate::workload::{Size, Workload};
 
 use super::{Entrant, Trial, memory};
 
-/// How many times as long as planned a warm-up or a timetable may take before clients stop.
+/// How many times as long as planned a warm-up or a schedule may take before clients stop.
 const PATIENCE: u32 = 2;
 
 /// A trial sized by time allocates this many times the events that its warm-up predicts.
@@ -118,13 +118,13 @@ impl<'a> Crew<'a> {
         self.judged(&|_| updates, ALL, None, deadline)
     }
 
-    /// Races by a timetable, in an open loop, and judges the outcomes. Clients that cannot keep up continue after the
-    /// timetable's end, until they have sent all their updates or `deadline` has passed since the start.
+    /// Races on a schedule, in an open loop, and judges the outcomes. Clients that cannot keep up continue after the
+    /// schedule's end, until they have sent all their updates or `deadline` has passed since the start.
     ///
     /// # Errors
     /// As [`Crew::trial`].
-    pub fn trial_on_schedule(&mut self, timetable: &Timetable, deadline: Duration) -> Result<Trial> {
-        self.judged(&|client| timetable.updates_of(client), ALL, Some(timetable), deadline)
+    pub fn trial_on_schedule(&mut self, schedule: &Schedule, deadline: Duration) -> Result<Trial> {
+        self.judged(&|client| schedule.updates_of(client), ALL, Some(schedule), deadline)
     }
 
     /// Resets, races as [`Crew::race`] does, reads back and judges.
@@ -132,7 +132,7 @@ impl<'a> Crew<'a> {
         &mut self,
         updates: &dyn Fn(usize) -> u64,
         room: u64,
-        timetable: Option<&Timetable>,
+        schedule: Option<&Schedule>,
         deadline: Duration,
     ) -> Result<Trial> {
         let refuses = |e: redis::RedisError| self.server.refuses(&e);
@@ -140,7 +140,7 @@ impl<'a> Crew<'a> {
         self.reset(deadline)?;
         let before = Counts::read(&mut self.db).map_err(refuses)?;
         let redirects_before = self.server.redirects();
-        let log = self.race(updates, room, timetable, deadline)?;
+        let log = self.race(updates, room, schedule, deadline)?;
         let process = self.clients.process();
         // Clients that follow redirections themselves hide them.
         let is_seen = process.is_none() && self.strategy.sees_redirections();
@@ -164,7 +164,7 @@ impl<'a> Crew<'a> {
             redirects,
             applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
             log,
-            timetable: timetable.copied(),
+            schedule: schedule.copied(),
             library: self.library.clone(),
             process,
             faults: Vec::new(),
@@ -205,13 +205,13 @@ impl<'a> Crew<'a> {
         self.race(&|_| updates, ALL, None, deadline)
     }
 
-    /// Races `updates(client)` updates per client, in a closed loop or by a timetable. Events for at most `room` of
+    /// Races `updates(client)` updates per client, in a closed loop or on a schedule. Events for at most `room` of
     /// them are allocated beforehand.
     fn race(
         &mut self,
         updates: &dyn Fn(usize) -> u64,
         room: u64,
-        timetable: Option<&Timetable>,
+        schedule: Option<&Schedule>,
         deadline: Duration,
     ) -> Result<RaceLog> {
         let work = |(client, sequence): (usize, &Arc<[u16]>)| Work {
@@ -221,7 +221,7 @@ impl<'a> Crew<'a> {
             room: updates(client).min(room),
         };
         let work: Vec<Work> = self.sequences.iter().enumerate().map(work).collect();
-        self.clients.race(&work, timetable, Limits { stop: self.stop, deadline }).map_err(|e| {
+        self.clients.race(&work, schedule, Limits { stop: self.stop, deadline }).map_err(|e| {
             Error::broken(format!("strategy {}, {} clients: {e}", self.strategy.info().name, self.workload.threads))
         })
     }
@@ -274,12 +274,12 @@ impl<'a> Crew<'a> {
     /// over: each client stops after its current update.
     ///
     /// # Errors
-    /// As [`Crew::trial`]; a usage error if there is no timetable for this size.
+    /// As [`Crew::trial`]; a usage error if there is no schedule for this size.
     pub fn sized_trial(&mut self, size: Size) -> Result<Trial> {
-        if let Some(timetable) = self.workload.timetable(size)? {
-            // Only warms the connections: the timetable says how many updates there will be.
+        if let Some(schedule) = self.workload.schedule(size)? {
+            // Only warms the connections: the schedule says how many updates there will be.
             self.warm(FEW, FIRST_UPDATE)?;
-            return self.trial_on_schedule(&timetable, Duration::from_nanos(timetable.length_ns()) * PATIENCE);
+            return self.trial_on_schedule(&schedule, Duration::from_nanos(schedule.length_ns()) * PATIENCE);
         }
         match size {
             Size::Updates(updates) => {

@@ -24,14 +24,14 @@ impl Trial {
     /// How long updates took from the intended instant, in an open loop. An update that was due and never sent counts
     /// with the time from its intended instant to the trial's end: it took longer than that.
     pub fn response(&self) -> Option<Vec<(u64, u64)>> {
-        let table = self.timetable.as_ref()?;
+        let schedule = self.schedule.as_ref()?;
         let over = self.log.clients.iter().map(|lane| lane.end_ns).max().unwrap_or(0);
         let lanes = self.log.clients.iter().enumerate();
         let times = lanes.flat_map(|(client, lane)| {
             let ends = lane.events.iter().map(|event| event.end_ns()).chain(std::iter::repeat(over));
-            (0..table.updates_of(client)).zip(ends).filter_map(move |(i, end)| {
+            (0..schedule.updates_of(client)).zip(ends).filter_map(move |(i, end)| {
                 // If all clients gave up early, some updates never became due.
-                end.checked_sub(lane.start_ns + table.intended_ns(client, i))
+                end.checked_sub(lane.start_ns + schedule.intended_ns(client, i))
             })
         });
         Some(buckets(times))
@@ -47,18 +47,18 @@ impl Trial {
         all.into_iter().collect()
     }
 
-    /// The backlog: updates that were due but not yet sent when the timetable was over.
+    /// The backlog: updates that were due but not yet sent when the schedule was over.
     pub(super) fn backlog(&self) -> Option<u64> {
-        let length = self.timetable.as_ref()?.length_ns();
+        let length = self.schedule.as_ref()?.length_ns();
         let late =
             |lane: &ClientLog| lane.events.iter().filter(|e| e.begin_ns() >= lane.start_ns + length).count() as u64;
         Some(self.log.clients.iter().map(late).sum::<u64>() + self.unsent()?)
     }
 
-    /// Updates of the timetable that were never sent.
+    /// Updates of the schedule that were never sent.
     pub(super) fn unsent(&self) -> Option<u64> {
         let sent: u64 = self.log.clients.iter().map(|lane| lane.events.len() as u64).sum();
-        Some(self.timetable.as_ref()?.updates() - sent)
+        Some(self.schedule.as_ref()?.updates() - sent)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::condition::Condition;
 use crate::driver::Library;
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::plain::one_line;
 use crate::race::ClientLog;
 use crate::record::Record;
@@ -59,10 +59,10 @@ impl Trial {
         (figures.len() > 1).then(|| figures.join("+"))
     }
 
-    /// Last end minus first start. With a timetable it is at least the timetable's length, even if all clients stopped before, so
+    /// Last end minus first start. With a schedule it is at least the schedule's length, even if all clients stopped before, so
     /// that the achieved rate never exceeds the offered one.
     fn span_ns(&self) -> u64 {
-        self.log.span_ns().max(self.timetable.as_ref().map_or(0, Timetable::length_ns))
+        self.log.span_ns().max(self.schedule.as_ref().map_or(0, Schedule::length_ns))
     }
 
     /// Jain's index of the clients' rates: 1 when all are equally fast, 1/n when one does everything.

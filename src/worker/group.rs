@@ -67,7 +67,7 @@ pub struct Race {
 /// When clients update, and when their rows are written.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkerPace {
-    /// The timetable, in an open loop.
+    /// The schedule, in an open loop.
     pub rate: Option<Rate>,
     /// How long a client waits after an update that was not acknowledged.
     pub pause: Duration,

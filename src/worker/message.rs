@@ -104,7 +104,7 @@ pub struct Go {
     pub duration_ns: u64,
     /// How many updates each client of this process makes at most.
     pub updates: Vec<u64>,
-    /// The timetable, in an open loop.
+    /// The schedule, in an open loop.
     pub rate: Option<Rate>,
     /// How long a client waits after an update that was not acknowledged, as a program does that tries again later.
     pub pause_ns: u64,

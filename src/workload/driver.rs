@@ -42,7 +42,7 @@ pub struct DriverInfo {
     pub most_clients: usize,
     /// Whether one thread of this process drives all clients.
     pub is_one_thread: bool,
-    /// Why it cannot keep a timetable, if it cannot.
+    /// Why it cannot keep a schedule, if it cannot.
     pub refuses_rate: Option<&'static str>,
 }
 

@@ -83,7 +83,7 @@ impl Plan {
             return Err(Error::usage(format!("driver {}: {why}", self.driver)));
         }
         for workload in self.workloads() {
-            workload.timetable(self.size)?;
+            workload.schedule(self.size)?;
         }
         match self.size {
             Size::Updates(n) if n == 0 || n > 100_000_000 => {
@@ -123,13 +123,13 @@ impl Plan {
     /// The most updates that one trial is known in advance to make: 0 for a closed loop sized by time.
     ///
     /// # Errors
-    /// A usage error: there is no such timetable.
+    /// A usage error: there is no such schedule.
     pub fn most_updates(&self) -> Result<u64> {
         let mut most = 0;
         for workload in self.workloads() {
             let size = self.size_at(workload.threads);
-            let updates = match (workload.timetable(size)?, size) {
-                (Some(timetable), _) => timetable.updates(),
+            let updates = match (workload.schedule(size)?, size) {
+                (Some(schedule), _) => schedule.updates(),
                 (None, Size::Updates(each)) => each.saturating_mul(workload.threads as u64),
                 (None, Size::Duration(_)) => 0,
             };

@@ -1,4 +1,4 @@
-//! The open loop: a timetable is kept, and what a stall makes wait is seen to have waited. Bounds are arithmetic alone:
+//! The open loop: a schedule is kept, and what a stall makes wait is seen to have waited. Bounds are arithmetic alone:
 //! they hold on any machine, however busy.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use redis_lost_updates::driver::threads::{pool, race_on_schedule};
 use redis_lost_updates::driver::{Limits, Work};
 use redis_lost_updates::error::BoxError;
 use redis_lost_updates::history;
-use redis_lost_updates::pace::{Pace, Timetable};
+use redis_lost_updates::pace::{Pace, Schedule};
 use redis_lost_updates::record::{Clock, Run};
 use redis_lost_updates::stats::quantile;
 use redis_lost_updates::strategy;
@@ -51,19 +51,19 @@ impl Updater for Sleeper {
     }
 }
 
-/// Runs these by a timetable, as a trial does.
-fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Duration) -> Trial {
-    let work = (0..updaters.len()).map(|worker| Work::one_key("counter", table.updates_of(worker)));
+/// Runs these on a schedule, as a trial does.
+fn trial(schedule: Schedule, mut updaters: Vec<Box<dyn Updater>>, deadline: Duration) -> Trial {
+    let work = (0..updaters.len()).map(|worker| Work::one_key("counter", schedule.updates_of(worker)));
     let work: Vec<Work> = work.collect();
     let limits = Limits { stop: &NEVER, deadline };
-    let log = race_on_schedule(&pool(work.len()).unwrap(), &mut updaters, &work, &table, limits).unwrap();
+    let log = race_on_schedule(&pool(work.len()).unwrap(), &mut updaters, &work, &schedule, limits).unwrap();
     let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
     let found = lanes.iter().map(|lane| lane.len() as i64).sum();
     let judgement = history::check(&lanes, &[found]);
     let (verdict, spent) = (judge(&judgement.ledger), Spent::default());
     let (waited, spent) = (Duration::ZERO, Some(spent));
     let nodes = Vec::new();
-    let (applied, redirects, timetable) = (None, None, Some(table));
+    let (applied, redirects, schedule) = (None, None, Some(schedule));
     let library = Library::built_in();
     Trial {
         log,
@@ -75,7 +75,7 @@ fn trial(table: Timetable, mut updaters: Vec<Box<dyn Updater>>, deadline: Durati
         nodes,
         redirects,
         applied,
-        timetable,
+        schedule,
         library,
         process: None,
         faults: Vec::new(),
@@ -88,28 +88,28 @@ fn updates(buckets: &[(u64, u64)]) -> u64 {
 
 #[test]
 fn no_update_is_sent_before_its_time_and_all_clients_start_as_one() {
-    let table = Timetable::of_updates(2_000, 401, 3).unwrap();
+    let schedule = Schedule::of_updates(2_000, 401, 3).unwrap();
     let quick = || Sleeper::boxed(1, |_| Duration::ZERO);
-    let trial = trial(table, vec![quick(), quick(), quick()], Duration::from_secs(20));
+    let trial = trial(schedule, vec![quick(), quick(), quick()], Duration::from_secs(20));
     let start = trial.log.clients[0].start_ns;
     for (client, lane) in trial.log.clients.iter().enumerate() {
-        assert_eq!((lane.start_ns, lane.events.len() as u64), (start, table.updates_of(client)));
+        assert_eq!((lane.start_ns, lane.events.len() as u64), (start, schedule.updates_of(client)));
         for (i, event) in lane.events.iter().enumerate() {
-            assert!(event.begin_ns() >= start + table.intended_ns(client, i as u64), "client {client}, update {i}");
+            assert!(event.begin_ns() >= start + schedule.intended_ns(client, i as u64), "client {client}, update {i}");
         }
-        assert!(lane.end_ns >= start + table.length_ns());
+        assert!(lane.end_ns >= start + schedule.length_ns());
     }
     assert_eq!((trial.verdict, trial.judgement.ledger.acked), (Verdict::Exact, 401));
     assert_eq!((updates(&trial.latency()), updates(&trial.response().unwrap())), (401, 401));
-    assert!(trial.log.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
+    assert!(trial.log.span_ns() >= schedule.length_ns(), "not more than was offered is ever achieved");
 }
 
 #[test]
 fn a_stalled_client_makes_its_later_updates_late() {
     // One client, an update every millisecond; the 50th takes 200 ms, so 199 more are intended in the meantime.
-    let table = Timetable::of_updates(1_000, 400, 1).unwrap();
+    let schedule = Schedule::of_updates(1_000, 400, 1).unwrap();
     let stall = |done| if done == 50 { Duration::from_millis(200) } else { Duration::ZERO };
-    let trial = trial(table, vec![Sleeper::boxed(1, stall)], Duration::from_secs(20));
+    let trial = trial(schedule, vec![Sleeper::boxed(1, stall)], Duration::from_secs(20));
     let response = trial.response().unwrap();
     // Those intended in the first half of the stall waited the second half or longer: every fourth update.
     assert!(quantile(&response, 0.76).unwrap() >= 100_000_000, "{response:?}");
@@ -122,9 +122,9 @@ fn a_stalled_client_makes_its_later_updates_late() {
 
 #[test]
 fn what_was_never_sent_has_waited_to_the_end() {
-    // Ten times as much offered as one client can do; it stops at 200 ms, when the timetable is over.
-    let table = Timetable::of_updates(1_000, 200, 1).unwrap();
-    let trial = trial(table, vec![Sleeper::boxed(1, |_| Duration::from_millis(10))], Duration::from_millis(200));
+    // Ten times as much offered as one client can do; it stops at 200 ms, when the schedule is over.
+    let schedule = Schedule::of_updates(1_000, 200, 1).unwrap();
+    let trial = trial(schedule, vec![Sleeper::boxed(1, |_| Duration::from_millis(10))], Duration::from_millis(200));
     let sent = trial.log.clients[0].events.len() as u64;
     assert!(sent <= 20, "{sent} updates of 10 ms in 200 ms");
     let (service, response) = (trial.latency(), trial.response().unwrap());
@@ -135,10 +135,10 @@ fn what_was_never_sent_has_waited_to_the_end() {
 
 #[test]
 fn a_batch_is_handed_over_when_its_last_update_is_due() {
-    let table = Timetable::of_updates(1_000, 25, 1).unwrap();
-    let trial = trial(table, vec![Sleeper::boxed(10, |_| Duration::ZERO)], Duration::from_secs(20));
+    let schedule = Schedule::of_updates(1_000, 25, 1).unwrap();
+    let trial = trial(schedule, vec![Sleeper::boxed(10, |_| Duration::ZERO)], Duration::from_secs(20));
     let lane = &trial.log.clients[0];
-    let due = |i: usize| lane.start_ns + table.intended_ns(0, i as u64);
+    let due = |i: usize| lane.start_ns + schedule.intended_ns(0, i as u64);
     for (i, event) in lane.events.iter().enumerate() {
         let last = (i / 10 * 10 + 9).min(24);
         assert!(event.begin_ns() >= due(last), "update {i}");
@@ -153,33 +153,33 @@ fn event_loop(server: &Target, clients: usize) -> EventLoop {
 }
 
 #[test]
-fn an_event_loop_keeps_a_timetable_as_threads_do() {
+fn an_event_loop_keeps_a_schedule_as_threads_do() {
     const CLIENTS: usize = 300;
-    let (server, table) = (private(), Timetable::of_updates(5_000, 2_001, CLIENTS).unwrap());
-    let key = format!("{}timetable", server.prefix());
-    let work: Vec<Work> = (0..CLIENTS).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
+    let (server, schedule) = (private(), Schedule::of_updates(5_000, 2_001, CLIENTS).unwrap());
+    let key = format!("{}schedule", server.prefix());
+    let work: Vec<Work> = (0..CLIENTS).map(|client| Work::one_key(&key, schedule.updates_of(client))).collect();
     let limits = Limits { stop: &NEVER, deadline: Duration::from_secs(20) };
-    let log = event_loop(&server, CLIENTS).race_on_schedule(&work, &table, limits).unwrap();
+    let log = event_loop(&server, CLIENTS).race_on_schedule(&work, &schedule, limits).unwrap();
     let start = log.clients[0].start_ns;
     for (client, lane) in log.clients.iter().enumerate() {
-        assert_eq!((lane.start_ns, lane.events.len() as u64), (start, table.updates_of(client)));
+        assert_eq!((lane.start_ns, lane.events.len() as u64), (start, schedule.updates_of(client)));
         for (i, event) in lane.events.iter().enumerate() {
-            assert!(event.begin_ns() >= start + table.intended_ns(client, i as u64), "client {client}, update {i}");
+            assert!(event.begin_ns() >= start + schedule.intended_ns(client, i as u64), "client {client}, update {i}");
             assert!(matches!(event.outcome(), Outcome::Acked(_)));
         }
-        assert!(lane.end_ns >= start + table.length_ns());
+        assert!(lane.end_ns >= start + schedule.length_ns());
     }
-    assert!(log.span_ns() >= table.length_ns(), "not more than was offered is ever achieved");
+    assert!(log.span_ns() >= schedule.length_ns(), "not more than was offered is ever achieved");
 }
 
 #[test]
 fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_its_server_is_gone() {
     for server_is_gone in [false, true] {
         // The first at once, and each next one a second later.
-        let (server, table) = (private(), Timetable::of_updates(1, 600, 2).unwrap());
+        let (server, schedule) = (private(), Schedule::of_updates(1, 600, 2).unwrap());
         let key = format!("{}waits", server.prefix());
-        let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
-        let (stop, mut house, since) = (AtomicBool::new(false), event_loop(&server, 2), Instant::now());
+        let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, schedule.updates_of(client))).collect();
+        let (stop, mut driver, since) = (AtomicBool::new(false), event_loop(&server, 2), Instant::now());
         let log = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(200));
@@ -188,7 +188,9 @@ fn an_event_loop_whose_clients_wait_for_their_turn_ends_when_it_is_told_to_or_it
                     false => stop.store(true, Ordering::Relaxed),
                 }
             });
-            house.race_on_schedule(&work, &table, Limits { stop: &stop, deadline: Duration::from_secs(1_200) }).unwrap()
+            driver
+                .race_on_schedule(&work, &schedule, Limits { stop: &stop, deadline: Duration::from_secs(1_200) })
+                .unwrap()
         });
         assert!(since.elapsed() < Duration::from_secs(30));
         let outcomes = || log.clients.iter().flat_map(|lane| &lane.events).map(Event::outcome);
@@ -210,7 +212,7 @@ fn trial_at(server: &Target, driver: DriverKind, clients: usize, rate: u64, size
     let trial = crew.sized_trial(size).unwrap();
     let record = trial.record(incr, server, &workload);
     assert!(record.slowest_share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{record:?}");
-    assert!(record.span_ns >= Some(trial.timetable.unwrap().length_ns()), "{record:?}");
+    assert!(record.span_ns >= Some(trial.schedule.unwrap().length_ns()), "{record:?}");
     crew.close().unwrap();
     trial
 }
@@ -227,20 +229,20 @@ fn fewer_updates_than_clients_leave_some_with_nothing_to_do() {
 #[test]
 fn clients_that_are_to_stop_do_not_wait_for_a_turn_that_comes_too_late() {
     // One update a second, in turns; after 100 ms everybody is to stop.
-    let (server, table) = (private(), Timetable::of_updates(1, 4, 2).unwrap());
+    let (server, schedule) = (private(), Schedule::of_updates(1, 4, 2).unwrap());
     let key = format!("{}late", server.prefix());
-    let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, table.updates_of(client))).collect();
+    let work: Vec<Work> = (0..2).map(|client| Work::one_key(&key, schedule.updates_of(client))).collect();
     let limits = Limits { stop: &NEVER, deadline: Duration::from_millis(100) };
-    let events = event_loop(&server, 2).race_on_schedule(&work, &table, limits).unwrap();
+    let events = event_loop(&server, 2).race_on_schedule(&work, &schedule, limits).unwrap();
     let mut quick = [Sleeper::boxed(1, |_| Duration::ZERO), Sleeper::boxed(1, |_| Duration::ZERO)];
-    let threads = race_on_schedule(&pool(2).unwrap(), &mut quick, &work, &table, limits).unwrap();
+    let threads = race_on_schedule(&pool(2).unwrap(), &mut quick, &work, &schedule, limits).unwrap();
     for log in [events, threads] {
         assert_eq!(log.clients.iter().map(|lane| lane.events.len()).collect::<Vec<_>>(), [1, 0]);
     }
 }
 
 /// `report` under an open loop whose server stands still for a second in the middle: how long it really did, and the
-/// run. `None` if the machine was so slow that the timetable may have been over before the stall.
+/// run. `None` if the machine was so slow that the schedule may have been over before the stall.
 fn stalled_run(server: &Target, driver: &str, out: &Path) -> Option<(Duration, Run)> {
     let child = server.child().unwrap();
     let url = server.secret_url();
@@ -272,7 +274,7 @@ fn stalled_run(server: &Target, driver: &str, out: &Path) -> Option<(Duration, R
     let (stall, ran) = (stopped.elapsed(), since.elapsed());
     child.resume();
     assert!(report.wait().unwrap().success());
-    // The timetable began after the process did, so it was not over before this.
+    // The schedule began after the process did, so it was not over before this.
     (ran < Duration::from_secs(4)).then(|| (stall, Run::read(out).unwrap()))
 }
 

@@ -1,4 +1,4 @@
-//! Clients that wait for their next try or for their turn in a timetable, and a timer that ends the loop's sleep when the
+//! Clients that wait for their next try or for their turn in a schedule, and a timer that ends the loop's sleep when the
 //! first of them is due.
 //!
 //! Most of these waits are shorter than a millisecond, the resolution of the loop's own wait.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use crate::client_machine::Turn;
-use crate::pace::Timetable;
+use crate::pace::Schedule;
 use crate::race::{Limits, Work, said, start_of};
 use crate::resp::{Reply, Requests};
 use crate::target::RESPONSE_TIMEOUT;
@@ -29,7 +29,7 @@ pub(super) struct Race<'a> {
     racers: Vec<Racer>,
     work: &'a [Work],
     limits: Limits<'a>,
-    schedule: Option<Schedule<'a>>,
+    started: Option<Started<'a>>,
     zero: Instant,
     /// Clients that are not done yet.
     running: usize,
@@ -41,9 +41,9 @@ pub(super) struct Race<'a> {
     panic: Option<String>,
 }
 
-/// A timetable and its start.
-struct Schedule<'a> {
-    table: &'a Timetable,
+/// A schedule and its start.
+struct Started<'a> {
+    schedule: &'a Schedule,
     /// When it starts, in nanoseconds since the race's zero.
     start_ns: u64,
 }
@@ -53,7 +53,7 @@ impl<'a> Race<'a> {
         of: &'a mut EventLoop,
         racers: Vec<Racer>,
         work: &'a [Work],
-        timetable: Option<&'a Timetable>,
+        schedule: Option<&'a Schedule>,
         limits: Limits<'a>,
     ) -> Self {
         let zero = Instant::now();
@@ -63,7 +63,7 @@ impl<'a> Race<'a> {
             racers,
             work,
             limits,
-            schedule: timetable.map(|table| Schedule { table, start_ns: start_of(zero, 1) }),
+            started: schedule.map(|schedule| Started { schedule, start_ns: start_of(zero, 1) }),
             zero,
             requests: Requests::default(),
             keys: Vec::new(),
@@ -88,14 +88,14 @@ impl<'a> Race<'a> {
         line * sharers..((line + 1) * sharers).min(self.racers.len())
     }
 
-    /// Makes every client's first requests: in one burst, or, with a timetable, when they are due.
+    /// Makes every client's first requests: in one burst, or, with a schedule, when they are due.
     fn start(&mut self) {
-        let of_all = self.schedule.as_ref().map_or_else(|| self.now(), |schedule| schedule.start_ns);
+        let of_all = self.started.as_ref().map_or_else(|| self.now(), |started| started.start_ns);
         for line in 0..self.of.lines.len() {
             let lost = self.of.lines[line].lost.clone();
             for client in self.members(line) {
                 let now = self.now();
-                let from = if self.schedule.is_some() { of_all } else { now };
+                let from = if self.started.is_some() { of_all } else { now };
                 self.racers[client].recorder.start(from, of_all, self.limits);
                 match &lost {
                     Some(why) => self.give_up(client, why, now),
@@ -191,10 +191,10 @@ impl<'a> Race<'a> {
     fn go_on(&mut self, client: usize, now: u64) {
         let racer = &mut self.racers[client];
         let last = racer.recorder.last_of_next(self.of.clients[client].batch());
-        let due = self.schedule.as_ref().map(|schedule| schedule.start_ns + schedule.table.intended_ns(client, last));
+        let due = self.started.as_ref().map(|started| started.start_ns + started.schedule.intended_ns(client, last));
         let over = self.limits.deadline.as_nanos() as u64;
-        match (due.filter(|&due| due > now), &self.schedule) {
-            (Some(due), Some(schedule)) if due - schedule.start_ns >= over => self.finish(client),
+        match (due.filter(|&due| due > now), &self.started) {
+            (Some(due), Some(started)) if due - started.start_ns >= over => self.finish(client),
             (Some(due), _) => {
                 racer.awaits_turn = true;
                 self.of.alarm.set(due, client);
@@ -258,13 +258,13 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// A client is done. With a timetable, its log lasts until the timetable's end, unless it had to stop.
+    /// A client is done. With a schedule, its log lasts until the schedule's end, unless it had to stop.
     fn finish(&mut self, client: usize) {
         let racer = &mut self.racers[client];
         racer.is_finished = true;
         self.running -= 1;
-        if let Some(schedule) = self.schedule.as_ref().filter(|_| racer.recorder.are_done()) {
-            let over = schedule.start_ns + schedule.table.length_ns();
+        if let Some(started) = self.started.as_ref().filter(|_| racer.recorder.are_done()) {
+            let over = started.start_ns + started.schedule.length_ns();
             racer.recorder.log.end_ns = racer.recorder.log.end_ns.max(over);
         }
     }
@@ -337,10 +337,10 @@ impl<'a> Race<'a> {
     }
 
     /// Finishes a client whose connection was lost in an earlier race. Its first update is recorded as unknown; with a
-    /// timetable none is due yet, so none is recorded.
+    /// schedule none is due yet, so none is recorded.
     fn give_up(&mut self, client: usize, why: &str, now: u64) {
         let racer = &mut self.racers[client];
-        if self.schedule.is_some() || !racer.recorder.goes_on(self.limits) {
+        if self.started.is_some() || !racer.recorder.goes_on(self.limits) {
             racer.recorder.stop_for(why);
             return self.finish(client);
         }

@@ -103,7 +103,7 @@ fn offered<'a>(view: &'a View<'_>) -> Vec<Column<'a>> {
         numbers("offered/s", "Updates per second that all clients together were to send.", move |c| {
             count(c, c.condition.offered_per_s)
         }),
-        numbers("backlog", "Updates due but not yet sent at the end of the timetable, in the worst trial.", move |c| {
+        numbers("backlog", "Updates due but not yet sent at the end of the schedule, in the worst trial.", move |c| {
             count(c, c.backlog)
         }),
         column("service time", "Latency from sending to acknowledgement.", |c| {

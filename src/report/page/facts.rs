@@ -83,7 +83,7 @@ pub(super) fn in_words(view: &View) -> String {
     let pace = match words::offered(view.summary) {
         None => "in a closed loop: each client waits for a reply before it sends the next request".to_owned(),
         Some(offered) => {
-            format!("in an open loop: {} updates per second in total, on a fixed timetable", words::count(offered))
+            format!("in an open loop: {} updates per second in total, on a fixed schedule", words::count(offered))
         }
     };
     let until = match (machine.get("until"), machine.get("until_outcome")) {
