@@ -136,6 +136,13 @@ pub struct Record {
     /// CPU time of each node's process, in microseconds.
     #[serde(default)]
     pub node_cpu_us: Option<String>,
+    /// Commands that each replica executed, its primary's writes included, in the order of their primaries; empty if there
+    /// is none, or if one could not be asked.
+    #[serde(default)]
+    pub replica_calls: Option<String>,
+    /// CPU time of each replica's process, in microseconds.
+    #[serde(default)]
+    pub replica_cpu_us: Option<String>,
     /// The runtime of the client library's language, as its worker reports it; empty if the clients are in this
     /// process.
     #[serde(default)]
@@ -218,6 +225,8 @@ impl Record {
             moved: None,
             asked: None,
             node_calls: None,
+            replica_calls: None,
+            replica_cpu_us: None,
             node_cpu_us: None,
             runtime: None,
             effective_settings: None,

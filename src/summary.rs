@@ -24,8 +24,8 @@ use crate::workload::DriverKind;
 pub use answer::{Answer, is_batching};
 pub use cell::CellSummary;
 use latency::latencies;
-use limit::Cpus;
 pub use limit::Limit;
+use limit::{Cpus, Work};
 pub use nodes::Node;
 pub use outcome::{Cause, Outcome, What};
 
@@ -78,7 +78,8 @@ impl Summary {
                 let label = labels[condition].clone();
                 let mut cell = CellSummary { label, ..CellSummary::of(&records, &latencies(&records, &buckets)) };
                 let drivers = condition.driver.threads_of(condition.threads);
-                cell.limit = cpus.limit(drivers, cell.client_cpus, cell.server_cpus, &cell.nodes);
+                let work = Work { primaries: cell.server_cpus, nodes: &cell.nodes, replicas: &cell.replicas };
+                cell.limit = cpus.limit(drivers, cell.client_cpus, &work);
                 cell
             })
             .collect();

@@ -24,7 +24,9 @@ mod on_path;
 mod preflight;
 mod private;
 mod refusal;
+mod replica_counts;
 mod resolve;
+mod sentinels;
 mod session;
 mod settings;
 mod socket;
@@ -229,6 +231,14 @@ impl Target {
         }
     }
 
+    /// The same for reading counters back and removing them: to the primary of the most recent failover.
+    fn dial_newest(&self) -> RedisResult<Session> {
+        match &self.place.sentinels {
+            Some(sentinels) => Connection::open_within(&sentinels.newest()?, self.patience).map(Session::one),
+            None => self.dial(),
+        }
+    }
+
     /// A connection to every node that has keys of its own.
     ///
     /// # Errors
@@ -242,7 +252,7 @@ impl Target {
         connections.map_err(|e| self.shuts_out(&e))
     }
 
-    /// A new connection. Waits while the server restarts or fails over.
+    /// A new connection, to the primary of the most recent failover. Waits while the server restarts or fails over.
     ///
     /// # Errors
     /// It does not answer within `patience`, or refuses; or `stop` was raised.
@@ -250,7 +260,7 @@ impl Target {
         self.patiently(patience, stop, |db| redis::cmd("PING").exec(db)).map(|(db, ())| db)
     }
 
-    /// Asks over a new connection, and retries as long as waiting may help.
+    /// Asks over a connection as [`Target::reach`] makes it, and retries as long as waiting may help.
     ///
     /// # Errors
     /// It does not answer within `patience`, or refuses; or `stop` was raised.
@@ -262,7 +272,7 @@ impl Target {
     ) -> Result<(Session, T)> {
         let since = Instant::now();
         loop {
-            let error = match self.dial().and_then(|mut db| ask(&mut db).map(|answer| (db, answer))) {
+            let error = match self.dial_newest().and_then(|mut db| ask(&mut db).map(|answer| (db, answer))) {
                 Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
@@ -425,6 +435,21 @@ impl Target {
             }
         }
         Ok(())
+    }
+
+    /// Removes all our keys from the primary that Sentinels have promoted during the run, if they have. What was removed
+    /// from the old one while it still acknowledged has come back with the new one.
+    ///
+    /// # Errors
+    /// The new primary does not answer or refuses: the message says what is left there.
+    pub(crate) fn remove_after_failover(&self) -> Result<()> {
+        let Some(sentinels) = &self.place.sentinels else { return Ok(()) };
+        let current = sentinels.settled().map_err(|e| self.keeps_ours(&e))?;
+        if current.get_connection_info().addr() == self.client.get_connection_info().addr() {
+            return Ok(());
+        }
+        let connection = Connection::open_within(&current, self.patience).map_err(|e| self.keeps_ours(&e))?;
+        self.remove(&mut Session::one(connection), &[format!("{}*", self.prefix)])
     }
 
     /// The error for keys that could not be removed: it says where they are and how to remove them.

@@ -43,6 +43,8 @@ pub struct Trial {
     pub spent: Option<Spent>,
     /// What each node of a cluster spent; empty for a single server.
     pub nodes: Vec<Spent>,
+    /// What each replica spent, its primary's writes included; empty if there are none, or if one did not say.
+    pub replicas: Vec<Spent>,
     /// How often nodes of a cluster redirected a command: MOVED and ASK.
     pub redirects: Option<(u64, u64)>,
     /// Updates by the server's own count, if it can be told from its calls of commands.

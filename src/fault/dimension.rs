@@ -119,6 +119,7 @@ impl Breaker for Dimension {
             // The servers are gone, or were started again meanwhile.
             spent: None,
             nodes: Vec::new(),
+            replicas: Vec::new(),
             redirects: None,
             applied: None,
             schedule: None,

@@ -88,8 +88,10 @@ pub struct CellSummary {
     pub server_cpus: f64,
     /// Who had no CPU time left; `None` if nobody, or if that is not known.
     pub limit: Option<Limit>,
-    /// Each cluster node's share of the work, in the order of the slots; empty if there is one server.
+    /// Each primary's share of the work, in the order of the slots; empty if there is one server.
     pub nodes: Vec<Node>,
+    /// Each replica's share, its primary's writes included, in the order of their primaries.
+    pub replicas: Vec<Node>,
     /// Server CPU microseconds per surviving update.
     pub server_cpu_us_per_surviving: Option<f64>,
     /// Microseconds inside server commands per acknowledged update.
@@ -241,7 +243,8 @@ impl CellSummary {
                 .median,
             no_op_per_s: judged.iter().filter_map(|r| r.no_op_per_s).max(),
             limit: None,
-            nodes: nodes::of(&judged),
+            nodes: nodes::primaries(&judged),
+            replicas: nodes::replicas(&judged),
             server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
             server_us_per_update: per_acked(sum(&|r| r.server_usec)),
             calls_per_update: per_acked(sum(&|r| r.server_calls)),

@@ -68,28 +68,50 @@ impl Cpus {
         Self { clients: clients.map(|set| set.len()), servers: server.map(|server| set(server).len()), are_shared }
     }
 
-    /// How busy a cell's server was; 1 is fully busy. A server executes commands on one CPU. Several nodes on
-    /// CPUs of their own are as busy as the busiest of them, and nodes that were assigned fewer share those.
-    fn busy(&self, server: f64, nodes: &[Node]) -> f64 {
-        let busiest = nodes.iter().map(|node| node.cpus).fold(0.0, f64::max);
+    /// How busy a cell's servers were; 1 is fully busy. A server executes commands on one CPU. Several servers on CPUs of
+    /// their own are as busy as the busiest of them, and servers that were assigned fewer share those.
+    fn busy(&self, work: &Work<'_>) -> f64 {
+        let busiest = work.each().fold(0.0, f64::max);
         match self.servers {
-            _ if nodes.is_empty() => server,
-            Some(cpus) if cpus < nodes.len() => (server / cpus as f64).max(busiest),
+            Some(cpus) if cpus < work.each().count() => (work.all() / cpus as f64).max(busiest),
             _ => busiest,
         }
     }
 
-    /// What a cell of so many threads ran into, by the CPUs' worth of work of its clients and of all its server's nodes.
-    pub(super) fn limit(&self, threads: usize, clients: f64, server: f64, nodes: &[Node]) -> Option<Limit> {
+    /// What a cell of so many threads ran into, by the CPUs' worth of work of its clients and of all its servers.
+    pub(super) fn limit(&self, threads: usize, clients: f64, work: &Work<'_>) -> Option<Limit> {
         let there = self.clients? as f64;
         // A thread alone is on one CPU at a time, however many there are.
         let busy = clients > there.min(threads as f64) * SATURATED;
-        match (busy, self.busy(server, nodes) > SATURATED) {
+        match (busy, self.busy(work) > SATURATED) {
             (true, true) => Some(Limit::Both),
             (true, false) => Some(Limit::Clients),
             (false, true) => Some(Limit::Server),
-            (false, false) => (self.are_shared && clients + server > there * SATURATED).then_some(Limit::SharedCpus),
+            (false, false) => {
+                (self.are_shared && clients + work.all() > there * SATURATED).then_some(Limit::SharedCpus)
+            }
         }
+    }
+}
+
+/// The CPUs' worth of work that the servers of a cell did.
+pub(super) struct Work<'a> {
+    /// That of all primaries.
+    pub(super) primaries: f64,
+    /// Each primary's; empty if there is one server.
+    pub(super) nodes: &'a [Node],
+    pub(super) replicas: &'a [Node],
+}
+
+impl Work<'_> {
+    fn all(&self) -> f64 {
+        self.primaries + self.replicas.iter().map(|replica| replica.cpus).sum::<f64>()
+    }
+
+    fn each(&self) -> impl Iterator<Item = f64> {
+        let one = (self.nodes.len() < 2).then_some(self.primaries);
+        let nodes = self.nodes.iter().filter(move |_| one.is_none());
+        one.into_iter().chain(nodes.chain(self.replicas).map(|node| node.cpus))
     }
 }
 
@@ -104,35 +126,60 @@ mod tests {
         Cpus::of(&machine)
     }
 
+    fn alone(primaries: f64) -> Work<'static> {
+        Work { primaries, nodes: &[], replicas: &[] }
+    }
+
     #[test]
     fn the_limit_is_who_had_no_cpu_time_left() {
         let apart = cpus("server=1,client=0", "0", "yes");
-        assert_eq!(apart.limit(16, 0.95, 0.5, &[]), Some(Limit::Clients));
-        assert_eq!(apart.limit(16, 0.5, 0.95, &[]), Some(Limit::Server));
-        assert_eq!(apart.limit(16, 0.95, 0.95, &[]), Some(Limit::Both));
-        assert_eq!(apart.limit(16, 0.6, 0.6, &[]), None, "a round trip is mostly waiting");
+        assert_eq!(apart.limit(16, 0.95, &alone(0.5)), Some(Limit::Clients));
+        assert_eq!(apart.limit(16, 0.5, &alone(0.95)), Some(Limit::Server));
+        assert_eq!(apart.limit(16, 0.95, &alone(0.95)), Some(Limit::Both));
+        assert_eq!(apart.limit(16, 0.6, &alone(0.6)), None, "a round trip is mostly waiting");
         let many = cpus("server=4,client=0+1+2+3", "0+1+2+3", "yes");
-        assert_eq!(many.limit(1, 0.95, 0.5, &[]), Some(Limit::Clients), "one thread is never on two CPUs");
-        assert_eq!(many.limit(16, 0.95, 0.5, &[]), None);
+        assert_eq!(many.limit(1, 0.95, &alone(0.5)), Some(Limit::Clients), "one thread is never on two CPUs");
+        assert_eq!(many.limit(16, 0.95, &alone(0.5)), None);
     }
 
     #[test]
     fn several_nodes_are_as_busy_as_the_busiest_unless_they_share_a_cpu() {
         let nodes = [0.33, 0.34, 0.32].map(|cpus| Node { cpus, ..Node::default() });
-        assert_eq!(cpus("server=1,client=0", "0", "yes").busy(0.99, &nodes), 0.99, "three nodes on one CPU");
-        assert_eq!(cpus("none", "0+1", "no").busy(0.99, &nodes), 0.34, "each where it is");
-        assert_eq!(cpus("server=1+2+3,client=0", "0", "yes").busy(0.99, &nodes), 0.34, "a CPU for each");
-        assert_eq!(cpus("none", "0+1", "no").busy(0.97, &[]), 0.97, "one server");
+        assert_eq!(
+            cpus("server=1,client=0", "0", "yes").busy(&Work { nodes: &nodes, ..alone(0.99) }),
+            0.99,
+            "three nodes on one CPU"
+        );
+        assert_eq!(cpus("none", "0+1", "no").busy(&Work { nodes: &nodes, ..alone(0.99) }), 0.34, "each where it is");
+        assert_eq!(
+            cpus("server=1+2+3,client=0", "0", "yes").busy(&Work { nodes: &nodes, ..alone(0.99) }),
+            0.34,
+            "a CPU for each"
+        );
+        assert_eq!(cpus("none", "0+1", "no").busy(&alone(0.97)), 0.97, "one server");
+    }
+
+    #[test]
+    fn a_replica_takes_cpu_time_from_its_primary_where_they_share_a_cpu() {
+        let replicas = [Node { cpus: 0.4, ..Node::default() }];
+        let work = Work { replicas: &replicas, ..alone(0.6) };
+        assert_eq!(cpus("server=1,client=0", "0", "yes").limit(4, 0.5, &work), Some(Limit::Server));
+        assert_eq!(cpus("server=1+2,client=0", "0", "yes").limit(4, 0.5, &work), None, "a CPU for each");
+        let busy = [Node { cpus: 0.95, ..Node::default() }];
+        assert_eq!(
+            cpus("none", "0+1", "no").limit(4, 0.5, &Work { replicas: &busy, ..alone(0.2) }),
+            Some(Limit::Server)
+        );
     }
 
     #[test]
     fn cpus_that_are_shared_are_full_together() {
         let shared = cpus("none", "0+1", "yes");
-        assert_eq!(shared.limit(16, 1.2, 0.7, &[]), Some(Limit::SharedCpus));
-        assert_eq!(shared.limit(16, 0.8, 0.5, &[]), None);
-        assert_eq!(cpus("server=0,client=0", "0", "yes").limit(4, 0.5, 0.45, &[]), Some(Limit::SharedCpus));
+        assert_eq!(shared.limit(16, 1.2, &alone(0.7)), Some(Limit::SharedCpus));
+        assert_eq!(shared.limit(16, 0.8, &alone(0.5)), None);
+        assert_eq!(cpus("server=0,client=0", "0", "yes").limit(4, 0.5, &alone(0.45)), Some(Limit::SharedCpus));
         // A server that is somewhere else is busy with its own CPUs.
-        assert_eq!(cpus("none", "0+1", "no").limit(16, 1.2, 0.7, &[]), None);
-        assert_eq!(Cpus::of(&Machine::default()).limit(16, 1.2, 0.7, &[]), None, "what is not known is not said");
+        assert_eq!(cpus("none", "0+1", "no").limit(16, 1.2, &alone(0.7)), None);
+        assert_eq!(Cpus::of(&Machine::default()).limit(16, 1.2, &alone(0.7)), None, "what is not known is not said");
     }
 }

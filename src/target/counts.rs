@@ -67,7 +67,8 @@ impl Counts {
         Ok(counts)
     }
 
-    fn of_one(db: &mut Connection) -> RedisResult<Self> {
+    /// Those of one server.
+    pub(super) fn of_one(db: &mut Connection) -> RedisResult<Self> {
         // One section at a time: servers before 7.0 do not accept a list of sections.
         let mut counts = Self::default();
         for section in ["server", "cpu", "commandstats", "stats"] {
@@ -137,10 +138,14 @@ impl Counts {
 
     /// What each node did since `earlier`: its calls and its CPU time; nothing if they are not the same nodes.
     pub fn nodes_since(&self, earlier: &Self) -> Vec<Spent> {
-        if self.nodes.len() != earlier.nodes.len() {
-            return Vec::new();
-        }
-        self.nodes.iter().zip(&earlier.nodes).filter_map(|(now, then)| now.since(then)).collect()
+        Self::each_since(&self.nodes, &earlier.nodes)
+    }
+
+    /// What each of several servers did between two readings; nothing if they are not the same servers.
+    pub(crate) fn each_since(now: &[Self], then: &[Self]) -> Vec<Spent> {
+        let is_known = now.len() == then.len();
+        let spent = now.iter().zip(then).map(|(now, then)| now.since(then)).collect::<Option<Vec<Spent>>>();
+        spent.filter(|_| is_known).unwrap_or_default()
     }
 
     /// How many calls of these commands succeeded since `earlier`.

@@ -1,13 +1,15 @@
 //! How the servers of a target are arranged, and how each topology is found or started.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult};
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError};
 
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
 use crate::target::address::{Address, TlsFiles, elsewhere};
 use crate::target::fleet::{self, Fleet, Layout};
+use crate::target::sentinels::Sentinels;
 use crate::target::session::Cluster;
 use crate::target::tls::Trust;
 use crate::target::{Connection, Session, Target, preflight, refusal};
@@ -18,45 +20,14 @@ pub(super) struct Place {
     pub(super) kind: Topology,
     /// The replicas, if there is one primary.
     pub(super) replicas: Vec<Client>,
+    /// One of them did not answer when its counts were read.
+    pub(super) are_replicas_silent: Arc<AtomicBool>,
     pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) sentinels: Option<Arc<Sentinels>>,
     /// The authorities to trust over TLS.
     pub(super) trust: Option<Arc<Trust>>,
     /// Our own servers, kept running by this.
     pub(super) fleet: Option<Arc<Fleet>>,
-}
-
-/// Sentinels, which know which server is currently the primary.
-pub(super) struct Sentinels {
-    nodes: Vec<ConnectionInfo>,
-    /// How to connect to the servers they watch: everything but the address.
-    servers: ConnectionInfo,
-    name: String,
-}
-
-impl Sentinels {
-    /// The primary, according to the first Sentinel that answers.
-    pub(super) fn primary(&self) -> RedisResult<Client> {
-        let mut failed = RedisError::from((redis::ErrorKind::MasterNameNotFoundBySentinel, "no Sentinel is named"));
-        for node in &self.nodes {
-            match self.asked(node) {
-                Ok(client) => return Ok(client),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    }
-
-    fn asked(&self, node: &ConnectionInfo) -> RedisResult<Client> {
-        let mut db = Connection::open(&Client::open(node.clone())?)?;
-        let mut ask = redis::cmd("SENTINEL");
-        let address: Option<(String, u16)> = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name).query(&mut db)?;
-        let (host, port) = address.ok_or_else(|| {
-            let kind = redis::ErrorKind::MasterNameNotFoundBySentinel;
-            RedisError::from((kind, "the Sentinels know no primary of this name", self.name.clone()))
-        })?;
-        Client::open(elsewhere(&self.servers, &host, port)?)
-    }
 }
 
 /// The same connection settings, with TCP_NODELAY.
@@ -83,7 +54,7 @@ impl Target {
             Address::One(info) => Self::answering(nodelay(info), None)?,
             Address::Cluster(nodes) => Self::cluster(nodes.into_iter().map(nodelay).collect())?,
             Address::Sentinel { sentinels, servers, name } => {
-                Self::watched(Sentinels { nodes: sentinels, servers: nodelay(servers), name })?
+                Self::watched(Sentinels::new(sentinels, nodelay(servers), name))?
             }
         };
         server.place.trust = trust;
@@ -117,9 +88,9 @@ impl Target {
     }
 
     fn watched(sentinels: Sentinels) -> Result<Self> {
-        let named = sentinels.nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(", ");
-        let primary =
-            sentinels.primary().map_err(|e| Error::server(format!("Sentinels {named}: {}", refusal::meaning(&e))))?;
+        let primary = sentinels
+            .newest()
+            .map_err(|e| Error::server(format!("Sentinels {}: {}", sentinels.named(), refusal::meaning(&e))))?;
         let mut server = Self::silent(primary, None);
         server.place.kind = Topology::Sentinel;
         server.place.sentinels = Some(Arc::new(sentinels));
@@ -136,11 +107,11 @@ impl Target {
         let info = |private: &crate::target::Private| private.connection(Transport::Tcp).map(nodelay).map_err(refused);
         let mut server = match (layout.topology, first.encrypted()) {
             (Topology::Cluster, _) => Self::cluster(fleet.primaries.iter().map(info).collect::<Result<_>>()?)?,
-            (Topology::Sentinel, _) => Self::watched(Sentinels {
-                nodes: fleet.sentinel_infos().map_err(refused)?,
-                servers: info(first)?,
-                name: fleet::NAME.to_owned(),
-            })?,
+            (Topology::Sentinel, _) => Self::watched(Sentinels::new(
+                fleet.sentinel_infos().map_err(refused)?,
+                info(first)?,
+                fleet::NAME.to_owned(),
+            ))?,
             (_, Some((port, authority))) => {
                 let url = format!("rediss://:{}@127.0.0.1:{port}", first.password());
                 Self::at_with(&url, &TlsFiles { cacert: Some(authority.to_owned()), ..TlsFiles::default() })?

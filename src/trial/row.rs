@@ -18,6 +18,8 @@ impl Trial {
     pub fn record(&self, strategy: &dyn Strategy, server: &Target, workload: &Workload) -> Record {
         let ledger = &self.judgement.ledger;
         let hidden = if self.verdict == Verdict::Exact { strategy.hidden(workload) } else { None };
+        // A server that is alone has these figures in columns of their own.
+        let nodes = if self.nodes.len() > 1 { self.nodes.as_slice() } else { &[] };
         let trouble = self.log.clients.iter().find_map(|lane| lane.trouble.as_deref());
         Record {
             backlog: self.backlog(),
@@ -39,8 +41,10 @@ impl Trial {
             server_applied: self.applied,
             moved: self.redirects.map(|(moved, _)| moved),
             asked: self.redirects.map(|(_, asked)| asked),
-            node_calls: self.each_node(|node| node.calls),
-            node_cpu_us: self.each_node(|node| node.cpu_us),
+            node_calls: each(nodes, |node| node.calls),
+            node_cpu_us: each(nodes, |node| node.cpu_us),
+            replica_calls: each(&self.replicas, |replica| replica.calls),
+            replica_cpu_us: each(&self.replicas, |replica| replica.cpu_us),
             verdict: Some(self.verdict),
             note: hidden.map(str::to_owned),
             error: trouble.map(one_line),
@@ -51,12 +55,6 @@ impl Trial {
             no_op_per_s: self.process.as_ref().and_then(|process| process.no_op_per_s),
             ..blank(strategy, server, workload, &self.library).with(ledger)
         }
-    }
-
-    /// A figure of each node of a cluster, in the notation of a row.
-    fn each_node(&self, figure: impl Fn(&Spent) -> u64) -> Option<String> {
-        let figures: Vec<String> = self.nodes.iter().map(|node| figure(node).to_string()).collect();
-        (figures.len() > 1).then(|| figures.join("+"))
     }
 
     /// Last end minus first start. With a schedule it is at least the schedule's length, even if all clients stopped before, so
@@ -86,6 +84,12 @@ impl Trial {
         let rate = |lane: &ClientLog| lane.events.len() as f64 / (lane.end_ns - lane.start_ns).max(1) as f64;
         self.log.clients.iter().map(rate).collect()
     }
+}
+
+/// A figure of each of several servers, in the notation of a row.
+fn each(servers: &[Spent], figure: impl Fn(&Spent) -> u64) -> Option<String> {
+    let figures: Vec<String> = servers.iter().map(|server| figure(server).to_string()).collect();
+    (!figures.is_empty()).then(|| figures.join("+"))
 }
 
 /// A row for this condition, without results.

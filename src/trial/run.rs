@@ -72,6 +72,23 @@ pub fn measure_entrants(
         servers.iter().flat_map(|server| entrants.iter().map(move |entrant| (server, *entrant))).collect();
     let unavailable: Vec<Option<String>> =
         pairs.iter().map(|(server, entrant)| entrant.unavailable(server)).collect::<Result<_>>()?;
+    let measured = measure_rounds(plan, &pairs, &unavailable, stop, observer);
+    for server in servers.iter().filter(|server| server.child().is_none()) {
+        if let Err(error) = server.remove_after_failover() {
+            observer.leaves(&error);
+        }
+    }
+    measured
+}
+
+/// All rounds of the plan; `unavailable` says for each pair of a server and an entrant why it cannot run there.
+fn measure_rounds(
+    plan: &Plan,
+    pairs: &[(&Target, Entrant<'_>)],
+    unavailable: &[Option<String>],
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<()> {
     let mut done = 0;
     for round in 1..=plan.rounds {
         for cell in plan.round(round, pairs.len()) {

@@ -62,7 +62,7 @@ fn trial(schedule: Schedule, mut updaters: Vec<Box<dyn Updater>>, deadline: Dura
     let judgement = history::check(&lanes, &[found]);
     let (verdict, spent) = (judge(&judgement.ledger), Spent::default());
     let (waited, spent) = (Duration::ZERO, Some(spent));
-    let nodes = Vec::new();
+    let (nodes, replicas) = (Vec::new(), Vec::new());
     let (applied, redirects, schedule) = (None, None, Some(schedule));
     let library = Library::built_in();
     Trial {
@@ -73,6 +73,7 @@ fn trial(schedule: Schedule, mut updaters: Vec<Box<dyn Updater>>, deadline: Dura
         waited,
         spent,
         nodes,
+        replicas,
         redirects,
         applied,
         schedule,

@@ -557,7 +557,7 @@ fn figures_at_the_end_of_their_range_have_a_page() {
 #[test]
 fn the_nodes_of_a_cluster_are_drawn_and_the_busy_one_is_called_the_limit() {
     let mut run = sample::run(USUAL);
-    assert!(!page(&run).contains("Node by node"), "there is one server");
+    assert!(!page(&run).contains("Server by server"), "there is one server");
     for record in run.records.iter_mut().filter(|record| record.condition.strategy == "get-set") {
         let busy_us = record.span_ns.unwrap() / 1_000;
         record.node_calls = Some("1000+3000".to_owned());

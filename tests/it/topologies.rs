@@ -184,6 +184,10 @@ fn replicas_are_waited_for_and_read_from() {
         let mut crew = Crew::open(&server, strategy("get-prefer-replica"), Workload::one_key(8), 1, &NEVER).unwrap();
         assert_eq!(crew.trial(500, Duration::from_secs(20)).unwrap().verdict, Verdict::Lost);
         crew.close().unwrap();
+        // 160 updates, each of which reads from the replica.
+        let row = self::row(&server, "get-prefer-replica", Workload::one_key(4));
+        let calls: u64 = row.replica_calls.unwrap().parse().unwrap();
+        assert!(calls >= 160 && row.replica_cpu_us.is_some() && row.node_calls.is_none(), "{layout}: {calls}");
         for driver in [DriverKind::Events, DriverKind::Tasks] {
             let workload = Workload::one_key(4).driven_by(driver);
             let mut crew = Crew::open(&server, strategy("incr"), workload, 1, &NEVER).unwrap();
@@ -191,6 +195,36 @@ fn replicas_are_waited_for_and_read_from() {
             crew.close().unwrap();
         }
     }
+}
+
+#[test]
+fn a_failover_in_the_middle_of_a_run_leaves_no_key_on_the_new_primary() {
+    let (fleet, _) = fleet("sentinel", None);
+    let password = fleet.primaries[0].connection(Transport::Tcp).unwrap();
+    let password = password.redis_settings().password().unwrap().to_owned();
+    let nodes: Vec<String> = fleet.sentinels.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let url = format!(
+        "redis-sentinel://:{password}@{}/0?sentinelMasterId=lost-updates&sentinelPassword={password}",
+        nodes.join(",")
+    );
+    let said = std::thread::scope(|scope| {
+        let size = ["--threads", "2", "--rounds", "8", "--duration", "400ms", "--strategies", "incr"];
+        let args = [&["--redis-url", &url][..], &size].concat();
+        let run = scope.spawn(move || report(&args));
+        std::thread::sleep(Duration::from_millis(1_200));
+        redis::cmd("SENTINEL").arg(&["FAILOVER", "lost-updates"]).exec(&mut to(&fleet.sentinels[2])).unwrap();
+        run.join().unwrap()
+    });
+    // What the old primary acknowledged while the new one took over is lost: which verdict there is depends on the moment.
+    assert!([Some(0), Some(1)].contains(&said.0), "{said:?}");
+    let info = |node: &Private| redis::cmd("INFO").arg("replication").query::<String>(&mut to(node)).unwrap();
+    let since = Instant::now();
+    // The old primary goes on for some seconds.
+    while !(info(&fleet.replicas[0]).contains("role:master") && info(&fleet.primaries[0]).contains("role:slave")) {
+        assert!(since.elapsed() < Duration::from_secs(60), "no failover");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(keys(&fleet.replicas[0]), Vec::<String>::new(), "on the new primary: {said:?}");
 }
 
 #[test]

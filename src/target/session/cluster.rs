@@ -125,6 +125,11 @@ impl Cluster {
         distinct(self.shards().into_iter().map(|shard| shard.primary))
     }
 
+    /// The nodes that copy them, in the order of the slots.
+    pub(crate) fn replicas(&self) -> Vec<Member> {
+        distinct(self.shards().into_iter().flat_map(|shard| shard.replicas))
+    }
+
     /// For each slot, the index of its node in [`Cluster::primaries`].
     pub(crate) fn owners(&self) -> Arc<[u16]> {
         let (primaries, mut owners) = (self.primaries(), vec![0; SLOTS.into()]);

@@ -1,0 +1,132 @@
+//! Sentinels, which know which server is currently the primary.
+//!
+//! They do not learn of a failover at the same moment, and after a planned one the old primary goes on acknowledging for
+//! seconds, until it becomes a replica and drops what it has acknowledged since. Racing clients ask as clients do: the first
+//! Sentinel that answers. What reads a counter back or removes keys asks all of them and believes the most recent failover.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::{Client, ConnectionInfo, ErrorKind, RedisError, RedisResult};
+
+use crate::target::Connection;
+use crate::target::address::elsewhere;
+
+/// How long a Sentinel may take to answer when all are asked.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A Sentinel that did not answer is left out for this long, as long as another one answers.
+const LEFT_OUT: Duration = Duration::from_secs(30);
+
+/// The longest wait for a failover to end. Sentinels give one up after `failover-timeout`, 3 minutes by default.
+const FAILOVER: Duration = Duration::from_secs(15);
+
+/// The pause between two looks at a failover.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The Sentinels of one primary.
+pub(super) struct Sentinels {
+    nodes: Vec<ConnectionInfo>,
+    /// How to connect to the servers they watch: everything but the address.
+    servers: ConnectionInfo,
+    name: String,
+    /// When each of them did not answer.
+    silent: Mutex<HashMap<usize, Instant>>,
+}
+
+/// What one Sentinel says of the primary.
+struct Said {
+    client: Client,
+    /// Grows with every failover.
+    epoch: u64,
+    /// A failover that this Sentinel leads is not over.
+    is_failing_over: bool,
+}
+
+impl Sentinels {
+    pub(super) fn new(nodes: Vec<ConnectionInfo>, servers: ConnectionInfo, name: String) -> Self {
+        Self { nodes, servers, name, silent: Mutex::default() }
+    }
+
+    /// Where they are, for messages.
+    pub(super) fn named(&self) -> String {
+        self.nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The primary, according to the first Sentinel that answers.
+    pub(super) fn primary(&self) -> RedisResult<Client> {
+        let mut failed = self.unnamed();
+        for node in &self.nodes {
+            let opened = Client::open(node.clone()).and_then(|client| Connection::open(&client));
+            match opened.and_then(|mut db| self.address(&mut db)) {
+                Ok(client) => return Ok(client),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// The primary since the most recent failover that any Sentinel knows of.
+    pub(super) fn newest(&self) -> RedisResult<Client> {
+        self.all()?.into_iter().max_by_key(|said| said.epoch).map(|said| said.client).ok_or_else(|| self.unnamed())
+    }
+
+    /// The same, once no failover is in progress or it takes too long.
+    pub(super) fn settled(&self) -> RedisResult<Client> {
+        let since = Instant::now();
+        while since.elapsed() < FAILOVER && self.all()?.iter().any(|said| said.is_failing_over) {
+            std::thread::sleep(PAUSE);
+        }
+        self.newest()
+    }
+
+    /// What each Sentinel that answers says.
+    fn all(&self) -> RedisResult<Vec<Said>> {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.retain(|_, since| since.elapsed() < LEFT_OUT);
+        let (mut said, mut failed) = (Vec::new(), self.unnamed());
+        // Those that were silent last: they are asked only if nobody else answers.
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|number| silent.contains_key(number));
+        for number in order {
+            if silent.contains_key(&number) && !said.is_empty() {
+                break;
+            }
+            match self.asked(&self.nodes[number]) {
+                Ok(answer) => said.push(answer),
+                Err(error) => {
+                    silent.insert(number, Instant::now());
+                    failed = error;
+                }
+            }
+        }
+        if said.is_empty() { Err(failed) } else { Ok(said) }
+    }
+
+    fn asked(&self, node: &ConnectionInfo) -> RedisResult<Said> {
+        let mut db = Connection::open_within(&Client::open(node.clone())?, PATIENCE)?;
+        let facts: HashMap<String, String> = redis::cmd("SENTINEL").arg("MASTER").arg(&self.name).query(&mut db)?;
+        let fact = |name: &str| facts.get(name).map_or("", String::as_str);
+        Ok(Said {
+            // The Sentinel that leads a failover names the promoted replica here before its facts do.
+            client: self.address(&mut db)?,
+            epoch: fact("config-epoch").parse().unwrap_or(0),
+            is_failing_over: fact("flags").split(',').any(|flag| flag == "failover_in_progress"),
+        })
+    }
+
+    fn address(&self, db: &mut Connection) -> RedisResult<Client> {
+        let mut ask = redis::cmd("SENTINEL");
+        let address: Option<(String, u16)> = ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name).query(db)?;
+        let (host, port) = address.ok_or_else(|| {
+            let kind = ErrorKind::MasterNameNotFoundBySentinel;
+            RedisError::from((kind, "the Sentinels know no primary of this name", self.name.clone()))
+        })?;
+        Client::open(elsewhere(&self.servers, &host, port)?)
+    }
+
+    fn unnamed(&self) -> RedisError {
+        RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, "no Sentinel is named"))
+    }
+}
