@@ -28,12 +28,19 @@ impl Machine {
     }
 
     /// The first server and how all of them are reached; of the others what tells them from the first.
-    fn add_servers(&mut self, servers: &[Target]) -> Result<()> {
+    fn add_servers(&mut self, targets: &[Target]) -> Result<()> {
+        // A server over several round trips is one server.
+        let mut servers: Vec<&Target> = Vec::new();
+        for target in targets {
+            if servers.iter().all(|known| known.address() != target.address()) {
+                servers.push(target);
+            }
+        }
         if servers.len() > 1 {
-            let products: Vec<&str> = servers.iter().map(Target::product).collect();
+            let products: Vec<&str> = servers.iter().map(|server| server.product()).collect();
             self.add("servers", products.join(", "));
         }
-        for (number, server) in (1..).zip(servers) {
+        for (number, server) in (1..).zip(&servers) {
             // The first one is called as it is where there is no other.
             let prefix = if number == 1 { "server".to_owned() } else { format!("server{number}") };
             let facts = server.facts()?;
@@ -47,6 +54,7 @@ impl Machine {
             facts.warnings.into_iter().for_each(|(kind, sentence)| self.warn(kind, sentence));
         }
         servers.first().into_iter().for_each(|server| self.add_way(server));
+        self.add_distances(targets);
         Ok(())
     }
 
@@ -60,32 +68,44 @@ impl Machine {
         self.add("replicas", server.replicas().to_string());
         self.add("tls", if server.is_tls() { "yes" } else { "no" });
         self.add("placement", server.placement());
-        self.add_distance(server);
     }
 
-    /// How far away the clients are, and what the proxy costs that makes them so.
-    fn add_distance(&mut self, server: &Target) {
-        let Some(distance) = server.distance() else { return };
-        let cost = distance.cost;
+    /// How far away the clients are, and what the proxy costs that makes them so: one fact each, with a value for every
+    /// round trip.
+    fn add_distances(&mut self, targets: &[Target]) {
         let us = |ns: u64| format!("{:.1}", ns as f64 / 1e3);
-        let asked_us = distance.round_trip.as_micros();
-        self.add("rtt_us", asked_us.to_string());
-        self.add("rtt_seen_us", us(distance.seen_ns));
-        self.add("proxy_cpus", distance.cpus.as_ref().map_or("not assigned".to_owned(), ToString::to_string));
+        let mut asked: Vec<String> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        for target in targets {
+            let rtt_us = target.rtt_us().unwrap_or(0).to_string();
+            if !asked.contains(&rtt_us) {
+                asked.push(rtt_us);
+                seen.push(target.distance().map_or_else(|| "0".to_owned(), |distance| us(distance.seen_ns)));
+            }
+        }
+        let mut distances = targets.iter().filter_map(Target::distance);
+        let Some(first) = distances.next() else { return };
+        let cost = first.cost;
+        self.add("rtt_us", asked.join(","));
+        self.add("rtt_seen_us", seen.join(","));
+        self.add("proxy_cpus", first.cpus.as_ref().map_or("not assigned".to_owned(), ToString::to_string));
         self.add("proxy_added_p50_us", us(cost.added_p50_ns));
         self.add("proxy_added_p99_us", us(cost.added_p99_ns));
         self.add("proxy_commands_per_s", cost.proxied_per_s.to_string());
         self.add("proxy_commands_per_s_without", cost.direct_per_s.to_string());
         self.add("proxy_share", format!("{:.2}", cost.share()));
-        let (asked_ns, seen_ns) = (distance.round_trip.as_nanos() as f64, distance.seen_ns as f64);
-        if (seen_ns - asked_ns).abs() > asked_ns * 0.1 {
-            self.warn(
-                WarningKind::RoundTrip,
-                format!(
-                    "the emulated round trip was {} us before the run instead of the requested {asked_us} us",
-                    us(distance.seen_ns)
-                ),
-            );
+        for distance in std::iter::once(first).chain(distances) {
+            let (asked_ns, seen_ns) = (distance.round_trip.as_nanos() as f64, distance.seen_ns as f64);
+            if (seen_ns - asked_ns).abs() > asked_ns * 0.1 {
+                self.warn(
+                    WarningKind::RoundTrip,
+                    format!(
+                        "the emulated round trip was {} us before the run instead of the requested {} us",
+                        us(distance.seen_ns),
+                        distance.round_trip.as_micros()
+                    ),
+                );
+            }
         }
         if cost.is_the_limit() {
             let (through, past) = (cost.proxied_per_s, cost.direct_per_s);

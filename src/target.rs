@@ -55,6 +55,8 @@ pub use clean::Cleaned;
 pub(crate) use connection::Connection;
 pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
+#[cfg(feature = "cli")]
+pub(crate) use distance::{NOT_FAR, may_be_far};
 pub use facts::ServerFacts;
 pub use fleet::{Fleet, Layout};
 #[cfg(feature = "cli")]

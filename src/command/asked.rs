@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::fault::Dimension;
 use crate::strategy::{self, Strategy};
+use crate::target::NOT_FAR;
 use crate::until::Goal;
 use crate::verdict::Promise;
 use crate::worker::Manifest;
@@ -31,7 +32,9 @@ impl<'a> Asked<'a> {
     /// # Errors
     /// The options contradict each other, or name something that does not exist.
     pub(super) fn of(cli: &Cli, known: &[&'a dyn Strategy], own: &[&'a dyn Strategy]) -> Result<Self> {
-        let servers = cli.server.servers();
+        check_distances(cli)?;
+        // Another round trip is planned as another server.
+        let servers = cli.server.servers() * cli.plan.distances();
         let manifests = libraries::manifests(&cli.plan.libraries)?;
         let strategies = strategy::find_among(known, &cli.plan.strategies(own, &manifests))?;
         let lines = strategies.len() * manifests.len().max(1) * cli.plan.settings.len().max(1);
@@ -44,7 +47,10 @@ impl<'a> Asked<'a> {
         let faults: Vec<Dimension> =
             cli.plan.faults()?.into_iter().map(|chosen| Dimension::new(chosen, program.clone())).collect();
         let broken = broken_time(&faults, &plan, lines * servers);
-        let mut estimate = estimate::said(&plan, lines, servers);
+        if let (Some(fault), false) = (faults.first(), cli.server.is_one_plain()) {
+            return Err(Error::usage(fault.is_alone()));
+        }
+        let mut estimate = estimate::said(&plan, lines, (cli.server.servers(), cli.plan.distances()));
         if !faults.is_empty() {
             estimate += &format!("; about {} more under faults", estimate::in_words(broken));
         }
@@ -56,6 +62,19 @@ impl<'a> Asked<'a> {
         }
         Ok(Self { plan, strategies, manifests, faults, goal, estimate })
     }
+}
+
+/// Refuses round trips that cannot be emulated, before a server is started for them.
+fn check_distances(cli: &Cli) -> Result<()> {
+    let round_trips = &cli.plan.rtt;
+    let is_repeated = |(at, time): (usize, &Duration)| round_trips[..at].contains(time);
+    if round_trips.iter().enumerate().any(is_repeated) {
+        return Err(Error::usage("--rtt: the same time is given twice"));
+    }
+    if round_trips.iter().any(|time| !time.is_zero()) && !cli.server.may_be_far() {
+        return Err(Error::usage(NOT_FAR));
+    }
+    Ok(())
 }
 
 /// How long the trials under faults take.

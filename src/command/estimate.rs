@@ -31,17 +31,18 @@ pub(super) fn time(plan: &Plan, strategies: usize) -> Option<Duration> {
     each_round.checked_mul(cells)?.checked_mul(plan.rounds)
 }
 
-/// `about 3 min 20 s: 3 strategies x 3 loads x 5 rounds`
-pub(super) fn said(plan: &Plan, strategies: usize, servers: usize) -> String {
+/// `about 3 min 20 s: 3 strategies x 3 loads x 5 rounds`, for so many servers and round trips.
+pub(super) fn said(plan: &Plan, strategies: usize, (servers, distances): (usize, usize)) -> String {
     let count = |n: usize, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let what = format!(
-        "{}{} x {} x {}",
+        "{}{}{} x {} x {}",
         if servers > 1 { format!("{servers} servers x ") } else { String::new() },
+        if distances > 1 { format!("{distances} round trips x ") } else { String::new() },
         count(strategies, "strategy", "strategies"),
         count(plan.threads.len() * plan.keys.len(), "load", "loads"),
         count(plan.rounds as usize, "round", "rounds")
     );
-    match (time(plan, strategies * servers), plan.size) {
+    match (time(plan, strategies * servers * distances), plan.size) {
         (Some(time), _) => format!("about {}: {what}", in_words(time)),
         (None, Size::Updates(updates)) => {
             format!("{what}, {updates} updates by every client: the first trials tell how long")
@@ -86,10 +87,10 @@ mod tests {
     #[test]
     fn a_plans_time_is_its_trials_and_a_little_more() {
         let long = plan(Size::Duration(Duration::from_secs(4)), Pace::Closed);
-        assert_eq!(said(&long, 3, 1), "about 3 min 5 s: 3 strategies x 3 loads x 5 rounds");
+        assert_eq!(said(&long, 3, (1, 1)), "about 3 min 5 s: 3 strategies x 3 loads x 5 rounds");
         let counted = plan(Size::Updates(100), Pace::Closed);
         assert_eq!(
-            said(&counted, 1, 1),
+            said(&counted, 1, (1, 1)),
             "1 strategy x 3 loads x 5 rounds, 100 updates by every client: the first trials tell how long"
         );
         // 21 clients' 100 updates at 100 a second, five times.

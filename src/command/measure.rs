@@ -21,11 +21,11 @@ use crate::{driver, explain, report, strategy, trial};
 
 use super::args::{Cli, OutputArgs, UNTIL_TIME};
 use super::asked::Asked;
+use super::libraries;
 use super::output::{Said, coloured, json, print};
 use super::progress::Progress;
 use super::signals::{InOrder, STOP};
 use super::{BROKEN, FAILED};
-use super::{libraries, progress};
 
 pub(super) fn measure(
     cli: &Cli,
@@ -53,12 +53,12 @@ pub(super) fn measure(
     conclude(&out, is_whole, &names, &cli.output, said)
 }
 
-/// The servers that were asked for, at the distance that was asked for.
+/// The servers that were asked for, at each distance that was asked for.
 fn reached(cli: &Cli, said: &mut Said) -> Result<Vec<Target>> {
-    let mut servers = cli.server.resolve_all(&mut |line| said.note(line))?;
-    if let Some(rtt) = cli.plan.rtt {
-        servers = servers.into_iter().map(|server| server.at_distance(rtt)).collect::<Result<_>>()?;
-    }
+    let servers = cli.server.resolve_all(&mut |line| said.note(line))?;
+    let servers: Vec<Vec<Target>> =
+        servers.into_iter().map(|server| server.at_distances(&cli.plan.rtt)).collect::<Result<_>>()?;
+    let servers = servers.concat();
     if cli.server.is_insecure() {
         said.warn("warning: --insecure: any certificate is accepted, so others may read and change what is sent");
     }
@@ -108,7 +108,7 @@ fn race(
 ) -> Result<bool> {
     let folder = Folder::create(out, machine)?;
     let names: Vec<String> = entrants.iter().map(Entrant::name).collect();
-    let mut progress = Progress::new(folder, &asked.plan, &labels(&names, servers), asked.goal, output);
+    let mut progress = Progress::new(folder, &asked.plan, &names, servers, asked.goal, output);
     let _looking = InOrder::begin();
     let measured = trial::measure_entrants(&asked.plan, servers, entrants, &STOP, &mut progress);
     progress.finish();
@@ -180,12 +180,6 @@ fn entrants<'a>(
         }
     }
     Ok(entrants)
-}
-
-/// The labels of a run in progress: the entrants, with the server if there are several.
-fn labels(entrants: &[String], servers: &[Target]) -> Vec<String> {
-    let of = |server| entrants.iter().map(move |name| progress::label(name, server));
-    servers.iter().flat_map(|server| of((servers.len() > 1).then(|| server.product()))).collect()
 }
 
 /// Shows what is in the folder: the headline, and the tables that were asked for.

@@ -34,16 +34,34 @@ pub(super) struct Progress {
     goal: Option<Pursuit>,
     /// The last time that something of ours could not be removed from the server.
     left: Option<String>,
-    /// Whether there are several servers.
-    several: bool,
+    told: Told,
 }
 
-/// Separates a strategy from the server that it is measured on.
-const ON: &str = " on ";
+/// What a running trial's label says besides its strategy.
+#[derive(Clone, Copy)]
+struct Told {
+    /// Its server, if there are several.
+    server: bool,
+    /// Its round trip, if there are several.
+    distance: bool,
+}
 
-/// The label of a running trial: its strategy, and its server if there are several.
-pub(super) fn label(strategy: &str, server: Option<&str>) -> String {
-    server.map_or_else(|| strategy.to_owned(), |server| format!("{strategy}{ON}{server}"))
+impl Told {
+    fn of(servers: &[Target]) -> Self {
+        let first = servers.first();
+        let differ = |other: &dyn Fn(&Target) -> bool| servers.iter().any(other);
+        Self {
+            server: differ(&|server| first.is_some_and(|first| first.product() != server.product())),
+            distance: differ(&|server| first.is_some_and(|first| first.rtt_us() != server.rtt_us())),
+        }
+    }
+
+    fn label(self, strategy: &str, server: &str, rtt_us: Option<u64>) -> String {
+        let server = self.server.then(|| format!(" on {server}"));
+        let distance =
+            rtt_us.filter(|_| self.distance).map(|us| format!(" rtt {}", words::time(us.saturating_mul(1_000))));
+        [Some(strategy.to_owned()), server, distance].into_iter().flatten().collect()
+    }
 }
 
 /// Rounds that go on until a goal is reached.
@@ -55,10 +73,24 @@ struct Pursuit {
 }
 
 impl Progress {
-    pub(super) fn new(folder: Folder, plan: &Plan, labels: &[String], goal: Option<Goal>, output: &OutputArgs) -> Self {
+    /// Of the entrants of these names, each on every server.
+    pub(super) fn new(
+        folder: Folder,
+        plan: &Plan,
+        names: &[String],
+        servers: &[Target],
+        goal: Option<Goal>,
+        output: &OutputArgs,
+    ) -> Self {
+        let told = Told::of(servers);
+        let on = |server: &Target| {
+            let (product, rtt_us) = (server.product().to_owned(), server.rtt_us());
+            names.iter().map(move |name| told.label(name, &product, rtt_us))
+        };
+        let labels: Vec<String> = servers.iter().flat_map(on).collect();
         let trials = plan.trials(labels.len()) as u64;
         let screen = MultiProgress::new();
-        let live = output.watch.then(|| Live::new(&screen, plan, labels));
+        let live = output.watch.then(|| Live::new(&screen, plan, &labels));
         let bar = match (output.no_progress || output.quiet, output.watch) {
             (true, _) => ProgressBar::hidden(),
             (false, true) => screen.add(ProgressBar::new(trials)),
@@ -75,7 +107,6 @@ impl Progress {
         let history = output.history.then(|| folder.path().join(HISTORY));
         let (since, records, decision) = (Instant::now(), Vec::new(), Decision::GoOn);
         let goal = goal.map(|goal| Pursuit { goal, since, records, decision });
-        let several = labels.iter().any(|label| label.contains(ON));
         Self {
             folder,
             kept: 0,
@@ -86,7 +117,7 @@ impl Progress {
             history,
             goal,
             left: None,
-            several,
+            told,
         }
     }
 
@@ -112,8 +143,9 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    fn label(&self, strategy: &str, server: &str) -> String {
-        label(strategy, Some(server).filter(|_| self.several))
+    fn label(&self, record: &Record) -> String {
+        let condition = &record.condition;
+        self.told.label(&condition.entrant(), &condition.server, condition.rtt_us)
     }
 
     /// One trial as a line.
@@ -129,7 +161,7 @@ impl Progress {
         let line = format!(
             "round {} {} x{}{keys}: {offered}acked {}/s, surviving {}/s, p99 {}, {}",
             record.round,
-            self.label(&record.condition.entrant(), &record.condition.server),
+            self.label(record),
             record.condition.threads,
             per_s(record.acked_per_s()),
             per_s(record.surviving_per_s()),
@@ -143,8 +175,9 @@ impl Progress {
     fn keep_history(&self, record: &Record, trial: &Trial) -> Result<()> {
         let Some(folder) = &self.history else { return Ok(()) };
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-        let on =
-            if self.several { format!("-{}", record.condition.server.replace([' ', '/'], "-")) } else { String::new() };
+        let server = self.told.server.then(|| format!("-{}", record.condition.server.replace([' ', '/'], "-")));
+        let distance = record.condition.rtt_us.filter(|_| self.told.distance).map(|us| format!("-rtt{us}us"));
+        let on: String = [server, distance].into_iter().flatten().collect();
         let path = folder.join(format!(
             "{}-{}-{}-{}{on}.csv",
             record.round,
@@ -166,7 +199,7 @@ fn word(record: &Record) -> String {
 impl Observer for Progress {
     fn begins(&mut self, entrant: Entrant<'_>, server: &Target, workload: &Workload, done: usize) {
         self.bar.set_position(done as u64);
-        let label = self.label(&entrant.name(), server.product());
+        let label = self.told.label(&entrant.name(), server.product(), server.rtt_us());
         if let Some(live) = &mut self.live {
             live.begins(&label, workload.keys, workload.threads);
         }
@@ -174,7 +207,7 @@ impl Observer for Progress {
     }
 
     fn keeps(&mut self, record: Record, latency: Vec<Bucket>, trial: Option<Trial>) -> Result<()> {
-        let label = self.label(&record.condition.entrant(), &record.condition.server);
+        let label = self.label(&record);
         self.last = format!("  (last: {label} x{} {})", record.condition.threads, word(&record));
         if self.verbose {
             self.say(&record, &latency);

@@ -61,7 +61,10 @@ fn words(column: &str, value: &str) -> Option<String> {
         ("offered_per_s", n) => Some(format!("at {n}/s")),
         ("shards", n) => Some(format!("{n} shards")),
         ("replicas", n) => Some(format!("{n} replicas")),
-        ("rtt_us", us) => Some(format!("rtt {us} µs")),
+        ("rtt_us", us) => Some(match us.strip_suffix("000") {
+            Some(ms) => format!("rtt {ms} ms"),
+            None => format!("rtt {us} µs"),
+        }),
         (FAULT, NO_FAULT) => None,
         (FAULT, fault) => Some(format!("under {fault}")),
         (_, value) => Some(value.to_owned()),

@@ -39,14 +39,21 @@ impl Dimension {
     pub fn refuses(&self, server: &Target) -> Option<String> {
         let (fault, info) = (&self.chosen, self.chosen.fault.info());
         if server.topology() != Topology::Single || server.is_tls() {
-            return Some(format!(
-                "fault {fault}: it arranges its servers itself: leave out --topology, or give one plain server"
-            ));
+            return Some(self.is_alone());
         }
         // Such a fault acts only in the proxy.
         (server.child().is_none() && !info.proxies_clients).then(|| {
             format!("fault {fault} is made on private servers only: leave out --redis-url (and REDIS_URL) and --docker")
         })
+    }
+
+    /// Why it is refused on several servers, or over TLS.
+    pub fn is_alone(&self) -> String {
+        format!(
+            "fault {}: it starts the servers it needs: leave out --topology, --shards and --replicas, or give the URL of one \
+             server without TLS",
+            self.chosen
+        )
     }
 
     /// What it does, and what it is not.

@@ -4,7 +4,7 @@
 use crate::condition::NO_FAULT;
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
-use crate::summary::{Answer, CellSummary, Summary, What};
+use crate::summary::{Answer, CellSummary, Summary, What, is_batching};
 use crate::verdict::{Promise, Verdict};
 
 /// The load that a run's headline is of: the highest that was judged, on the fewest keys.
@@ -28,6 +28,9 @@ pub fn headline(summary: &Summary, machine: &Machine, known: &[&str]) -> String 
         None => said.push(nothing(summary)),
     }
     said.extend(over_keys(summary, machine));
+    if let Some((threads, keys)) = load(summary) {
+        said.extend(over_round_trips(summary, machine, threads, keys));
+    }
     let lines = said.iter().filter(|said| !said.is_empty()).flat_map(|said| wrap(said, WIDTH));
     lines.map(|line| line + "\n").collect()
 }
@@ -243,6 +246,35 @@ fn over_keys(summary: &Summary, machine: &Machine) -> Option<String> {
     };
     let parts: Vec<String> = keys.iter().filter_map(at).take(NAMED).collect();
     Some(format!("Over keys {} lost {}.", lossy.label, parts.join(", ")))
+}
+
+/// The leader over each longer round trip, and where the leader over the shortest is then.
+pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: usize, keys: usize) -> Vec<String> {
+    let near = summary.fastest(machine, threads, keys).map(|cell| cell.condition.strategy.as_str());
+    let line = |&rtt_us: &Option<u64>| {
+        let exact = summary.exact_over(threads, keys, rtt_us);
+        let alone: Vec<&CellSummary> = exact.into_iter().filter(|cell| !is_batching(machine, cell)).collect();
+        let best = alone.first()?;
+        let place = alone.iter().position(|cell| Some(cell.condition.strategy.as_str()) == near);
+        let before = match (place, near) {
+            (Some(0), _) => "again ".to_owned(),
+            _ => String::new(),
+        };
+        let after = match (place.filter(|&place| place > 0), near) {
+            (Some(place), Some(near)) => {
+                format!("; {near} is number {}, with {}", place + 1, words::rate(alone[place].surviving_per_s.median))
+            }
+            _ => String::new(),
+        };
+        Some(format!(
+            "Over a round trip of {} {} {before}leads: {} surviving/s, {}{after}.",
+            words::time(rtt_us?.saturating_mul(1_000)),
+            best.condition.strategy,
+            words::rate(best.surviving_per_s.median),
+            lost(best)
+        ))
+    };
+    summary.round_trips().iter().skip(1).filter_map(line).collect()
 }
 
 /// Why there is no answer: the reason that most cells have, once.

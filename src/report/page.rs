@@ -11,6 +11,7 @@ pub(super) mod cast;
 mod caveats;
 mod costs;
 mod criterion;
+mod distances;
 mod everything;
 mod facts;
 mod labels;
@@ -86,6 +87,8 @@ struct Page<'a> {
     estimates: tables::Table,
     costs: tables::Table,
     lanes: Vec<lanes::Lanes>,
+    distances: Vec<distances::Row>,
+    distance_heads: Vec<String>,
     nodes: Vec<nodes::Row>,
     nodes_lede: String,
     has_replicas: bool,
@@ -179,6 +182,8 @@ fn page<'a>(view: &'a View<'a>, caveats: &'a [Caveat]) -> Page<'a> {
         estimates: criterion::estimates(&run.estimates),
         costs: costs::costs(view),
         lanes: lanes::lanes(run),
+        distances: distances::rows(view),
+        distance_heads: distances::heads(view),
         nodes: nodes::rows(view),
         nodes_lede: nodes::about(view),
         has_replicas: view.summary.cells.iter().any(|cell| !cell.replicas.is_empty()),

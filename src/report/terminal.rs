@@ -29,19 +29,25 @@ pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bo
     let Some(at) = load(summary) else {
         return text + "\n" + &table(summary, coloured);
     };
-    let ranked = ranked(summary, at);
-    let after =
-        [drivers(summary), distance(summary), waits(&ranked), unmeasured(&ranked), cautions_in_brief(&ranked)].concat();
+    // Of several round trips the shortest; the headline says who leads over the others.
+    let shortest = summary.round_trips().first().copied().flatten();
+    let all = ranked(summary, at);
+    let ranked: Vec<&CellSummary> = all.iter().copied().filter(|cell| cell.condition.rtt_us == shortest).collect();
+    let distance = if all.len() > ranked.len() { String::new() } else { distance(summary) };
+    let after = [drivers(summary), distance, waits(&ranked), unmeasured(&ranked), cautions_in_brief(&ranked)].concat();
     // A blank line, a heading and the header stand between.
     let said = text.lines().count() + 3 + after.lines().count();
     let shown = shortened(&ranked, LINES.saturating_sub(said).max(FEWEST_ROWS));
-    let loads = loads(summary).len();
-    let more = match (loads - 1, ranked.len() - shown.len()) {
-        (0, 0) => String::new(),
-        (0, strategies) => format!("; {strategies} more strategies with --table"),
-        (_, 0) => "; all loads with --table".to_owned(),
-        (_, strategies) => format!("; {strategies} more strategies and all loads with --table"),
-    };
+    let hidden = ranked.len() - shown.len();
+    let kept: Vec<String> = [
+        (hidden > 0).then(|| format!("{hidden} more strategies")),
+        (all.len() > ranked.len()).then(|| "all round trips".to_owned()),
+        (loads(summary).len() > 1).then(|| "all loads".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let more = if kept.is_empty() { String::new() } else { format!("; {} with --table", kept.join(" and ")) };
     let pace = if words::offered(summary).is_some() { "Open loop" } else { "Closed loop" };
     text += &format!("\n{pace}, {}{more}\n", place(summary, at.0, at.1));
     text += &tables(summary, &[(None, shown)], coloured);
@@ -184,13 +190,10 @@ fn external(summary: &Summary) -> String {
 
 /// The round trip between clients and server, where one was emulated.
 fn distance(summary: &Summary) -> String {
-    let mut all: Vec<Option<u64>> = summary.cells.iter().map(|cell| cell.condition.rtt_us).collect();
-    all.sort_unstable();
-    all.dedup();
-    match all[..] {
+    match summary.round_trips()[..] {
         [] | [None] => String::new(),
         [Some(us)] => format!("Over an emulated round trip of {}.\n", words::time(us * 1_000)),
-        _ => "Rows over several emulated round trips: do not compare them.\n".to_owned(),
+        _ => "rtt: over an emulated round trip; compare only rows of the same one.\n".to_owned(),
     }
 }
 

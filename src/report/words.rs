@@ -92,23 +92,56 @@ pub fn lost(cell: &CellSummary) -> String {
     percent(cell.lost_part())
 }
 
-/// The round trip that was emulated, and what the proxy costs that does it, as measured before the run; `None` if none was.
+/// The round trips that were emulated, and what the proxy costs that does it, as measured before the run; `None` if none
+/// was.
 pub fn distance(machine: &Machine) -> Option<String> {
-    let asked = machine.get("rtt_us")?.parse::<u64>().ok()?;
-    let ns = |fact: &str| Some((machine.get(fact)?.parse::<f64>().ok()? * 1e3) as u64);
-    let seen =
-        ns("rtt_seen_us").map_or_else(String::new, |seen| format!(" (median {}, measured before the run)", time(seen)));
-    let costs = ns("proxy_added_p50_us").zip(ns("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
-        let carries = machine.get("proxy_commands_per_s").and_then(|n| n.parse().ok()).map_or("?".to_owned(), count);
-        let share = machine.get("proxy_share").unwrap_or("?");
+    let asked = numbers(machine, "rtt_us");
+    let seen = numbers(machine, "rtt_seen_us");
+    let measured =
+        |at: usize| seen.get(at).map_or_else(String::new, |&us| format!(" (measured median {})", micros(us)));
+    let emulated = asked.iter().enumerate().filter(|&(_, &us)| us > 0.0);
+    let emulated: Vec<String> = emulated.map(|(at, &us)| format!("{}{}", micros(us), measured(at))).collect();
+    if emulated.is_empty() {
+        return None;
+    }
+    let direct = if asked.contains(&0.0) { ", and none" } else { "" };
+    let one = |fact: &str| numbers(machine, fact).first().copied();
+    let costs = one("proxy_added_p50_us").zip(one("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
+        let rate = |fact: &str| one(fact).map_or_else(|| "?".to_owned(), |rate| count(rate as u64));
         format!(
-            ". Without a delay the proxy adds {} to the median and {} to the p99, and carries {carries} commands/s over 16 \
-             connections, {share} of the rate without it",
-            time(p50),
-            time(p99)
+            " Without a delay the proxy adds {} to the median and {} to the p99. Over 16 connections it carries {} \
+             commands/s; without it the server answers {}/s.",
+            micros(p50),
+            micros(p99),
+            rate("proxy_commands_per_s"),
+            rate("proxy_commands_per_s_without")
         )
     });
-    Some(format!("Emulated round trip: {}{seen}{costs}.", time(asked * 1_000)))
+    Some(format!("Emulated round trip: {}{direct}.{costs}", emulated.join(", ")))
+}
+
+/// The numbers of a fact, joined by commas; none if it is not there or is something else.
+fn numbers(machine: &Machine, fact: &str) -> Vec<f64> {
+    let read: Option<Vec<f64>> = machine
+        .get(fact)
+        .and_then(|text| text.split(',').map(|n| n.parse().ok().filter(|n: &f64| n.is_finite())).collect());
+    read.unwrap_or_default()
+}
+
+fn micros(us: f64) -> String {
+    time((us * 1e3) as u64)
+}
+
+/// The round trips of a run in words: `over an emulated round trip of 500 µs`; `None` if none was emulated.
+pub fn round_trips(machine: &Machine) -> Option<String> {
+    let asked = numbers(machine, "rtt_us");
+    let emulated: Vec<String> = asked.iter().filter(|&&us| us > 0.0).map(|&us| micros(us)).collect();
+    let direct = if emulated.len() < asked.len() { "directly and " } else { "" };
+    match &emulated[..] {
+        [] => None,
+        [one] => Some(format!("{direct}over an emulated round trip of {one}")),
+        several => Some(format!("{direct}over emulated round trips of {}", several.join(" and "))),
+    }
 }
 
 /// The rate that was offered, if the run was an open loop.

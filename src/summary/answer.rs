@@ -2,7 +2,7 @@
 //! race loses. Decided once, as data; page, terminal and JSON put it into words.
 
 use super::{CellSummary, Summary};
-use crate::condition::NO_FAULT;
+use crate::condition::{Condition, NO_FAULT};
 use crate::record::Machine;
 use crate::verdict::{Promise, Role, Verdict};
 
@@ -82,17 +82,32 @@ impl Summary {
         exact.iter().copied().find(|cell| !is_batching(machine, cell)).or_else(|| exact.first().copied())
     }
 
-    /// Those of the [ranking](Summary::ranking) that nothing speaks against.
+    /// The round trips that were measured over, the shortest first; `None` is without a proxy.
+    pub fn round_trips(&self) -> Vec<Option<u64>> {
+        let mut all: Vec<Option<u64>> = self.cells.iter().map(|cell| cell.condition.rtt_us).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Those of the [ranking](Summary::ranking) that nothing speaks against, over the shortest round trip.
     fn exact(&self, threads: usize, keys: usize) -> Vec<&CellSummary> {
-        let ranking = self.ranking(threads, keys).into_iter();
+        self.exact_over(threads, keys, self.round_trips().first().copied().flatten())
+    }
+
+    /// The same over another round trip.
+    pub fn exact_over(&self, threads: usize, keys: usize, rtt_us: Option<u64>) -> Vec<&CellSummary> {
+        let ranking = self.ranking(threads, keys).into_iter().filter(|cell| cell.condition.rtt_us == rtt_us);
         ranking.filter(|cell| cell.verdict == Some(Verdict::Exact) && is_healthy(cell)).collect()
     }
 
     fn worst(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
+        let shortest = self.round_trips().first().copied().flatten();
         let lossy = || {
             let judged =
                 self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy && is_healthy(cell));
-            judged.filter(move |cell| (cell.condition.threads, cell.condition.keys) == (threads, keys))
+            let at = move |condition: &Condition| (condition.threads, condition.keys, condition.rtt_us);
+            judged.filter(move |cell| at(&cell.condition) == (threads, keys, shortest))
         };
         let race = lossy().find(|cell| machine.role(&cell.condition.strategy, cell.promise) == Role::Race);
         race.or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
@@ -115,7 +130,6 @@ pub fn is_batching(machine: &Machine, cell: &CellSummary) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::condition::Condition;
     use crate::record::{Clock, Record, Run};
 
     fn rows(name: &str, promise: Promise, rates: [u64; 3], lost: u64) -> impl Iterator<Item = Record> {

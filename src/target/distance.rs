@@ -19,6 +19,15 @@ use crate::target::Target;
 /// The longest round trip that can be emulated: a fifth of the time limit for replies.
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
+/// Why `--rtt` is refused.
+pub(crate) const NOT_FAR: &str = "--rtt works on one server, or one with replicas, without TLS: its proxy is one address, which the nodes of a cluster \
+     and Sentinels do not name";
+
+/// Whether a round trip to such a server can be emulated.
+pub(crate) fn may_be_far(topology: Topology, is_tls: bool) -> bool {
+    matches!(topology, Topology::Single | Topology::Replicated) && !is_tls
+}
+
 /// The round trip that clients see, and what was measured.
 #[derive(Debug, Clone)]
 pub struct Distance {
@@ -64,16 +73,41 @@ impl Target {
     ///
     /// # Errors
     /// The round trip is longer than can be emulated or shorter than the proxy's own cost, or the proxy cannot start.
-    pub fn at_distance(mut self, round_trip: Duration) -> Result<Self> {
+    pub fn at_distance(self, round_trip: Duration) -> Result<Self> {
+        let cost = self.cost_of_proxy()?;
+        self.behind_proxy(round_trip, cost)
+    }
+
+    /// The same server once for each round trip; zero is the server without a proxy.
+    ///
+    /// # Errors
+    /// As [`Target::at_distance`].
+    pub fn at_distances(self, round_trips: &[Duration]) -> Result<Vec<Self>> {
+        if round_trips.iter().all(Duration::is_zero) {
+            return Ok(vec![self]);
+        }
+        let cost = self.cost_of_proxy()?;
+        let at = |&round_trip: &Duration| match round_trip.is_zero() {
+            true => Ok(self.clone()),
+            false => self.clone().behind_proxy(round_trip, cost),
+        };
+        round_trips.iter().map(at).collect()
+    }
+
+    /// What a proxy costs in front of this server.
+    fn cost_of_proxy(&self) -> Result<Cost> {
+        if !may_be_far(self.topology(), self.is_tls()) {
+            return Err(Error::usage(NOT_FAR));
+        }
+        cost::measure(&self.upstream()?, self.cpus_of_proxy())
+    }
+
+    fn behind_proxy(mut self, round_trip: Duration, cost: Cost) -> Result<Self> {
         if round_trip.is_zero() || round_trip > LONGEST_ROUND_TRIP {
             let most = LONGEST_ROUND_TRIP.as_secs();
             return Err(Error::usage(format!("rtt: expected a time above zero and up to {most} s, such as 0.5ms")));
         }
-        if !matches!(self.topology(), Topology::Single | Topology::Replicated) || self.is_tls() {
-            return Err(Error::usage("--rtt works on one server without TLS: leave out --rtt, or --topology"));
-        }
         let cpus = self.cpus_of_proxy();
-        let cost = cost::measure(&self.upstream()?, cpus.clone())?;
         let own = Duration::from_nanos(cost.added_p50_ns);
         let left = round_trip.checked_sub(own).ok_or_else(|| {
             Error::usage(format!(

@@ -1,5 +1,6 @@
 //! The command line as a user types it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -721,13 +722,39 @@ fn an_emulated_round_trip_is_in_every_latency_and_every_row() {
         assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("Without a delay the proxy adds"));
         let told = text(&output.stderr) + &text(&output.stdout);
         assert!(told.contains("Over an emulated round trip of 4.0 ms."), "{told}");
-        assert!(told.contains("of the rate without it"), "{told}");
+        assert!(told.contains("without it the server answers"), "{told}");
     }
 }
 
 #[test]
+fn several_round_trips_are_measured_in_turn_and_ranked_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run").display().to_string();
+    let output = report(&small(&out, &["--strategies", "incr,watch,get-set", "--rtt", "0,4ms", "--history"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = Run::read(Path::new(&out)).unwrap();
+    for rtt_us in [None, Some(4_000)] {
+        let rows = run.records.iter().filter(|record| record.condition.rtt_us == rtt_us);
+        let names: BTreeSet<&str> = rows.clone().map(|record| record.condition.strategy.as_str()).collect();
+        assert_eq!(names.len(), 3, "{rtt_us:?}");
+        assert_eq!(rows.count() * 2, run.records.len());
+    }
+    assert_eq!((run.machine.get("rtt_us"), run.machine.get("servers")), (Some("0,4000"), None), "it is one server");
+    let kept = std::fs::read_dir(Path::new(&out).join("history")).unwrap().count();
+    assert_eq!(kept, run.records.len(), "a history for every trial");
+    let told = text(&output.stdout);
+    assert!(told.contains("Over a round trip of 4.0 ms incr again leads"), "{told}");
+    let best = told.lines().next().unwrap();
+    assert!(best.starts_with("incr ") && !best.contains("rtt"), "the answer is of the shortest: {best}");
+    let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
+    assert!(page.contains("How the ranking changes with the round trip") && page.contains("over 4.0 ms"));
+    assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("and none."));
+}
+
+#[test]
 fn a_round_trip_that_cannot_be_emulated_is_refused_in_one_line() {
-    for (rtt, why) in [("5us", "is less than the"), ("2s", "up to 1 s"), ("0ms", "above zero")] {
+    let cases = [("5us", "is less than the"), ("2s", "up to 1 s"), ("1ms,1ms", "given twice"), ("x", "0 for no proxy")];
+    for (rtt, why) in cases {
         let output = report(&["--strategies", "incr", "--rtt", rtt]);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");

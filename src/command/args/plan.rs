@@ -14,7 +14,7 @@ use crate::until::{FEWEST, Goal};
 use crate::worker::Manifest;
 use crate::workload::{DriverKind, Plan, Size, Skew};
 
-use super::values::{duration, precision};
+use super::values::{duration, precision, round_trip};
 
 /// How many times as long a default run's trials are at the highest thread count, which the headline is about.
 const EMPHASIS: u32 = 3;
@@ -72,9 +72,9 @@ pub(in crate::command) struct PlanArgs {
     #[arg(long, value_name = "N")]
     rate: Option<u64>,
     /// Emulate a round trip of this time between clients and server, such as 0.5ms, by a proxy in this process that
-    /// delays each direction
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(in crate::command) rtt: Option<Duration>,
+    /// delays each direction; several are measured in turn within each round, 0 is without the proxy
+    #[arg(long, value_name = "TIME,...", value_delimiter = ',', value_parser = round_trip)]
+    pub(in crate::command) rtt: Vec<Duration>,
     /// Also race every strategy under each of these faults, for as long as the fault lasts: names of report faults --list, each
     /// with a form or a time after a colon (reply-lost:rst, failover-lagging:200ms), or all
     #[arg(long, value_delimiter = ',', value_name = "NAME[:PARAM],...", conflicts_with_all = ["libraries", "rate", "rtt", "pool_size", "until"])]
@@ -169,6 +169,11 @@ impl PlanArgs {
         self.asks_only_what_there_is(known)?;
         self.has_a_pool(strategies)?;
         Ok(plan)
+    }
+
+    /// How many round trips each server is measured over.
+    pub(in crate::command) fn distances(&self) -> usize {
+        self.rtt.len().max(1)
     }
 
     /// The faults that strategies are raced under, beside none.

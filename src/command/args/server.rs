@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::command::signals::{InOrder, STOP};
 use crate::error::{Error, Result};
 use crate::target::compose::Service;
-use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles};
+use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles, may_be_far};
 
 #[derive(Args)]
 #[command(next_help_heading = "Server")]
@@ -130,6 +130,16 @@ impl ServerArgs {
             ));
         }
         wanted.find(say)
+    }
+
+    /// Whether a proxy can stand between clients and the servers that are to be started.
+    pub(in crate::command) fn may_be_far(&self) -> bool {
+        may_be_far(self.topology.topology, self.topology.tls)
+    }
+
+    /// Whether what is to be started is one server without TLS.
+    pub(in crate::command) fn is_one_plain(&self) -> bool {
+        self.spec().layout == Layout::default()
     }
 
     /// Whether anybody may pretend to be the server.

@@ -14,6 +14,11 @@ pub(super) fn precision(text: &str) -> Result<f64, String> {
     if part > 0.0 { Ok(part) } else { Err("expected a percentage above 0, such as 2% or 0.5%".to_owned()) }
 }
 
+/// A round trip to emulate; zero is none.
+pub(super) fn round_trip(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text).map_err(|e| format!("{e}, or 0 for no proxy")) }
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected a time such as 300ms, 2s or 1m".to_owned())
 }

@@ -4,7 +4,7 @@ use super::cast::Member;
 use super::facts::is_imported;
 use super::view::{View, fate, interval, keys, name, scope, since_send};
 use crate::record::Estimate;
-use crate::report::headline::{ratios, under_faults};
+use crate::report::headline::{over_round_trips, ratios, under_faults};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{self, CellSummary, What};
@@ -46,6 +46,8 @@ fn answer(view: &View, at_threads: usize, at_keys: usize) -> Option<Answer> {
     let faults = under_faults(view.summary).into_iter().map(|said| html!("<b>{}</b>", said));
     support.splice(0..0, faults);
     support.extend(over_keys(view, &found));
+    let farther = over_round_trips(view.summary, &view.run.machine, at_threads, at_keys);
+    support.extend(farther.into_iter().map(|said| html!("{}", said)));
     support.extend(unacknowledged(view, at_threads));
     Some(Answer { scope, sentence, support })
 }

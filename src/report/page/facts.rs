@@ -123,11 +123,7 @@ pub(super) fn in_brief(view: &View) -> String {
         Some(cores) => format!("{cpu}, {cores} CPUs"),
         None => cpu.to_owned(),
     }));
-    said.extend(
-        get("rtt_us")
-            .and_then(|us| us.parse::<u64>().ok())
-            .map(|us| format!("an emulated round trip of {}", words::time(us * 1_000))),
-    );
+    said.extend(words::round_trips(&view.run.machine));
     said.extend(get("placement").filter(|&placement| placement != "none").map(on_which));
     said.join("; ")
 }
