@@ -254,6 +254,14 @@ impl Target {
         connections.map_err(|e| self.shuts_out(&e))
     }
 
+    /// Where the nodes of [`Target::connect_each`] are.
+    fn node_addresses(&self) -> Vec<String> {
+        match &self.place.cluster {
+            Some(cluster) => cluster.primaries().iter().map(|node| format!("{}:{}", node.host, node.port)).collect(),
+            None => vec![self.address()],
+        }
+    }
+
     /// A new connection, to the primary of the most recent failover. Waits while the server restarts or fails over.
     ///
     /// # Errors

@@ -34,6 +34,9 @@ pub(super) fn measure(
     words: &[OsString],
 ) -> Result<ExitCode> {
     let asked = Asked::of(cli, known, own)?;
+    if let Some(out) = &cli.output.out {
+        Folder::check_free(out)?;
+    }
     let mut said = Said::new(cli.output.quiet);
     let servers = reached(cli, &mut said)?;
     let looking = InOrder::begin();

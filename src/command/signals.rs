@@ -11,6 +11,14 @@ pub(super) static STOP: AtomicBool = AtomicBool::new(false);
 /// How many parts of the program look at [`STOP`] now, and end soon once it is raised.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether our keys are on a server that goes on without us.
+static SERVER_STAYS: AtomicBool = AtomicBool::new(false);
+
+/// From here on we have keys on a server that goes on without us.
+pub(super) fn server_stays() {
+    SERVER_STAYS.store(true, Ordering::SeqCst);
+}
+
 /// While one of these is there, the first signal only raises [`STOP`].
 pub(super) struct InOrder(());
 
@@ -35,6 +43,9 @@ pub(super) fn install() {
         if is_second || LOOKING.load(Ordering::SeqCst) == 0 {
             // The private server's keeper ends it, and Compose's its containers, whatever becomes of us.
             say("report: interrupted");
+            if is_second && SERVER_STAYS.load(Ordering::SeqCst) {
+                say("report: keys may be left on the server: `report clean --redis-url URL` removes them");
+            }
             std::process::exit(FAILED.into());
         }
     });

@@ -52,14 +52,7 @@ impl Folder {
     pub fn create(path: &Path, machine: &Machine) -> Result<Self> {
         std::fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot create the results folder: {e}")))?;
-        for name in WRITTEN {
-            // Even a dangling link may be somebody else's.
-            if path.join(name).symlink_metadata().is_ok() {
-                let why =
-                    format!("already contains {name}, which this run did not write: choose another folder with --out");
-                return Err(Error::file(path, why));
-            }
-        }
+        Self::check_free(path)?;
         machine.write(path)?;
         let blank = Record::blank(Condition::default(), Promise::Exact);
         let blank_bucket = Record::bucket(&blank, Clock::Service, (0, 0));
@@ -70,6 +63,22 @@ impl Folder {
             path: path.to_owned(),
             kept: 0,
         })
+    }
+
+    /// Checks that a run can be written there without overwriting anything.
+    ///
+    /// # Errors
+    /// The folder holds a file with a name that a run writes.
+    pub fn check_free(path: &Path) -> Result<()> {
+        // Even a dangling link may be somebody else's.
+        match WRITTEN.iter().find(|name| path.join(name).symlink_metadata().is_ok()) {
+            None => Ok(()),
+            Some(name) => {
+                let why =
+                    format!("already contains {name}, which this run did not write: choose another folder with --out");
+                Err(Error::file(path, why))
+            }
+        }
     }
 
     /// The number of the trial that is appended next, from 1.

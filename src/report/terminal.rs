@@ -27,6 +27,10 @@ const LOSSY_ROWS: usize = 4;
 pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bool) -> String {
     let mut text = headline(summary, machine, known);
     let Some(at) = load(summary) else {
+        // Interrupted before the first trial.
+        if summary.cells.is_empty() {
+            return text;
+        }
         return text + "\n" + &table(summary, coloured);
     };
     // Of several round trips the shortest; the headline says who leads over the others.
@@ -56,6 +60,9 @@ pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bo
 
 /// The tables of every load: throughput never without its verdict.
 pub fn table(summary: &Summary, coloured: bool) -> String {
+    if summary.cells.is_empty() {
+        return String::new();
+    }
     let loads = loads(summary);
     let of = |&at: &(usize, usize)| (Some(place(summary, at.0, at.1)), ranked(summary, at));
     let mut text = tables(summary, &loads.iter().map(of).collect::<Vec<_>>(), coloured);

@@ -1,10 +1,10 @@
 //! Checks before anything is measured; each failure is one line that says what to do.
 
-use redis::{Cmd, ConnectionLike, RedisError, Value};
+use redis::{Cmd, ConnectionLike, RedisError, RedisResult, Value};
 
 use crate::condition::Topology;
 use crate::error::{Error, Result};
-use crate::target::{Target, keyspace};
+use crate::target::{Connection, OURS, Target, keyspace};
 
 /// Checks that the server is of the kind that its URL says, and looks for replicas.
 pub(super) fn kind(mut server: Target) -> Result<Target> {
@@ -60,50 +60,35 @@ pub(super) fn unnamed(server: &Target, error: &RedisError) -> Error {
 }
 
 impl Target {
-    /// Checks that we may send `commands` on our keys. None of them is executed: they are queued in a transaction that
-    /// is then discarded.
+    /// Checks that we may send `commands` on our keys, on every node that has keys. None of them is executed: they are
+    /// queued in a transaction that is then discarded.
     ///
     /// # Errors
-    /// We may not: the message names the command and the keys.
+    /// We may not: the message names the node, the command and the keys.
     pub fn lets_us(&self, commands: &[&str]) -> Result<()> {
-        let mut db = self.connect()?;
+        let nodes = self.node_addresses().into_iter().zip(self.connect_each()?);
+        nodes.into_iter().try_for_each(|(address, mut db)| self.node_lets_us(&address, &mut db, commands))
+    }
+
+    fn node_lets_us(&self, address: &str, db: &mut Connection, commands: &[&str]) -> Result<()> {
         let key = keyspace::counter(self.prefix(), 0, 0);
         let refused = |command: &str, error: &RedisError| -> Error {
-            let pattern = format!("{}*", crate::target::OURS);
             Error::server(format!(
-                "server {}: the user may not run {} on keys {pattern} ({error}); allow it (ACL SETUSER USER +{command} ~{pattern})",
-                self.address(),
+                "server {address}: the user may not run {} on keys {OURS}* ({error}); allow it (ACL SETUSER USER +{command} \
+                 ~{OURS}*)",
                 command.to_uppercase()
             ))
         };
         // Without MULTI nothing can be queued, and the command would be executed.
-        let mut transaction = redis::cmd("MULTI").get_packed_command();
-        transaction.extend(redis::cmd("DISCARD").get_packed_command());
-        let opened = db.req_packed_commands(&transaction, 0, 2).map_err(|e| self.refuses(&e))?;
+        let opened = queued(db, None).map_err(|e| self.refuses(&e))?;
         for (command, reply) in ["multi", "discard"].into_iter().zip(opened) {
             let Value::ServerError(error) = reply else { continue };
             let is_needed = error.code() == "NOPERM" && commands.contains(&"multi");
             return if is_needed { Err(refused(command, &error.into())) } else { Ok(()) };
         }
         for &command in commands {
-            // Skipped: commands whose subcommands each have their own permission, and those of transactions, which this
-            // check uses itself.
-            let words: &[&str] = match command {
-                "multi" | "exec" | "discard" | "script" | "function" | "cluster" | "acl" | "config" | "client" => {
-                    continue;
-                }
-                "eval" | "evalsha" | "fcall" => &[command, "x", "1", &key],
-                "set" | "incrby" | "incrbyfloat" => &[command, &key, "1"],
-                "wait" => &[command, "0", "0"],
-                "readonly" | "ping" => &[command],
-                _ => &[command, &key],
-            };
-            let mut ask = Cmd::new();
-            ask.arg(words);
-            let mut packed = redis::cmd("MULTI").get_packed_command();
-            packed.extend(ask.get_packed_command());
-            packed.extend(redis::cmd("DISCARD").get_packed_command());
-            let replies = db.req_packed_commands(&packed, 0, 3).map_err(|e| self.refuses(&e))?;
+            let Some(words) = words(command, &key) else { continue };
+            let replies = queued(db, Some(Cmd::new().arg(words))).map_err(|e| self.refuses(&e))?;
             let is_right = |reply: &&Value| matches!(reply, Value::ServerError(error) if error.code() == "NOPERM");
             if let Some(Value::ServerError(error)) = replies.into_iter().find(|reply| is_right(&reply)) {
                 return Err(refused(command, &error.into()));
@@ -111,4 +96,25 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// The command with arguments that a server accepts. `None` for commands whose subcommands each have their own
+/// permission, and for those of transactions, which the check uses itself.
+fn words<'a>(command: &'a str, key: &'a str) -> Option<Vec<&'a str>> {
+    match command {
+        "multi" | "exec" | "discard" | "script" | "function" | "cluster" | "acl" | "config" | "client" => None,
+        "eval" | "evalsha" | "fcall" => Some(vec![command, "x", "1", key]),
+        "set" | "incrby" | "incrbyfloat" => Some(vec![command, key, "1"]),
+        "wait" => Some(vec![command, "0", "0"]),
+        "readonly" | "ping" => Some(vec![command]),
+        _ => Some(vec![command, key]),
+    }
+}
+
+/// The replies to a transaction that is opened and discarded, with a command in it or none.
+fn queued(db: &mut Connection, command: Option<&Cmd>) -> RedisResult<Vec<Value>> {
+    let mut packed = redis::cmd("MULTI").get_packed_command();
+    packed.extend(command.map(Cmd::get_packed_command).unwrap_or_default());
+    packed.extend(redis::cmd("DISCARD").get_packed_command());
+    db.req_packed_commands(&packed, 0, 2 + usize::from(command.is_some()))
 }

@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::Error;
 use crate::plain::one_line;
-use crate::target::Target;
+use crate::target::{OURS, Target};
 
 /// What a full server says before it closes the connection.
 const FULL: &str = "max number of clients";
@@ -56,6 +56,8 @@ pub(super) fn meaning(error: &RedisError) -> String {
         "what answers there does not speak Redis's protocol: is the port right?".to_owned()
     } else if let Some(why) = wrong_url(&text) {
         why.to_owned()
+    } else if let Some(right) = missing_right(&text) {
+        format!("{text}: allow it (ACL SETUSER USER {right})")
     } else if error.is_connection_dropped() {
         format!(
             "it closed the connection ({text}): it stopped, accepts no more clients, speaks TLS (then give rediss:// or \
@@ -66,6 +68,14 @@ pub(super) fn meaning(error: &RedisError) -> String {
     } else {
         text
     }
+}
+
+/// The rule that permits what the server's access control refused: `+ping`, `+cluster|slots`, `~lost-updates:*`.
+fn missing_right(text: &str) -> Option<String> {
+    if let Some((_, rest)) = text.split_once("has no permissions to run the '") {
+        return rest.split_once('\'').map(|(command, _)| format!("+{command}"));
+    }
+    text.contains("NOPERM").then(|| format!("~{OURS}*"))
 }
 
 /// What in the URL does not fit the server: the password, the kind of server, or the database.
@@ -106,7 +116,9 @@ fn untrusted(text: &str) -> Option<String> {
     }
     let certificate = text.split_once("invalid peer certificate: ")?.1;
     let what = if says("Expired") || says("expired") {
-        format!("its certificate has expired ({certificate})")
+        "its certificate has expired".to_owned()
+    } else if says("NotValidYet") || says("not valid yet") {
+        "its certificate is not valid yet: is this machine's clock right?".to_owned()
     } else if says("UnknownIssuer") {
         "its certificate is of an authority that is not trusted: name it with --cacert".to_owned()
     } else if says("NotValidForName") || says("not valid for name") {

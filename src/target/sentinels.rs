@@ -106,11 +106,12 @@ impl Sentinels {
 
     fn asked(&self, node: &ConnectionInfo) -> RedisResult<Said> {
         let mut db = Connection::open_within(&Client::open(node.clone())?, PATIENCE)?;
+        // The Sentinel that leads a failover names the promoted replica here before its facts do.
+        let client = self.address(&mut db)?;
         let facts: HashMap<String, String> = redis::cmd("SENTINEL").arg("MASTER").arg(&self.name).query(&mut db)?;
         let fact = |name: &str| facts.get(name).map_or("", String::as_str);
         Ok(Said {
-            // The Sentinel that leads a failover names the promoted replica here before its facts do.
-            client: self.address(&mut db)?,
+            client,
             epoch: fact("config-epoch").parse().unwrap_or(0),
             is_failing_over: fact("flags").split(',').any(|flag| flag == "failover_in_progress"),
         })

@@ -135,7 +135,10 @@ fn config(authorities: &[u8], ours: Option<&ClientTlsConfig>, files: &TlsFiles) 
             let chain = chain.map_err(|e| cannot(format!("the certificate is not PEM ({e})")))?;
             let key = PrivateKeyDer::from_pem_slice(&ours.client_key);
             let key = key.map_err(|e| cannot(format!("the key is not PEM ({e})")))?;
-            config.with_client_auth_cert(chain, key).map_err(|e| cannot(e.to_string()))?
+            config.with_client_auth_cert(chain, key).map_err(|e| match e {
+                rustls::Error::InconsistentKeys(_) => cannot("the key is of another certificate".to_owned()),
+                other => cannot(other.to_string()),
+            })?
         }
     };
     if files.insecure {

@@ -262,7 +262,7 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-fn soon(condition: impl Fn() -> bool) -> bool {
+fn soon(mut condition: impl FnMut() -> bool) -> bool {
     (0..500).any(|_| {
         condition() || {
             std::thread::sleep(Duration::from_millis(20));
@@ -576,6 +576,32 @@ fn the_first_signal_ends_what_does_not_look_out_for_one() {
             assert_eq!(text(&output.stderr), "report: interrupted\n", "{args:?} {name}");
         }
     }
+}
+
+#[test]
+fn a_second_signal_says_how_to_remove_what_may_be_left_on_a_running_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = private();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
+    command.args(["--strategies", "incr", "--threads", "2", "--duration", "20s", "--quiet", "--out"]);
+    command.arg(dir.path().join("run")).env("REDIS_URL", server.secret_url()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let mut db = server.connect().unwrap();
+    assert!(soon(|| redis::cmd("DBSIZE").query::<u64>(&mut db).unwrap() > 0), "no race");
+    // A server that does not answer keeps the run from its orderly end.
+    let to_server = |name: &str| {
+        let pid = server.child().unwrap().pid().unwrap().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    to_server("-STOP");
+    signal(&child, "-INT");
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    to_server("-CONT");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("interrupted") && said.contains("`report clean --redis-url URL` removes them"), "{said}");
 }
 
 /// A folder with a `python3` that notes how it was run and then does `more`.

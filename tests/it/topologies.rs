@@ -429,6 +429,40 @@ fn a_missing_right_is_said_before_anything_is_measured() {
 }
 
 #[test]
+fn a_right_that_is_missing_for_the_connection_itself_is_said_with_the_rule_that_gives_it() {
+    let server = Target::private(
+        Private::start(&ServerSpec::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
+        Transport::Tcp,
+    )
+    .unwrap();
+    let mut db = server.connect().unwrap();
+    for (command, db_number) in [("ping", ""), ("select", "/3")] {
+        let user = ["SETUSER", "limited", "reset", "on", ">pw", "~lost-updates:*", "+@all", &format!("-{command}")];
+        redis::cmd("ACL").arg(&user).exec(&mut db).unwrap();
+        let error = refusal(&format!("redis://limited:pw@{}{db_number}", server.address()), &TlsFiles::default());
+        assert!(error.contains(&format!("ACL SETUSER USER +{command})")), "{error}");
+    }
+}
+
+#[test]
+fn a_right_that_one_node_of_a_cluster_does_not_give_is_said_with_that_node() {
+    let (fleet, _) = fleet("cluster", None);
+    for (number, node) in fleet.primaries.iter().enumerate() {
+        let incr = if number == 1 { "-incr" } else { "+incr" };
+        let user = ["SETUSER", "limited", "on", ">pw", "~lost-updates:*", "+@all", incr];
+        redis::cmd("ACL").arg(&user).exec(&mut to(node)).unwrap();
+    }
+    let url = format!("redis-cluster://limited:pw@127.0.0.1:{}", fleet.primaries[0].port());
+    let (code, said) = report(&["--redis-url", &url, "--strategies", "incr", "--quick"]);
+    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+    let node = format!("server 127.0.0.1:{}: ", fleet.primaries[1].port());
+    assert!(said.contains(&node) && said.contains("+incr"), "{said}");
+    redis::cmd("ACL").arg(&["SETUSER", "limited", "-cluster"]).exec(&mut to(&fleet.primaries[0])).unwrap();
+    let error = refusal(&url, &TlsFiles::default());
+    assert!(error.contains("+cluster"), "{error}");
+}
+
+#[test]
 fn none_of_a_private_topology_outlives_a_kill() {
     for topology in ["cluster", "sentinel"] {
         let scratch = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use clap::{Args, ValueEnum};
 
-use crate::command::signals::{InOrder, STOP};
+use crate::command::signals::{InOrder, STOP, server_stays};
 use crate::error::{Error, Result};
 use crate::target::compose::Service;
 use crate::target::{Layout, Placement, ServerSpec, Target, TlsFiles, may_be_far};
@@ -112,7 +112,11 @@ impl ServerArgs {
 
     fn resolved(&self, spec: ServerSpec, say: &mut dyn FnMut(&str)) -> Result<Target> {
         let _looking = spec.url.is_none().then(InOrder::begin);
+        let is_running = spec.url.is_some();
         let server = spec.resolve(&STOP, say)?;
+        if is_running {
+            server_stays();
+        }
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }
     }
 
