@@ -32,7 +32,7 @@ impl Machine {
         // A server over several round trips is one server.
         let mut servers: Vec<&Target> = Vec::new();
         for target in targets {
-            if servers.iter().all(|known| known.address() != target.address()) {
+            if servers.iter().all(|known| known.prefix() != target.prefix()) {
                 servers.push(target);
             }
         }

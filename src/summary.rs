@@ -78,7 +78,7 @@ impl Summary {
                 let label = labels[condition].clone();
                 let mut cell = CellSummary { label, ..CellSummary::of(&records, &latencies(&records, &buckets)) };
                 let drivers = condition.driver.threads_of(condition.threads);
-                let work = Work { primaries: cell.server_cpus, nodes: &cell.nodes, replicas: &cell.replicas };
+                let work = Work { primaries: cell.server_cpus, nodes: &cell.nodes, replicas: &cell.replica_nodes };
                 cell.limit = cpus.limit(drivers, cell.client_cpus, &work);
                 cell
             })

@@ -56,7 +56,7 @@ pub(crate) use connection::Connection;
 pub use counts::{Counts, Spent};
 pub use distance::{Distance, LONGEST_ROUND_TRIP};
 #[cfg(feature = "cli")]
-pub(crate) use distance::{NOT_FAR, may_be_far};
+pub(crate) use distance::{NOT_FAR, check_distance, may_be_far};
 pub use facts::ServerFacts;
 pub use fleet::{Fleet, Layout};
 #[cfg(feature = "cli")]
@@ -233,7 +233,15 @@ impl Target {
         }
     }
 
-    /// The same for reading counters back and removing them: to the primary of the most recent failover.
+    /// The same, to the primary of the most recent failover.
+    ///
+    /// # Errors
+    /// As [`Target::connect`].
+    fn connect_newest(&self) -> Result<Session> {
+        self.dial_newest().map_err(|e| self.shuts_out(&e))
+    }
+
+    /// The connection for reading counters back and removing them: to the primary of the most recent failover.
     fn dial_newest(&self) -> RedisResult<Session> {
         match &self.place.sentinels {
             Some(sentinels) => Connection::open_within(&sentinels.newest()?, self.patience).map(Session::one),
@@ -246,20 +254,14 @@ impl Target {
     /// # Errors
     /// One does not answer, or refuses us.
     pub(crate) fn connect_each(&self) -> Result<Vec<Connection>> {
-        let clients = match &self.place.cluster {
-            Some(cluster) => cluster.primaries().iter().map(|node| cluster.client(node)).collect::<RedisResult<_>>(),
-            None => Ok(vec![self.client.clone()]),
-        };
-        let connections = clients.and_then(|clients: Vec<Client>| clients.iter().map(Connection::open).collect());
-        connections.map_err(|e| self.shuts_out(&e))
+        self.each()?.iter().map(|node| Connection::open(&node.client).map_err(|e| node.shuts_out(&e))).collect()
     }
 
-    /// Where the nodes of [`Target::connect_each`] are.
-    fn node_addresses(&self) -> Vec<String> {
-        match &self.place.cluster {
-            Some(cluster) => cluster.primaries().iter().map(|node| format!("{}:{}", node.host, node.port)).collect(),
-            None => vec![self.address()],
-        }
+    /// Every node that has keys of its own, as a server by itself.
+    fn each(&self) -> Result<Vec<Self>> {
+        let Some(cluster) = &self.place.cluster else { return Ok(vec![self.clone()]) };
+        let node = |member| Ok(Self { client: cluster.client(member).map_err(|e| self.refuses(&e))?, ..self.clone() });
+        cluster.primaries().iter().map(node).collect()
     }
 
     /// A new connection, to the primary of the most recent failover. Waits while the server restarts or fails over.
@@ -447,19 +449,27 @@ impl Target {
         Ok(())
     }
 
-    /// Removes all our keys from the primary that Sentinels have promoted during the run, if they have. What was removed
-    /// from the old one while it still acknowledged has come back with the new one.
+    /// The number of the Sentinels' most recent failover; `None` without Sentinels, or if they do not say.
+    pub(crate) fn failovers(&self) -> Option<u64> {
+        self.place.sentinels.as_ref().and_then(|sentinels| sentinels.epoch().ok())
+    }
+
+    /// Removes all our keys from the primary that Sentinels have promoted since `before`, if they have. What was removed from
+    /// the old one while it still acknowledged has come back with the new one.
     ///
     /// # Errors
     /// The new primary does not answer or refuses: the message says what is left there.
-    pub(crate) fn remove_after_failover(&self) -> Result<()> {
-        let Some(sentinels) = &self.place.sentinels else { return Ok(()) };
-        let current = sentinels.settled().map_err(|e| self.keeps_ours(&e))?;
-        if current.get_connection_info().addr() == self.client.get_connection_info().addr() {
-            return Ok(());
-        }
-        let connection = Connection::open_within(&current, self.patience).map_err(|e| self.keeps_ours(&e))?;
-        self.remove(&mut Session::one(connection), &[format!("{}*", self.prefix)])
+    pub(crate) fn remove_after_failover(&self, before: Option<u64>) -> Result<()> {
+        let (Some(sentinels), Some(before)) = (&self.place.sentinels, before) else { return Ok(()) };
+        let promoted = sentinels.promoted_since(before).map_err(|e| {
+            let (named, prefix) = (sentinels.named(), self.prefix());
+            let why = refusal::meaning(&e);
+            Error::server(format!("Sentinels {named}: {why}; if they failed over, keys {prefix}* may be left"))
+        })?;
+        let Some(client) = promoted else { return Ok(()) };
+        let current = Self { client, ..self.clone() };
+        let connection = Connection::open_within(&current.client, self.patience).map_err(|e| current.keeps_ours(&e))?;
+        current.remove(&mut Session::one(connection), &[format!("{}*", self.prefix)])
     }
 
     /// The error for keys that could not be removed: it says where they are and how to remove them.

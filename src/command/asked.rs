@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::fault::Dimension;
 use crate::strategy::{self, Strategy};
-use crate::target::NOT_FAR;
+use crate::target::{NOT_FAR, check_distance};
 use crate::until::Goal;
 use crate::verdict::Promise;
 use crate::worker::Manifest;
@@ -67,8 +67,10 @@ impl<'a> Asked<'a> {
 /// Refuses round trips that cannot be emulated, before a server is started for them.
 fn check_distances(cli: &Cli) -> Result<()> {
     let round_trips = &cli.plan.rtt;
-    let is_repeated = |(at, time): (usize, &Duration)| round_trips[..at].contains(time);
-    if round_trips.iter().enumerate().any(is_repeated) {
+    round_trips.iter().try_for_each(|&time| check_distance(time))?;
+    // As precise as the rows have them.
+    let us: Vec<u128> = round_trips.iter().map(Duration::as_micros).collect();
+    if (1..us.len()).any(|at| us[..at].contains(&us[at])) {
         return Err(Error::usage("--rtt: the same time is given twice"));
     }
     if round_trips.iter().any(|time| !time.is_zero()) && !cli.server.may_be_far() {

@@ -46,7 +46,7 @@ pub(super) fn measure(
     servers.iter().try_for_each(|server| check_faults(&asked.faults, server, cli.plan.allow_faults))?;
     let entrants = entrants(&asked.plan, &asked.strategies, &drivers, &asked.faults)?;
     servers.iter().try_for_each(|server| trial::check_room(&asked.plan, server, &entrants))?;
-    let mut machine = facts(&asked, &servers, &drivers, words)?;
+    let mut machine = facts(&asked, &servers, &drivers, asked.plan.trials(entrants.len() * servers.len()), words)?;
     announce(&asked, &machine, &mut said);
     let out = cli.output.out.clone().unwrap_or_else(default_folder);
     let is_whole = race(&asked, &servers, &entrants, &out, &mut machine, &cli.output, &mut said)?;
@@ -69,10 +69,19 @@ fn reached(cli: &Cli, said: &mut Said) -> Result<Vec<Target>> {
 }
 
 /// Everything a reader must know to believe a figure of this run.
-fn facts(asked: &Asked<'_>, servers: &[Target], drivers: &[External], words: &[OsString]) -> Result<Machine> {
+fn facts(
+    asked: &Asked<'_>,
+    servers: &[Target],
+    drivers: &[External],
+    trials: usize,
+    words: &[OsString],
+) -> Result<Machine> {
     let mut machine = Machine::gather(servers, &asked.plan, &asked.strategies)?;
     libraries::add_facts(&mut machine, drivers);
     asked.faults.iter().for_each(|fault| machine.add(&format!("fault.{}", fault.fault()), fault.about()));
+    if asked.goal.is_none() {
+        machine.add("planned_trials", trials.to_string());
+    }
     machine.add("started", now());
     machine.add("command", command_line(words));
     if let Some(goal) = asked.goal {

@@ -43,7 +43,8 @@ const OWN: [&str; 21] = [
 /// Facts of one strategy that are only words, and the plan's lists of cells: what of them matters shows in the cells.
 fn is_told_elsewhere(fact: &str) -> bool {
     let of_a_strategy = ["strategy.", "round_trips.", "batch.", "role."];
-    of_a_strategy.iter().any(|prefix| fact.starts_with(prefix)) || ["threads", "keys", "rounds"].contains(&fact)
+    of_a_strategy.iter().any(|prefix| fact.starts_with(prefix))
+        || ["threads", "keys", "rounds", "rtt_us", "planned_trials"].contains(&fact)
 }
 
 /// The name of the saved baseline that a run is; what it was made on is not recorded.

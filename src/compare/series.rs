@@ -212,7 +212,9 @@ pub(super) fn paired(before: &[&Run], after: &[&Run]) -> Vec<Pair> {
         }
     }
     for (cell, partner) in before.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
-        if rest.iter().filter(|other| cell.is_same_load(other)).count() == 1 {
+        // Neither has a second one there: which of two is meant, nobody can tell.
+        let is_lone = |cells: &[Cell]| cells.iter().filter(|other| cell.is_same_load(other)).count() == 1;
+        if is_lone(&rest) && is_lone(&before) {
             *partner = taken(&mut rest, |other| cell.is_same_load(other));
         }
     }
@@ -252,7 +254,12 @@ pub(super) fn estranged(pairs: &[Pair]) -> Vec<(usize, usize, String)> {
         let is_twin = |pair: &Pair| matches!(pair, (None, Some(other)) if cell.is_same_place(other));
         let at = pairs.iter().position(is_twin)?;
         let other = pairs[at].1.as_ref()?;
-        Some((i, at, format!("{} in the first run, {} in the second", cell.load_made(), other.load_made())))
+        let (one, two) = (cell.load_made(), other.load_made());
+        let why = match one == two {
+            true => "one run has it in several settings, none of which the other has".to_owned(),
+            false => format!("{one} in the first run, {two} in the second"),
+        };
+        Some((i, at, why))
     });
     found.collect()
 }

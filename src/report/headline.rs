@@ -1,10 +1,10 @@
 //! The result of a run in a few lines for a terminal: the winner with its interval, the strategies within its noise, its
 //! ratio to the other usual choices, and what the race lost.
 
-use crate::condition::NO_FAULT;
+use crate::condition::{Condition, NO_FAULT, labels};
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
-use crate::summary::{Answer, CellSummary, Summary, What, is_batching};
+use crate::summary::{Answer, CellSummary, Summary, What};
 use crate::verdict::{Promise, Verdict};
 
 /// The load that a run's headline is of: the highest that was judged, on the fewest keys.
@@ -248,34 +248,44 @@ fn over_keys(summary: &Summary, machine: &Machine) -> Option<String> {
     Some(format!("Over keys {} lost {}.", lossy.label, parts.join(", ")))
 }
 
-/// The leader over each longer round trip, and where the leader over the shortest is then.
+/// The best over each longer round trip, and what the best over the shortest does there.
 pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: usize, keys: usize) -> Vec<String> {
-    let near = summary.fastest(machine, threads, keys).map(|cell| cell.condition.strategy.as_str());
-    let line = |&rtt_us: &Option<u64>| {
-        let exact = summary.exact_over(threads, keys, rtt_us);
-        let alone: Vec<&CellSummary> = exact.into_iter().filter(|cell| !is_batching(machine, cell)).collect();
-        let best = alone.first()?;
-        let place = alone.iter().position(|cell| Some(cell.condition.strategy.as_str()) == near);
-        let before = match (place, near) {
-            (Some(0), _) => "again ".to_owned(),
-            _ => String::new(),
+    let near = |cell: &CellSummary| Condition { rtt_us: None, ..cell.condition.clone() };
+    let conditions: Vec<Condition> = summary.cells.iter().map(near).collect();
+    let names = labels(&conditions);
+    let name = |cell: &CellSummary| names.get(&near(cell)).cloned().unwrap_or_else(|| cell.label.clone());
+    let first = summary.answer(machine, threads, keys).and_then(|answer| {
+        let best = if answer.is_offered() { answer.prompt.first().copied() } else { answer.best };
+        best.map(near)
+    });
+    let shortest = summary.shortest(threads, keys);
+    let line = |rtt_us: Option<u64>| {
+        let answer = summary.answer_over(machine, threads, keys, rtt_us)?;
+        let over = format!("Over a round trip of {}", words::time(rtt_us?.saturating_mul(1_000)));
+        if answer.is_offered() {
+            let best = answer.prompt.first()?;
+            let p99 = words::time(best.latency_ns[P99]?);
+            return Some(format!("{over} {} has the lowest p99, {p99}, {}.", name(best), lost(best)));
+        }
+        let best = answer.best?;
+        let is_first = |cell: &CellSummary| first.as_ref() == Some(&near(cell));
+        let again = if is_first(best) { "again " } else { "" };
+        let rivals: Vec<String> = answer.rivals.iter().take(NAMED).map(|cell| name(cell)).collect();
+        let noise = match rivals.is_empty() {
+            true => String::new(),
+            false => format!("; within its noise: {}", rivals.join(", ")),
         };
-        let after = match (place.filter(|&place| place > 0), near) {
-            (Some(place), Some(near)) => {
-                format!("; {near} is number {}, with {}", place + 1, words::rate(alone[place].surviving_per_s.median))
-            }
-            _ => String::new(),
-        };
-        Some(format!(
-            "Over a round trip of {} {} {before}leads: {} surviving/s, {}{after}.",
-            words::time(rtt_us?.saturating_mul(1_000)),
-            best.condition.strategy,
-            words::rate(best.surviving_per_s.median),
-            lost(best)
-        ))
+        let before = answer.slower.iter().find(|cell| is_first(cell)).map_or_else(String::new, |cell| {
+            format!("; {} makes {}", name(cell), words::rate(cell.surviving_per_s.median))
+        });
+        let rate = words::rate(best.surviving_per_s.median);
+        Some(format!("{over} {} {again}leads: {rate} surviving/s, {}{noise}{before}.", name(best), lost(best)))
     };
-    summary.round_trips().iter().skip(1).filter_map(line).collect()
+    summary.round_trips().into_iter().filter(|&rtt_us| rtt_us > shortest).filter_map(line).collect()
 }
+
+/// Where p99 is among the percentiles of a cell.
+const P99: usize = 2;
 
 /// Why there is no answer: the reason that most cells have, once.
 fn nothing(summary: &Summary) -> String {

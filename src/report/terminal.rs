@@ -34,7 +34,7 @@ pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bo
         return text + "\n" + &table(summary, coloured);
     };
     // Of several round trips the shortest; the headline says who leads over the others.
-    let shortest = summary.round_trips().first().copied().flatten();
+    let shortest = summary.shortest(at.0, at.1);
     let all = ranked(summary, at);
     let ranked: Vec<&CellSummary> = all.iter().copied().filter(|cell| cell.condition.rtt_us == shortest).collect();
     let distance = if all.len() > ranked.len() { String::new() } else { distance(summary) };
@@ -43,15 +43,13 @@ pub fn screen(summary: &Summary, machine: &Machine, known: &[&str], coloured: bo
     let said = text.lines().count() + 3 + after.lines().count();
     let shown = shortened(&ranked, LINES.saturating_sub(said).max(FEWEST_ROWS));
     let hidden = ranked.len() - shown.len();
-    let kept: Vec<String> = [
-        (hidden > 0).then(|| format!("{hidden} more strategies")),
-        (all.len() > ranked.len()).then(|| "all round trips".to_owned()),
-        (loads(summary).len() > 1).then(|| "all loads".to_owned()),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let more = if kept.is_empty() { String::new() } else { format!("; {} with --table", kept.join(" and ")) };
+    let more = match (all.len() > ranked.len(), loads(summary).len() > 1) {
+        (true, _) => "; all round trips and loads with --table".to_owned(),
+        (false, true) if hidden > 0 => format!("; {hidden} more strategies and all loads with --table"),
+        (false, true) => "; all loads with --table".to_owned(),
+        (false, false) if hidden > 0 => format!("; {hidden} more strategies with --table"),
+        (false, false) => String::new(),
+    };
     let pace = if words::offered(summary).is_some() { "Open loop" } else { "Closed loop" };
     text += &format!("\n{pace}, {}{more}\n", place(summary, at.0, at.1));
     text += &tables(summary, &[(None, shown)], coloured);
@@ -200,7 +198,7 @@ fn distance(summary: &Summary) -> String {
     match summary.round_trips()[..] {
         [] | [None] => String::new(),
         [Some(us)] => format!("Over an emulated round trip of {}.\n", words::time(us * 1_000)),
-        _ => "rtt: over an emulated round trip; compare only rows of the same one.\n".to_owned(),
+        _ => "rtt: over an emulated round trip; compare only rows with the same rtt.\n".to_owned(),
     }
 }
 

@@ -104,7 +104,7 @@ pub fn distance(machine: &Machine) -> Option<String> {
     if emulated.is_empty() {
         return None;
     }
-    let direct = if asked.contains(&0.0) { ", and none" } else { "" };
+    let direct = if asked.contains(&0.0) { "s: none, and emulated" } else { ", emulated" };
     let one = |fact: &str| numbers(machine, fact).first().copied();
     let costs = one("proxy_added_p50_us").zip(one("proxy_added_p99_us")).map_or_else(String::new, |(p50, p99)| {
         let rate = |fact: &str| one(fact).map_or_else(|| "?".to_owned(), |rate| count(rate as u64));
@@ -117,7 +117,7 @@ pub fn distance(machine: &Machine) -> Option<String> {
             rate("proxy_commands_per_s_without")
         )
     });
-    Some(format!("Emulated round trip: {}{direct}.{costs}", emulated.join(", ")))
+    Some(format!("Round trip{direct} {}.{costs}", emulated.join(", ")))
 }
 
 /// The numbers of a fact, joined by commas; none if it is not there or is something else.
@@ -140,7 +140,7 @@ pub fn round_trips(machine: &Machine) -> Option<String> {
     match &emulated[..] {
         [] => None,
         [one] => Some(format!("{direct}over an emulated round trip of {one}")),
-        several => Some(format!("{direct}over emulated round trips of {}", several.join(" and "))),
+        several => Some(format!("{direct}over emulated round trips of {}", several.join(", "))),
     }
 }
 

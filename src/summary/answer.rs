@@ -40,13 +40,24 @@ impl Answer<'_> {
 }
 
 impl Summary {
-    /// The answer at a load; `None` if nothing that was judged there answers anything.
+    /// The answer at a load, over the shortest round trip; `None` if nothing that was judged there answers anything.
     pub fn answer(&self, machine: &Machine, threads: usize, keys: usize) -> Option<Answer<'_>> {
-        let (lossy, best) = (self.worst(machine, threads, keys), self.fastest(machine, threads, keys));
+        self.answer_over(machine, threads, keys, self.shortest(threads, keys))
+    }
+
+    /// The same over this round trip.
+    pub fn answer_over(
+        &self,
+        machine: &Machine,
+        threads: usize,
+        keys: usize,
+        rtt_us: Option<u64>,
+    ) -> Option<Answer<'_>> {
+        let exact = self.exact(threads, keys, rtt_us);
+        let (lossy, best) = (self.worst(machine, threads, keys, rtt_us), fastest(machine, &exact));
         if lossy.is_none() && best.is_none() {
             return None;
         }
-        let exact = self.exact(threads, keys);
         let alone = |cell: &&CellSummary| !is_batching(machine, cell);
         let is_best = |cell: &CellSummary| best.is_some_and(|best| best.label == cell.label);
         let is_close =
@@ -78,8 +89,7 @@ impl Summary {
     /// The fastest exact strategy at a load, of those that take one update at a time if any was measured: what others are
     /// held against.
     pub fn fastest(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
-        let exact = self.exact(threads, keys);
-        exact.iter().copied().find(|cell| !is_batching(machine, cell)).or_else(|| exact.first().copied())
+        fastest(machine, &self.exact(threads, keys, self.shortest(threads, keys)))
     }
 
     /// The round trips that were measured over, the shortest first; `None` is without a proxy.
@@ -90,28 +100,46 @@ impl Summary {
         all
     }
 
-    /// Those of the [ranking](Summary::ranking) that nothing speaks against, over the shortest round trip.
-    fn exact(&self, threads: usize, keys: usize) -> Vec<&CellSummary> {
-        self.exact_over(threads, keys, self.round_trips().first().copied().flatten())
+    /// The shortest round trip over which an exact strategy was judged at a load, or else any strategy.
+    pub fn shortest(&self, threads: usize, keys: usize) -> Option<u64> {
+        let ranked = self.ranking(threads, keys).into_iter().map(|cell| cell.condition.rtt_us).min();
+        let judged = || {
+            let there = self.cells.iter().filter(|cell| cell.trials > 0).map(|cell| &cell.condition);
+            there.filter(|at| (at.threads, at.keys) == (threads, keys)).map(|at| at.rtt_us).min()
+        };
+        ranked.or_else(judged).flatten()
     }
 
-    /// The same over another round trip.
-    pub fn exact_over(&self, threads: usize, keys: usize, rtt_us: Option<u64>) -> Vec<&CellSummary> {
+    /// Those of the [ranking](Summary::ranking) over a round trip that nothing speaks against.
+    fn exact(&self, threads: usize, keys: usize, rtt_us: Option<u64>) -> Vec<&CellSummary> {
         let ranking = self.ranking(threads, keys).into_iter().filter(|cell| cell.condition.rtt_us == rtt_us);
         ranking.filter(|cell| cell.verdict == Some(Verdict::Exact) && is_healthy(cell)).collect()
     }
 
-    fn worst(&self, machine: &Machine, threads: usize, keys: usize) -> Option<&CellSummary> {
-        let shortest = self.round_trips().first().copied().flatten();
+    /// The exact strategies at a load over a round trip, the best first: by what survived, or, where a rate was offered, by
+    /// the p99 of those that kept up.
+    pub fn places(&self, machine: &Machine, threads: usize, keys: usize, rtt_us: Option<u64>) -> Vec<&CellSummary> {
+        match self.answer_over(machine, threads, keys, rtt_us) {
+            Some(answer) if answer.is_offered() => answer.prompt,
+            _ => self.exact(threads, keys, rtt_us),
+        }
+    }
+
+    fn worst(&self, machine: &Machine, threads: usize, keys: usize, rtt_us: Option<u64>) -> Option<&CellSummary> {
         let lossy = || {
             let judged =
                 self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy && is_healthy(cell));
             let at = move |condition: &Condition| (condition.threads, condition.keys, condition.rtt_us);
-            judged.filter(move |cell| at(&cell.condition) == (threads, keys, shortest))
+            judged.filter(move |cell| at(&cell.condition) == (threads, keys, rtt_us))
         };
         let race = lossy().find(|cell| machine.role(&cell.condition.strategy, cell.promise) == Role::Race);
         race.or_else(|| lossy().max_by(|a, b| a.lost_part().total_cmp(&b.lost_part())))
     }
+}
+
+/// The first that takes one update at a time, or else the first.
+fn fastest<'a>(machine: &Machine, exact: &[&'a CellSummary]) -> Option<&'a CellSummary> {
+    exact.iter().copied().find(|cell| !is_batching(machine, cell)).or_else(|| exact.first().copied())
 }
 
 /// Strategies are compared where nothing is broken.

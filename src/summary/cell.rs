@@ -91,7 +91,7 @@ pub struct CellSummary {
     /// Each primary's share of the work, in the order of the slots; empty if there is one server.
     pub nodes: Vec<Node>,
     /// Each replica's share, its primary's writes included, in the order of their primaries.
-    pub replicas: Vec<Node>,
+    pub replica_nodes: Vec<Node>,
     /// Server CPU microseconds per surviving update.
     pub server_cpu_us_per_surviving: Option<f64>,
     /// Microseconds inside server commands per acknowledged update.
@@ -244,7 +244,7 @@ impl CellSummary {
             no_op_per_s: judged.iter().filter_map(|r| r.no_op_per_s).max(),
             limit: None,
             nodes: nodes::primaries(&judged),
-            replicas: nodes::replicas(&judged),
+            replica_nodes: nodes::replicas(&judged),
             server_cpu_us_per_surviving: (surviving > 0).then(|| cpu as f64 / surviving as f64),
             server_us_per_update: per_acked(sum(&|r| r.server_usec)),
             calls_per_update: per_acked(sum(&|r| r.server_calls)),

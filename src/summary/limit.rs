@@ -71,9 +71,10 @@ impl Cpus {
     /// How busy a cell's servers were; 1 is fully busy. A server executes commands on one CPU. Several servers on CPUs of
     /// their own are as busy as the busiest of them, and servers that were assigned fewer share those.
     fn busy(&self, work: &Work<'_>) -> f64 {
-        let busiest = work.each().fold(0.0, f64::max);
+        let busiest = work.each().chain(work.read_from()).fold(0.0, f64::max);
+        let processes = work.each().count() + work.replicas.len();
         match self.servers {
-            Some(cpus) if cpus < work.each().count() => (work.all() / cpus as f64).max(busiest),
+            Some(cpus) if cpus < processes => (work.all() / cpus as f64).max(busiest),
             _ => busiest,
         }
     }
@@ -108,12 +109,22 @@ impl Work<'_> {
         self.primaries + self.replicas.iter().map(|replica| replica.cpus).sum::<f64>()
     }
 
+    /// Each primary's.
     fn each(&self) -> impl Iterator<Item = f64> {
         let one = (self.nodes.len() < 2).then_some(self.primaries);
         let nodes = self.nodes.iter().filter(move |_| one.is_none());
-        one.into_iter().chain(nodes.chain(self.replicas).map(|node| node.cpus))
+        one.into_iter().chain(nodes.map(|node| node.cpus))
+    }
+
+    /// That of the replicas that are read from: they execute more than their primaries do. Nobody waits for another one.
+    fn read_from(&self) -> impl Iterator<Item = f64> {
+        let most = self.nodes.iter().map(|node| node.calls_per_s).fold(0.0, f64::max) * READ;
+        self.replicas.iter().filter(move |replica| replica.calls_per_s > most).map(|replica| replica.cpus)
     }
 }
+
+/// A replica that executes so many times as much as the busiest primary is read from.
+const READ: f64 = 1.1;
 
 #[cfg(test)]
 mod tests {
@@ -165,11 +176,15 @@ mod tests {
         let work = Work { replicas: &replicas, ..alone(0.6) };
         assert_eq!(cpus("server=1,client=0", "0", "yes").limit(4, 0.5, &work), Some(Limit::Server));
         assert_eq!(cpus("server=1+2,client=0", "0", "yes").limit(4, 0.5, &work), None, "a CPU for each");
-        let busy = [Node { cpus: 0.95, ..Node::default() }];
+        let busy = [Node { cpus: 0.95, calls_per_s: 1.0, ..Node::default() }];
         assert_eq!(
             cpus("none", "0+1", "no").limit(4, 0.5, &Work { replicas: &busy, ..alone(0.2) }),
-            Some(Limit::Server)
+            Some(Limit::Server),
+            "it is read from"
         );
+        let nodes = [Node { calls_per_s: 1.0, ..Node::default() }];
+        let copied = Work { nodes: &nodes, replicas: &busy, ..alone(0.2) };
+        assert_eq!(cpus("none", "0+1", "no").limit(4, 0.5, &copied), None, "nobody waits for it");
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Target {
     /// # Errors
     /// The server does not answer or does not permit it (the message quotes the server), or `stop` was raised.
     pub fn clean(&self, stop: &AtomicBool) -> Result<Cleaned> {
-        let mut db = self.connect()?;
+        let mut db = self.connect_newest()?;
         let refuses = |e: redis::RedisError| self.refuses(&e);
         let (mut cleaned, mut leases) = (Cleaned::default(), Leases::new());
         let found = db.on_each(|node| ours_on(node, stop)).map_err(refuses)?;

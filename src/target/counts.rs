@@ -74,7 +74,7 @@ impl Counts {
         for section in ["server", "cpu", "commandstats", "stats"] {
             let text: String = redis::cmd("INFO").arg(section).query(db)?;
             text.lines().for_each(|line| counts.take(line));
-            counts.own_before += counts.own_reply;
+            counts.own_before = counts.own_before.saturating_add(counts.own_reply);
             counts.own_reply = text.len() as u64;
         }
         Ok(counts)
@@ -83,16 +83,16 @@ impl Counts {
     fn add(&mut self, node: &Self) {
         for (name, calls) in &node.commands {
             let sum = self.commands.entry(name.clone()).or_default();
-            sum.calls += calls.calls;
-            sum.usec += calls.usec;
-            sum.rejected += calls.rejected;
-            sum.failed += calls.failed;
+            sum.calls = sum.calls.saturating_add(calls.calls);
+            sum.usec = sum.usec.saturating_add(calls.usec);
+            sum.rejected = sum.rejected.saturating_add(calls.rejected);
+            sum.failed = sum.failed.saturating_add(calls.failed);
         }
-        self.cpu_us += node.cpu_us;
-        self.bytes_in += node.bytes_in;
-        self.bytes_out += node.bytes_out;
-        self.own_reply += node.own_reply;
-        self.own_before += node.own_before;
+        self.cpu_us = self.cpu_us.saturating_add(node.cpu_us);
+        self.bytes_in = self.bytes_in.saturating_add(node.bytes_in);
+        self.bytes_out = self.bytes_out.saturating_add(node.bytes_out);
+        self.own_reply = self.own_reply.saturating_add(node.own_reply);
+        self.own_before = self.own_before.saturating_add(node.own_before);
         self.run_id += &node.run_id;
     }
 
@@ -102,7 +102,8 @@ impl Counts {
             "run_id" => value.clone_into(&mut self.run_id),
             // Two lines, in fractional seconds; their sum is the process's CPU time.
             "used_cpu_sys" | "used_cpu_user" => {
-                self.cpu_us += (value.parse::<f64>().unwrap_or(0.0) * 1e6) as u64;
+                let us = (value.parse::<f64>().unwrap_or(0.0) * 1e6) as u64;
+                self.cpu_us = self.cpu_us.saturating_add(us);
             }
             "total_net_input_bytes" => self.bytes_in = value.parse().unwrap_or(0),
             "total_net_output_bytes" => self.bytes_out = value.parse().unwrap_or(0),
@@ -119,7 +120,7 @@ impl Counts {
         if self.run_id != earlier.run_id {
             return None;
         }
-        let own = earlier.own_reply + self.own_before;
+        let own = earlier.own_reply.saturating_add(self.own_before);
         let mut spent = Spent {
             cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
             bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
@@ -128,10 +129,10 @@ impl Counts {
         };
         for (name, now) in self.commands.iter().filter(|(name, _)| !OURS.contains(&name.as_str())) {
             let before = earlier.commands.get(name).copied().unwrap_or_default();
-            spent.calls += now.calls.saturating_sub(before.calls);
-            spent.usec += now.usec.saturating_sub(before.usec);
-            spent.rejected += now.rejected.saturating_sub(before.rejected);
-            spent.failed += now.failed.saturating_sub(before.failed);
+            spent.calls = spent.calls.saturating_add(now.calls.saturating_sub(before.calls));
+            spent.usec = spent.usec.saturating_add(now.usec.saturating_sub(before.usec));
+            spent.rejected = spent.rejected.saturating_add(now.rejected.saturating_sub(before.rejected));
+            spent.failed = spent.failed.saturating_add(now.failed.saturating_sub(before.failed));
         }
         Some(spent)
     }
@@ -153,7 +154,7 @@ impl Counts {
         let good = |counts: &Self, name: &str| {
             counts.commands.get(name).map_or(0, |calls| calls.calls.saturating_sub(calls.failed))
         };
-        commands.iter().map(|name| good(self, name).saturating_sub(good(earlier, name))).sum()
+        commands.iter().map(|name| good(self, name).saturating_sub(good(earlier, name))).fold(0, u64::saturating_add)
     }
 }
 
@@ -194,6 +195,10 @@ mod tests {
         let spent = after.since(&before).unwrap();
         assert_eq!((spent.calls, spent.usec, spent.rejected, spent.failed, spent.cpu_us), (6, 10, 1, 1, 500_000));
         assert_eq!(after.succeeded(&before, &["get"]), 3);
+        let liar = read(&["used_cpu_sys:1e300", "used_cpu_user:1e300", "cmdstat_get:calls=18446744073709551615"]);
+        let mut twice = liar.clone();
+        twice.add(&liar);
+        assert_eq!((twice.cpu_us, twice.succeeded(&before, &["get", "get"])), (u64::MAX, u64::MAX), "no overflow");
         assert_eq!(read(&["run_id:b"]).since(&read(&["run_id:a"])), None, "a server that was started anew");
     }
 }

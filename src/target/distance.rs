@@ -20,8 +20,20 @@ use crate::target::Target;
 pub const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// Why `--rtt` is refused.
-pub(crate) const NOT_FAR: &str = "--rtt works on one server, or one with replicas, without TLS: its proxy is one address, which the nodes of a cluster \
-     and Sentinels do not name";
+pub(crate) const NOT_FAR: &str = "--rtt works on one server, or one with replicas, without TLS: clients of a cluster or of Sentinels are sent to addresses \
+     that bypass its proxy, and the proxy's cost cannot be measured through TLS";
+
+/// Checks that a round trip is one that can be emulated; zero is none.
+///
+/// # Errors
+/// A usage error: it is too long.
+pub(crate) fn check_distance(round_trip: Duration) -> Result<()> {
+    if round_trip <= LONGEST_ROUND_TRIP {
+        return Ok(());
+    }
+    let most = LONGEST_ROUND_TRIP.as_secs();
+    Err(Error::usage(format!("--rtt: expected times up to {most} s, such as 0.5ms")))
+}
 
 /// Whether a round trip to such a server can be emulated.
 pub(crate) fn may_be_far(topology: Topology, is_tls: bool) -> bool {
@@ -69,19 +81,11 @@ impl Reach {
 }
 
 impl Target {
-    /// The same server, with its racing clients a round trip away. Takes some seconds to measure the proxy's cost.
+    /// The same server once for each round trip that its racing clients are away; zero is the server without a proxy. Takes
+    /// some seconds to measure the proxy's cost.
     ///
     /// # Errors
-    /// The round trip is longer than can be emulated or shorter than the proxy's own cost, or the proxy cannot start.
-    pub fn at_distance(self, round_trip: Duration) -> Result<Self> {
-        let cost = self.cost_of_proxy()?;
-        self.behind_proxy(round_trip, cost)
-    }
-
-    /// The same server once for each round trip; zero is the server without a proxy.
-    ///
-    /// # Errors
-    /// As [`Target::at_distance`].
+    /// A round trip is longer than can be emulated or shorter than the proxy's own cost, or the proxy cannot start.
     pub fn at_distances(self, round_trips: &[Duration]) -> Result<Vec<Self>> {
         if round_trips.iter().all(Duration::is_zero) {
             return Ok(vec![self]);
@@ -103,10 +107,7 @@ impl Target {
     }
 
     fn behind_proxy(mut self, round_trip: Duration, cost: Cost) -> Result<Self> {
-        if round_trip.is_zero() || round_trip > LONGEST_ROUND_TRIP {
-            let most = LONGEST_ROUND_TRIP.as_secs();
-            return Err(Error::usage(format!("rtt: expected a time above zero and up to {most} s, such as 0.5ms")));
-        }
+        check_distance(round_trip)?;
         let cpus = self.cpus_of_proxy();
         let own = Duration::from_nanos(cost.added_p50_ns);
         let left = round_trip.checked_sub(own).ok_or_else(|| {

@@ -66,16 +66,19 @@ impl Target {
     /// # Errors
     /// We may not: the message names the node, the command and the keys.
     pub fn lets_us(&self, commands: &[&str]) -> Result<()> {
-        let nodes = self.node_addresses().into_iter().zip(self.connect_each()?);
-        nodes.into_iter().try_for_each(|(address, mut db)| self.node_lets_us(&address, &mut db, commands))
+        for node in self.each()? {
+            let mut db = Connection::open(&node.client).map_err(|e| node.shuts_out(&e))?;
+            node.node_lets_us(&mut db, commands)?;
+        }
+        Ok(())
     }
 
-    fn node_lets_us(&self, address: &str, db: &mut Connection, commands: &[&str]) -> Result<()> {
+    fn node_lets_us(&self, db: &mut Connection, commands: &[&str]) -> Result<()> {
         let key = keyspace::counter(self.prefix(), 0, 0);
         let refused = |command: &str, error: &RedisError| -> Error {
             Error::server(format!(
-                "server {address}: the user may not run {} on keys {OURS}* ({error}); allow it (ACL SETUSER USER +{command} \
-                 ~{OURS}*)",
+                "server {}: the user may not run {} on keys {OURS}* ({error}); allow it (ACL SETUSER USER +{command} ~{OURS}*)",
+                self.address(),
                 command.to_uppercase()
             ))
         };

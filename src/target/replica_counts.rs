@@ -20,7 +20,7 @@ impl Target {
         }
         let clients = match &self.place.cluster {
             Some(cluster) => cluster.replicas().iter().map(|replica| cluster.client(replica)).collect(),
-            None => Ok(self.place.replicas.clone()),
+            None => Ok(self.replicas_now()),
         };
         let read =
             |client: &Client| Connection::open_within(client, PATIENCE).and_then(|mut db| Counts::of_one(&mut db));
@@ -29,5 +29,15 @@ impl Target {
             self.place.are_replicas_silent.store(true, Ordering::Relaxed);
             Vec::new()
         })
+    }
+
+    /// The replicas of the start, without one that Sentinels have promoted since.
+    fn replicas_now(&self) -> Vec<Client> {
+        let promoted = self.place.sentinels.as_ref().and_then(|sentinels| sentinels.newest().ok());
+        let is_promoted = |replica: &&Client| {
+            let place = |client: &Client| client.get_connection_info().addr().to_string();
+            promoted.as_ref().is_some_and(|promoted| place(promoted) == place(replica))
+        };
+        self.place.replicas.iter().filter(|replica| !is_promoted(replica)).cloned().collect()
     }
 }

@@ -67,18 +67,30 @@ impl Sentinels {
         Err(failed)
     }
 
-    /// The primary since the most recent failover that any Sentinel knows of.
+    /// The primary since the most recent failover that any of them knows of.
     pub(super) fn newest(&self) -> RedisResult<Client> {
-        self.all()?.into_iter().max_by_key(|said| said.epoch).map(|said| said.client).ok_or_else(|| self.unnamed())
+        self.most_recent().map(|said| said.client)
     }
 
-    /// The same, once no failover is in progress or it takes too long.
-    pub(super) fn settled(&self) -> RedisResult<Client> {
+    /// The number of that failover, which grows with each.
+    pub(super) fn epoch(&self) -> RedisResult<u64> {
+        self.most_recent().map(|said| said.epoch)
+    }
+
+    /// The primary since a failover after `epoch`, once it is over or takes too long; `None` if there was none.
+    pub(super) fn promoted_since(&self, epoch: u64) -> RedisResult<Option<Client>> {
         let since = Instant::now();
         while since.elapsed() < FAILOVER && self.all()?.iter().any(|said| said.is_failing_over) {
             std::thread::sleep(PAUSE);
         }
-        self.newest()
+        let said = self.most_recent()?;
+        Ok((said.epoch != epoch).then_some(said.client))
+    }
+
+    fn most_recent(&self) -> RedisResult<Said> {
+        // Of several that know of the same failover, the first in the URL.
+        let first = self.all()?.into_iter().reduce(|known, said| if said.epoch > known.epoch { said } else { known });
+        first.ok_or_else(|| self.unnamed())
     }
 
     /// What each Sentinel that answers says.
@@ -106,12 +118,16 @@ impl Sentinels {
 
     fn asked(&self, node: &ConnectionInfo) -> RedisResult<Said> {
         let mut db = Connection::open_within(&Client::open(node.clone())?, PATIENCE)?;
-        // The Sentinel that leads a failover names the promoted replica here before its facts do.
-        let client = self.address(&mut db)?;
-        let facts: HashMap<String, String> = redis::cmd("SENTINEL").arg("MASTER").arg(&self.name).query(&mut db)?;
+        // The epoch first: if this Sentinel switches in between, the address is newer than the epoch, never older. A user who
+        // may only ask for the address is told of no epoch.
+        let facts = redis::cmd("SENTINEL").arg("MASTER").arg(&self.name).query::<HashMap<String, String>>(&mut db);
+        let facts = match facts {
+            Err(error) if error.is_io_error() => return Err(error),
+            facts => facts.unwrap_or_default(),
+        };
         let fact = |name: &str| facts.get(name).map_or("", String::as_str);
         Ok(Said {
-            client,
+            client: self.address(&mut db)?,
             epoch: fact("config-epoch").parse().unwrap_or(0),
             is_failing_over: fact("flags").split(',').any(|flag| flag == "failover_in_progress"),
         })

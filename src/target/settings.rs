@@ -33,7 +33,7 @@ impl Changed {
     /// unknown.
     pub(crate) fn set(server: &Target, settings: &[(&'static str, &str)]) -> Result<Self> {
         let refuses = |e: redis::RedisError| server.refuses(&e);
-        let mut db = server.connect()?;
+        let mut db = server.connect_newest()?;
         let mut before = Vec::new();
         for &(name, _) in settings {
             before.push((name, get(&mut db, name).map_err(refuses)?));

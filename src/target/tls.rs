@@ -136,7 +136,7 @@ fn config(authorities: &[u8], ours: Option<&ClientTlsConfig>, files: &TlsFiles) 
             let key = PrivateKeyDer::from_pem_slice(&ours.client_key);
             let key = key.map_err(|e| cannot(format!("the key is not PEM ({e})")))?;
             config.with_client_auth_cert(chain, key).map_err(|e| match e {
-                rustls::Error::InconsistentKeys(_) => cannot("the key is of another certificate".to_owned()),
+                rustls::Error::InconsistentKeys(_) => cannot("the key does not belong to the certificate".to_owned()),
                 other => cannot(other.to_string()),
             })?
         }

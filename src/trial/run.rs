@@ -72,9 +72,15 @@ pub fn measure_entrants(
         servers.iter().flat_map(|server| entrants.iter().map(move |entrant| (server, *entrant))).collect();
     let unavailable: Vec<Option<String>> =
         pairs.iter().map(|(server, entrant)| entrant.unavailable(server)).collect::<Result<_>>()?;
+    // The keys of servers of ours disappear with them.
+    let staying: Vec<(&Target, Option<u64>)> = servers
+        .iter()
+        .filter(|server| !server.is_private() && !server.is_composed())
+        .map(|server| (server, server.failovers()))
+        .collect();
     let measured = measure_rounds(plan, &pairs, &unavailable, stop, observer);
-    for server in servers.iter().filter(|server| server.child().is_none()) {
-        if let Err(error) = server.remove_after_failover() {
+    for (server, failovers) in staying {
+        if let Err(error) = server.remove_after_failover(failovers) {
             observer.leaves(&error);
         }
     }

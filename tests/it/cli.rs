@@ -745,7 +745,7 @@ fn an_emulated_round_trip_is_in_every_latency_and_every_row() {
             assert!(run.machine.get(fact).unwrap().parse::<f64>().is_ok(), "{fact}");
         }
         let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
-        assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("Without a delay the proxy adds"));
+        assert!(page.contains("Round trip, emulated 4.0 ms") && page.contains("Without a delay the proxy adds"));
         let told = text(&output.stderr) + &text(&output.stdout);
         assert!(told.contains("Over an emulated round trip of 4.0 ms."), "{told}");
         assert!(told.contains("without it the server answers"), "{told}");
@@ -773,8 +773,8 @@ fn several_round_trips_are_measured_in_turn_and_ranked_apart() {
     let best = told.lines().next().unwrap();
     assert!(best.starts_with("incr ") && !best.contains("rtt"), "the answer is of the shortest: {best}");
     let page = std::fs::read_to_string(Path::new(&out).join("index.html")).unwrap();
-    assert!(page.contains("How the ranking changes with the round trip") && page.contains("over 4.0 ms"));
-    assert!(page.contains("Emulated round trip: 4.0 ms") && page.contains("and none."));
+    assert!(page.contains("How the ranking changes with the round trip") && page.contains("4.0 ms, place"));
+    assert!(page.contains("Round trips: none, and emulated 4.0 ms"));
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn group(cell: &CellSummary, member: &Member) -> usize {
 
 fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 5] {
     // Where nothing was acknowledged there is nothing to rank; the answer says why.
-    let mut cells: Vec<_> = view.at(at_threads, at_keys).filter(|(_, cell, _)| cell.acked > 0).collect();
+    // Other round trips have a table of their own.
+    let shortest = view.summary.shortest(at_threads, at_keys);
+    let is_shown = |cell: &CellSummary| cell.acked > 0 && cell.condition.rtt_us == shortest;
+    let mut cells: Vec<_> = view.at(at_threads, at_keys).filter(|(_, cell, _)| is_shown(cell)).collect();
     cells.sort_by(|a, b| b.1.surviving_per_s.median.total_cmp(&a.1.surviving_per_s.median));
     let is_offered = words::offered(view.summary).is_some();
     if is_offered {

@@ -204,10 +204,10 @@ fn ended_early(view: &View) -> Option<Markup> {
     let rounds: usize = machine.get("rounds")?.parse().ok()?;
     let count = |fact: &str| machine.get(fact).map_or(0, |list| list.split(',').count());
     let strategies = machine.0.iter().filter(|fact| fact.fact.starts_with("strategy.")).count();
-    let (wanted, got) = (
-        [count("threads"), count("keys"), strategies].into_iter().fold(rounds, usize::saturating_mul),
-        view.run.records.iter().filter(|r| r.round > 0).count(),
-    );
+    // Older folders do not say how many were planned.
+    let least = || [count("threads"), count("keys"), strategies].into_iter().fold(rounds, usize::saturating_mul);
+    let wanted = machine.get("planned_trials").and_then(|planned| planned.parse().ok()).unwrap_or_else(least);
+    let got = view.run.records.iter().filter(|r| r.round > 0).count();
     (got < wanted).then(|| {
         html!(
             "<b>The run ended early:</b> {} of {} made, so some figures rest on fewer trials and some are missing.",
@@ -260,6 +260,10 @@ fn several_drivers(view: &View) -> Option<Markup> {
 fn shared_cpus(view: &View) -> Option<Markup> {
     (view.run.machine.get("placement") == Some("none")).then(|| {
         let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));
-        html!("<b>CPUs were not assigned:</b> the server and up to {} shared all CPUs. Speed can change severalfold with where the system places them.", most)
+        let is_ours = ["server_is_private", "server_is_composed"].iter().any(|fact| view.run.machine.get(fact) != Some("no"));
+        match is_ours {
+            true => html!("<b>CPUs were not assigned:</b> the server and up to {} shared all CPUs. Speed can change severalfold with where the system places them.", most),
+            false => html!("<b>CPUs were not assigned:</b> up to {} shared all CPUs here, and on which CPUs the server ran is not known. Speed can change severalfold with where the system places them.", most),
+        }
     })
 }

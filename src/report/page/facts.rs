@@ -66,7 +66,7 @@ pub(super) fn in_words(view: &View) -> String {
     };
     let product = several.unwrap_or_else(|| format!("{} {version}", get("server")));
     let placed = match machine.get("placement") {
-        Some("none") | None => "no CPUs assigned to either side".to_owned(),
+        Some("none") | None => "no CPUs assigned".to_owned(),
         Some(placement) => on_which(placement),
     };
     let most = view.threads.last().map_or_else(String::new, |&t| view.racers(t));

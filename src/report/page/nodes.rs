@@ -35,7 +35,7 @@ pub(super) fn rows(view: &View) -> Vec<Row> {
                 fate: fate(cell),
                 svg: svg(cell),
                 rates: rates(&cell.nodes),
-                copies: rates(&cell.replicas),
+                copies: rates(&cell.replica_nodes),
                 limit: limit(cell),
             });
         }
@@ -48,7 +48,7 @@ pub(super) fn about(view: &View) -> String {
     let (mut is_cluster, mut has_replicas) = (false, false);
     for cell in &view.summary.cells {
         is_cluster |= cell.nodes.len() > 1;
-        has_replicas |= !cell.replicas.is_empty();
+        has_replicas |= !cell.replica_nodes.is_empty();
     }
     let mut said = "How the commands of each strategy were spread over the servers.".to_owned();
     if is_cluster {
@@ -56,9 +56,10 @@ pub(super) fn about(view: &View) -> String {
                  parts, use them all.";
     }
     if has_replicas {
-        said += " A replica, drawn paler, also executes every write of its primary.";
+        said += " A replica, drawn paler, also executes every write of its primary; a busy one slows down only what reads from \
+                 it, waits for it or shares its CPU.";
     }
-    said + " A server executes commands on one CPU; one that is busy all the time is the limit, however idle the others are."
+    said + " A server executes commands on one CPU; a primary that is busy all the time is the limit, however idle the others are."
 }
 
 fn rates(nodes: &[Node]) -> String {
@@ -72,14 +73,13 @@ fn limit(cell: &CellSummary) -> String {
         nodes.iter().enumerate().map(|(at, node)| (name(at), node.cpus)).collect()
     };
     let mut all = numbered("node", "the primary", &cell.nodes);
-    all.extend(numbered("replica", "the replica", &cell.replicas));
+    all.extend(numbered("replica", "the replica", &cell.replica_nodes));
     let Some((who, cpus)) = all.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return String::new() };
     let busy = format!("busiest: {who}, {cpus:.2}");
-    let is_limit = cell.nodes.iter().chain(&cell.replicas).any(Node::is_limit);
-    match (is_limit, cell.limit) {
+    match (cell.nodes.iter().any(Node::is_limit), cell.limit) {
         (true, _) => format!("{who}: {cpus:.2} CPUs"),
         (false, Some(limit)) => {
-            let together: f64 = cell.server_cpus + cell.replicas.iter().map(|replica| replica.cpus).sum::<f64>();
+            let together: f64 = cell.server_cpus + cell.replica_nodes.iter().map(|replica| replica.cpus).sum::<f64>();
             format!("{limit}; all servers {together:.2} CPUs, {busy}")
         }
         (false, None) => format!("no server; {busy} CPUs"),
@@ -88,10 +88,10 @@ fn limit(cell: &CellSummary) -> String {
 
 /// One bar, divided among the servers.
 fn svg(cell: &CellSummary) -> Markup {
-    let all: f64 = cell.nodes.iter().chain(&cell.replicas).map(|node| node.calls_per_s).sum();
+    let all: f64 = cell.nodes.iter().chain(&cell.replica_nodes).map(|node| node.calls_per_s).sum();
     let mut out = Markup::ours("<svg width=\"100%\" height=\"22\" aria-hidden=\"true\">");
     let mut from = 0.0;
-    let kinds = [("node", &cell.nodes), ("node copy", &cell.replicas)];
+    let kinds = [("node", &cell.nodes), ("node copy", &cell.replica_nodes)];
     for (class, node) in kinds.into_iter().flat_map(|(class, nodes)| nodes.iter().map(move |node| (class, node))) {
         let part = if all > 0.0 { node.calls_per_s / all } else { 0.0 };
         // A gap between two segments, or they would look like one.
