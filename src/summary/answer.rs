@@ -197,6 +197,44 @@ mod tests {
         assert!(summary.answer(&run.machine, 8, 1).is_none());
     }
 
+    fn over(rtt_us: u64, rows: impl Iterator<Item = Record>) -> impl Iterator<Item = Record> {
+        rows.map(move |mut row| {
+            (row.condition.rtt_us, row.trial) = (Some(rtt_us), row.trial + 1_000_000 + rtt_us as u32);
+            row
+        })
+    }
+
+    #[test]
+    fn each_round_trip_has_an_answer_of_its_own_and_the_shortest_is_the_runs() {
+        let mut run = Run::default();
+        run.records.extend(rows("incr", Promise::Exact, [100, 110, 120], 0));
+        run.records.extend(rows("mutex", Promise::Exact, [50, 51, 52], 0));
+        run.records.extend(rows("watch", Promise::Exact, [20, 21, 22], 0));
+        run.records.extend(over(500, rows("incr", Promise::Exact, [40, 41, 42], 0)));
+        run.records.extend(over(500, rows("mutex", Promise::Exact, [1, 2, 3], 0)));
+        run.records.extend(over(500, rows("watch", Promise::Exact, [5, 6, 7], 0)));
+        let summary = Summary::of(&run);
+        assert_eq!(summary.round_trips(), [None, Some(500)]);
+        let near = summary.answer(&run.machine, 4, 1).unwrap();
+        assert_eq!((near.best.unwrap().condition.rtt_us, near.slower.len()), (None, 2));
+        let order = |rtt_us| -> Vec<String> {
+            let places = summary.places(&run.machine, 4, 1, rtt_us).into_iter();
+            places.map(|cell| cell.condition.strategy.clone()).collect()
+        };
+        assert_eq!(order(None), ["incr", "mutex", "watch"]);
+        assert_eq!(order(Some(500)), ["incr", "watch", "mutex"], "its waiting clients wait in turn");
+    }
+
+    #[test]
+    fn a_run_cut_short_is_answered_over_the_round_trip_that_was_judged() {
+        let mut run = Run::default();
+        run.records.extend(rows("get-set", Promise::Lossy, [50, 50, 50], 20));
+        run.records.extend(over(2_000, rows("incr", Promise::Exact, [40, 41, 42], 0)));
+        let summary = Summary::of(&run);
+        assert_eq!(summary.shortest(4, 1), Some(2_000));
+        assert_eq!(summary.answer(&run.machine, 4, 1).unwrap().best.unwrap().condition.strategy, "incr");
+    }
+
     #[test]
     fn at_a_rate_those_that_kept_up_are_told_by_their_p99() {
         let mut run = Run::default();

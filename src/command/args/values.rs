@@ -16,7 +16,7 @@ pub(super) fn precision(text: &str) -> Result<f64, String> {
 
 /// A round trip to emulate; zero is none.
 pub(super) fn round_trip(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { duration(text).map_err(|e| format!("{e}, or 0 for no proxy")) }
+    duration(text).map_err(|e| format!("{e}, or 0 for no proxy"))
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
