@@ -20,8 +20,12 @@ const PROCESSES: usize = 2;
 /// How long processes may take to connect, and to say that they are done. A client that still waits then is cut off.
 const PATIENCE: Patience = Patience { ready: Duration::from_secs(30), after_end: Duration::from_secs(3) };
 
-/// How long a process may take to exit normally, and to send what it still holds.
-const TO_END: Duration = Duration::from_secs(1);
+/// How long a process may take to exit normally, and to send what it still holds. On a busy machine that may be long, and a
+/// process killed before would lose updates that no fault lost.
+const TO_END: Duration = Duration::from_secs(20);
+
+/// The same for one that was still waiting for a reply when its time was over.
+const STUCK_TO_END: Duration = Duration::from_secs(1);
 
 /// The clients, connected.
 pub(super) enum Crew {
@@ -122,7 +126,8 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
         Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(race),
         Some(fault) => Err(failed(fault)),
     });
-    workers.end(TO_END);
+    let is_stuck = done.as_ref().map_or(true, |race| matches!(race.fault, Some(Fault::Silent { .. })));
+    workers.end(if is_stuck { STUCK_TO_END } else { TO_END });
     let race = done?;
     let apart_ns = race.apart_ns;
     Ok((logs(race, work.zero, batch), apart_ns))
