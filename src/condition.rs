@@ -243,6 +243,12 @@ impl Condition {
         self.without_versions() == other.without_versions()
     }
 
+    /// The same without its round trip.
+    #[must_use]
+    pub fn without_round_trip(&self) -> Self {
+        Self { rtt_us: None, ..self.clone() }
+    }
+
     /// The same without the versions of library and server.
     #[must_use]
     pub fn without_versions(&self) -> Self {

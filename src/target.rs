@@ -254,7 +254,12 @@ impl Target {
     /// # Errors
     /// One does not answer, or refuses us.
     pub(crate) fn connect_each(&self) -> Result<Vec<Connection>> {
-        self.each()?.iter().map(|node| Connection::open(&node.client).map_err(|e| node.shuts_out(&e))).collect()
+        self.each()?.iter().map(Self::connect_here).collect()
+    }
+
+    /// A connection to this one server, whatever its topology.
+    fn connect_here(&self) -> Result<Connection> {
+        Connection::open(&self.client).map_err(|e| self.shuts_out(&e))
     }
 
     /// Every node that has keys of its own, as a server by itself.

@@ -48,11 +48,10 @@ struct Told {
 
 impl Told {
     fn of(servers: &[Target]) -> Self {
-        let first = servers.first();
-        let differ = |other: &dyn Fn(&Target) -> bool| servers.iter().any(other);
+        let mut pairs = servers.windows(2);
         Self {
-            server: differ(&|server| first.is_some_and(|first| first.product() != server.product())),
-            distance: differ(&|server| first.is_some_and(|first| first.rtt_us() != server.rtt_us())),
+            server: pairs.clone().any(|pair| pair[0].product() != pair[1].product()),
+            distance: pairs.any(|pair| pair[0].rtt_us() != pair[1].rtt_us()),
         }
     }
 

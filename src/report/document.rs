@@ -80,7 +80,7 @@ fn answer<'a>(summary: &'a Summary, machine: &Machine, threads: usize, keys: usi
         surviving_per_s: &cell.surviving_per_s,
         winner_is_times: best.map(|best| best / cell.surviving_per_s.median).filter(|times| times.is_finite()),
         lost_part: cell.lost_part(),
-        p99_ns: cell.latency_ns[2],
+        p99_ns: cell.p99_ns(),
         latency_clock: cell.latency_clock,
     };
     let figures = |cells: Vec<&'a CellSummary>| cells.into_iter().map(figure).collect();

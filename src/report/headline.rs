@@ -1,7 +1,7 @@
 //! The result of a run in a few lines for a terminal: the winner with its interval, the strategies within its noise, its
 //! ratio to the other usual choices, and what the race lost.
 
-use crate::condition::{Condition, NO_FAULT, labels};
+use crate::condition::NO_FAULT;
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
 use crate::summary::{Answer, CellSummary, Summary, What};
@@ -189,7 +189,7 @@ fn race(answer: &Answer) -> String {
 fn offered(summary: &Summary, answer: &Answer) -> Vec<String> {
     let place = place(summary, answer.threads, answer.keys);
     let per_s = words::offered(summary).map_or_else(String::new, words::count);
-    let p99 = |cell: &CellSummary| cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time);
+    let p99 = |cell: &CellSummary| cell.p99_ns().map_or_else(|| "?".to_owned(), words::time);
     let mut said = vec![match answer.prompt.split_first() {
         None if !answer.unranked.is_empty() => {
             format!("Offered {per_s}/s, at {place} too few updates were sent for a p99.")
@@ -250,10 +250,9 @@ fn over_keys(summary: &Summary, machine: &Machine) -> Option<String> {
 
 /// The best over each longer round trip, and what the best over the shortest does there.
 pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: usize, keys: usize) -> Vec<String> {
-    let near = |cell: &CellSummary| Condition { rtt_us: None, ..cell.condition.clone() };
-    let conditions: Vec<Condition> = summary.cells.iter().map(near).collect();
-    let names = labels(&conditions);
-    let name = |cell: &CellSummary| names.get(&near(cell)).cloned().unwrap_or_else(|| cell.label.clone());
+    let near = |cell: &CellSummary| cell.condition.without_round_trip();
+    let names = summary.names_over_round_trips();
+    let name = |cell: &CellSummary| names[&near(cell)].as_str();
     let first = summary.answer(machine, threads, keys).and_then(|answer| {
         let best = if answer.is_offered() { answer.prompt.first().copied() } else { answer.best };
         best.map(near)
@@ -264,13 +263,13 @@ pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: us
         let over = format!("Over a round trip of {}", words::time(rtt_us?.saturating_mul(1_000)));
         if answer.is_offered() {
             let best = answer.prompt.first()?;
-            let p99 = words::time(best.latency_ns[P99]?);
+            let p99 = words::time(best.p99_ns()?);
             return Some(format!("{over} {} has the lowest p99, {p99}, {}.", name(best), lost(best)));
         }
         let best = answer.best?;
         let is_first = |cell: &CellSummary| first.as_ref() == Some(&near(cell));
         let again = if is_first(best) { "again " } else { "" };
-        let rivals: Vec<String> = answer.rivals.iter().take(NAMED).map(|cell| name(cell)).collect();
+        let rivals: Vec<&str> = answer.rivals.iter().take(NAMED).map(|cell| name(cell)).collect();
         let noise = match rivals.is_empty() {
             true => String::new(),
             false => format!("; within its noise: {}", rivals.join(", ")),
@@ -283,9 +282,6 @@ pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: us
     };
     summary.round_trips().into_iter().filter(|&rtt_us| rtt_us > shortest).filter_map(line).collect()
 }
-
-/// Where p99 is among the percentiles of a cell.
-const P99: usize = 2;
 
 /// Why there is no answer: the reason that most cells have, once.
 fn nothing(summary: &Summary) -> String {

@@ -305,11 +305,11 @@ fn row(cell: &CellSummary, mark: &str, external: bool, coloured: bool) -> Vec<Ce
     };
     let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), words::time);
     let times = match cell.service_ns {
-        Some(service) => [time(cell.latency_ns[2]), time(service[2])],
+        Some(service) => [time(cell.p99_ns()), time(service[2])],
         None if external => {
-            [cell.no_op_per_s.map_or_else(String::new, |rate| words::rate(rate as f64)), time(cell.latency_ns[2])]
+            [cell.no_op_per_s.map_or_else(String::new, |rate| words::rate(rate as f64)), time(cell.p99_ns())]
         }
-        None => [time(cell.latency_ns[0]), time(cell.latency_ns[2])],
+        None => [time(cell.latency_ns[0]), time(cell.p99_ns())],
     };
     row.extend([
         Cell::new(format!("{}{mark}", words::rate(cell.acked_per_s.median))),

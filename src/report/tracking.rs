@@ -84,7 +84,7 @@ fn measured(summary: &Summary) -> Vec<Metric> {
         };
         let rate = cell.surviving_per_s;
         push("throughput", "surviving updates/s", true, rate.median, Some(rate));
-        if let Some(ns) = cell.latency_ns[2] {
+        if let Some(ns) = cell.p99_ns() {
             push("latency-p99", "ns", false, ns as f64, Some(cell.latency_spread[2]));
         }
         push("lost", "% of acknowledged updates", false, cell.lost_part() * 100.0, None);

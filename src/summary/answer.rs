@@ -1,8 +1,10 @@
 //! The answer of a run at one load: which strategy to choose, which are as good, how the others compare, and what a
 //! race loses. Decided once, as data; page, terminal and JSON put it into words.
 
+use std::collections::BTreeMap;
+
 use super::{CellSummary, Summary};
-use crate::condition::{Condition, NO_FAULT};
+use crate::condition::{Condition, NO_FAULT, labels};
 use crate::record::Machine;
 use crate::verdict::{Promise, Role, Verdict};
 
@@ -70,8 +72,8 @@ impl Summary {
         };
         let offered = || exact.iter().copied().filter(|cell| cell.condition.offered_per_s.is_some());
         let (mut prompt, unranked): (Vec<_>, Vec<_>) =
-            offered().filter(|cell| !cell.fell_behind()).partition(|cell| cell.latency_ns[P99].is_some());
-        prompt.sort_by_key(|cell| cell.latency_ns[P99]);
+            offered().filter(|cell| !cell.fell_behind()).partition(|cell| cell.p99_ns().is_some());
+        prompt.sort_by_key(|cell| cell.p99_ns());
         Some(Answer {
             threads,
             keys,
@@ -98,6 +100,13 @@ impl Summary {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// A name for every condition [without its round trip](Condition::without_round_trip): one for all that a strategy was
+    /// measured over.
+    pub fn names_over_round_trips(&self) -> BTreeMap<Condition, String> {
+        let conditions: Vec<Condition> = self.cells.iter().map(|cell| cell.condition.without_round_trip()).collect();
+        labels(&conditions).into_iter().map(|(condition, label)| (condition.clone(), label)).collect()
     }
 
     /// The shortest round trip over which an exact strategy was judged at a load, or else any strategy.
@@ -146,9 +155,6 @@ fn fastest<'a>(machine: &Machine, exact: &[&'a CellSummary]) -> Option<&'a CellS
 fn is_healthy(cell: &CellSummary) -> bool {
     cell.condition.fault == NO_FAULT
 }
-
-/// Where p99 is among the percentiles of a cell.
-const P99: usize = 2;
 
 /// Whether a cell's strategy needs many updates at hand to share a round trip among: not what a request handler has.
 pub fn is_batching(machine: &Machine, cell: &CellSummary) -> bool {

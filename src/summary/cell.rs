@@ -137,6 +137,11 @@ fn fell_behind(record: &Record) -> bool {
 }
 
 impl CellSummary {
+    /// The 99th percentile of the latency, if enough updates were measured for one.
+    pub fn p99_ns(&self) -> Option<u64> {
+        self.latency_ns[2]
+    }
+
     /// The part of the acknowledged updates that was lost, as the median of the trials, like the rates beside it; of all
     /// trials together where most lost nothing.
     pub fn lost_part(&self) -> f64 {

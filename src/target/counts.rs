@@ -137,6 +137,11 @@ impl Counts {
         Some(spent)
     }
 
+    /// Whether `one` is a reading of a server that this is a reading of.
+    pub(super) fn includes(&self, one: &Self) -> bool {
+        self.nodes.iter().any(|node| node.run_id == one.run_id)
+    }
+
     /// What each node did since `earlier`: its calls and its CPU time; nothing if they are not the same nodes.
     pub fn nodes_since(&self, earlier: &Self) -> Vec<Spent> {
         Self::each_since(&self.nodes, &earlier.nodes)

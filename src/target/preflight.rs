@@ -66,14 +66,11 @@ impl Target {
     /// # Errors
     /// We may not: the message names the node, the command and the keys.
     pub fn lets_us(&self, commands: &[&str]) -> Result<()> {
-        for node in self.each()? {
-            let mut db = Connection::open(&node.client).map_err(|e| node.shuts_out(&e))?;
-            node.node_lets_us(&mut db, commands)?;
-        }
-        Ok(())
+        self.each()?.iter().try_for_each(|node| node.node_lets_us(commands))
     }
 
-    fn node_lets_us(&self, db: &mut Connection, commands: &[&str]) -> Result<()> {
+    fn node_lets_us(&self, commands: &[&str]) -> Result<()> {
+        let mut db = self.connect_here()?;
         let key = keyspace::counter(self.prefix(), 0, 0);
         let refused = |command: &str, error: &RedisError| -> Error {
             Error::server(format!(
@@ -83,7 +80,7 @@ impl Target {
             ))
         };
         // Without MULTI nothing can be queued, and the command would be executed.
-        let opened = queued(db, None).map_err(|e| self.refuses(&e))?;
+        let opened = queued(&mut db, None).map_err(|e| self.refuses(&e))?;
         for (command, reply) in ["multi", "discard"].into_iter().zip(opened) {
             let Value::ServerError(error) = reply else { continue };
             let is_needed = error.code() == "NOPERM" && commands.contains(&"multi");
@@ -91,7 +88,7 @@ impl Target {
         }
         for &command in commands {
             let Some(words) = words(command, &key) else { continue };
-            let replies = queued(db, Some(Cmd::new().arg(words))).map_err(|e| self.refuses(&e))?;
+            let replies = queued(&mut db, Some(Cmd::new().arg(words))).map_err(|e| self.refuses(&e))?;
             let is_right = |reply: &&Value| matches!(reply, Value::ServerError(error) if error.code() == "NOPERM");
             if let Some(Value::ServerError(error)) = replies.into_iter().find(|reply| is_right(&reply)) {
                 return Err(refused(command, &error.into()));

@@ -12,32 +12,26 @@ use crate::target::{Connection, Counts, Target};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Target {
-    /// One reading of every replica, in the order of their primaries. Empty if there are none, or once one of them did not
-    /// answer: a run goes on without replicas that clients cannot reach, and does not wait for them in every trial.
-    pub(crate) fn replica_counts(&self) -> Vec<Counts> {
+    /// One reading of every replica, in the order of their primaries, without one that is a primary by now: `primaries` is a
+    /// reading of those. Empty if there are none, or once one of them did not answer: a run goes on without replicas that
+    /// clients cannot reach, and does not wait for them in every trial.
+    pub(crate) fn replica_counts(&self, primaries: &Counts) -> Vec<Counts> {
         if self.place.are_replicas_silent.load(Ordering::Relaxed) {
             return Vec::new();
         }
         let clients = match &self.place.cluster {
             Some(cluster) => cluster.replicas().iter().map(|replica| cluster.client(replica)).collect(),
-            None => Ok(self.replicas_now()),
+            None => Ok(self.place.replicas.clone()),
         };
         let read =
             |client: &Client| Connection::open_within(client, PATIENCE).and_then(|mut db| Counts::of_one(&mut db));
-        let counts = clients.and_then(|clients: Vec<_>| clients.iter().map(read).collect::<RedisResult<_>>());
-        counts.unwrap_or_else(|_| {
-            self.place.are_replicas_silent.store(true, Ordering::Relaxed);
-            Vec::new()
-        })
-    }
-
-    /// The replicas of the start, without one that Sentinels have promoted since.
-    fn replicas_now(&self) -> Vec<Client> {
-        let promoted = self.place.sentinels.as_ref().and_then(|sentinels| sentinels.newest().ok());
-        let is_promoted = |replica: &&Client| {
-            let place = |client: &Client| client.get_connection_info().addr().to_string();
-            promoted.as_ref().is_some_and(|promoted| place(promoted) == place(replica))
-        };
-        self.place.replicas.iter().filter(|replica| !is_promoted(replica)).cloned().collect()
+        let counts = clients.and_then(|clients: Vec<_>| clients.iter().map(read).collect::<RedisResult<Vec<Counts>>>());
+        match counts {
+            Ok(counts) => counts.into_iter().filter(|replica| !primaries.includes(replica)).collect(),
+            Err(_) => {
+                self.place.are_replicas_silent.store(true, Ordering::Relaxed);
+                Vec::new()
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! They do not learn of a failover at the same moment, and after a planned one the old primary goes on acknowledging for
 //! seconds, until it becomes a replica and drops what it has acknowledged since. Racing clients ask as clients do: the first
-//! Sentinel that answers. What reads a counter back or removes keys asks all of them and believes the most recent failover.
+//! Sentinel that answers. To read a counter back or to remove keys, all of them are asked, and the most recent failover counts.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

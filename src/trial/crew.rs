@@ -139,7 +139,7 @@ impl<'a> Crew<'a> {
         memory::check((0..self.workload.threads).map(|client| updates(client).min(room)).sum(), self.workload.keys)?;
         self.reset(deadline)?;
         let before = Counts::read(&mut self.db).map_err(refuses)?;
-        let replicas_before = self.server.replica_counts();
+        let replicas_before = self.server.replica_counts(&before);
         let redirects_before = self.server.redirects();
         let log = self.race(updates, room, schedule, deadline)?;
         let process = self.clients.process();
@@ -162,7 +162,7 @@ impl<'a> Crew<'a> {
             waited,
             spent,
             nodes: after.nodes_since(&before),
-            replicas: Counts::each_since(&self.server.replica_counts(), &replicas_before),
+            replicas: Counts::each_since(&self.server.replica_counts(&after), &replicas_before),
             redirects,
             applied: spent.filter(|_| !counted_by.is_empty()).map(|_| after.succeeded(&before, counted_by)),
             log,

@@ -22,6 +22,11 @@ fn fleet(layout: &str, replicas: Option<u32>) -> (Fleet, Layout) {
     (Fleet::start(&binary, layout, None).unwrap(), layout)
 }
 
+fn single() -> Target {
+    let binary = ServerSpec::default().find(&mut |_| ()).unwrap();
+    Target::private(Private::start(&binary, &[], None).unwrap(), Transport::Tcp).unwrap()
+}
+
 fn started(layout: &str, replicas: Option<u32>) -> Target {
     let (fleet, layout) = fleet(layout, replicas);
     Target::fleet(fleet, layout).unwrap()
@@ -409,11 +414,7 @@ fn an_expired_certificate_is_one_line() {
 
 #[test]
 fn a_missing_right_is_said_before_anything_is_measured() {
-    let server = Target::private(
-        Private::start(&ServerSpec::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
-        Transport::Tcp,
-    )
-    .unwrap();
+    let server = single();
     let mut db = server.connect().unwrap();
     let user = ["SETUSER", "limited", "on", ">pw", "~lost-updates:*", "+@all", "-incr"];
     redis::cmd("ACL").arg(&user).exec(&mut db).unwrap();
@@ -430,11 +431,7 @@ fn a_missing_right_is_said_before_anything_is_measured() {
 
 #[test]
 fn a_right_that_is_missing_for_the_connection_itself_is_said_with_the_rule_that_gives_it() {
-    let server = Target::private(
-        Private::start(&ServerSpec::default().find(&mut |_| ()).unwrap(), &[], None).unwrap(),
-        Transport::Tcp,
-    )
-    .unwrap();
+    let server = single();
     let mut db = server.connect().unwrap();
     for (command, db_number) in [("ping", ""), ("select", "/3")] {
         let user = ["SETUSER", "limited", "reset", "on", ">pw", "~lost-updates:*", "+@all", &format!("-{command}")];

@@ -112,9 +112,8 @@ impl ServerArgs {
 
     fn resolved(&self, spec: ServerSpec, say: &mut dyn FnMut(&str)) -> Result<Target> {
         let _looking = spec.url.is_none().then(InOrder::begin);
-        let is_running = spec.url.is_some();
         let server = spec.resolve(&STOP, say)?;
-        if is_running {
+        if self.is_running() {
             server_stays();
         }
         if STOP.load(Ordering::SeqCst) { Err(Error::interrupted()) } else { Ok(server) }

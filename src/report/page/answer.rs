@@ -183,7 +183,7 @@ fn offered(view: &View, found: &summary::Answer, per_s: u64) -> (Markup, Vec<Mar
 }
 
 fn p99(cell: &CellSummary) -> String {
-    cell.latency_ns[2].map_or_else(|| "?".to_owned(), words::time)
+    cell.p99_ns().map_or_else(|| "?".to_owned(), words::time)
 }
 
 /// What the lowest p99 rests on, and the p99 of the others that kept up.

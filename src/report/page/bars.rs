@@ -71,7 +71,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 5] {
     if is_offered {
         // All that kept up achieved the same, so their p99 ranks them.
         cells.sort_by_key(|(_, cell, _)| match cell.fell_behind() {
-            false => (0, cell.latency_ns[2].unwrap_or(u64::MAX)),
+            false => (0, cell.p99_ns().unwrap_or(u64::MAX)),
             true => (1, 0),
         });
     }
@@ -99,7 +99,7 @@ fn groups_at(view: &View, at_threads: usize, at_keys: usize) -> [Group; 5] {
             None => String::new(),
         };
         let mut ratios = match is_offered {
-            true => [cell.latency_ns[2].map_or_else(String::new, words::time), String::new()],
+            true => [cell.p99_ns().map_or_else(String::new, words::time), String::new()],
             false => [best, race].map(ratio),
         };
         let group = group(cell, member);

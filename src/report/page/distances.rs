@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tables::{Row, Table, blank, head, number, word};
 use super::view::{View, fate, name, scope};
-use crate::condition::{Condition, labels};
+use crate::condition::Condition;
 use crate::report::words;
 use crate::summary::CellSummary;
 
@@ -14,9 +14,7 @@ pub(super) fn distances(view: &View) -> Option<Table> {
     if all.len() < 2 {
         return None;
     }
-    let near = |cell: &CellSummary| Condition { rtt_us: None, ..cell.condition.clone() };
-    let conditions: Vec<Condition> = view.summary.cells.iter().map(near).collect();
-    let names = labels(&conditions);
+    let names = view.summary.names_over_round_trips();
     let mut rows = Vec::new();
     for (threads, keys) in view.loads() {
         let places: Vec<Vec<&CellSummary>> =
@@ -24,15 +22,16 @@ pub(super) fn distances(view: &View) -> Option<Table> {
         let mut by_strategy: BTreeMap<Condition, (&str, Vec<Option<&CellSummary>>)> = BTreeMap::new();
         for (_, cell, member) in view.at(threads, keys) {
             let Some(at) = all.iter().position(|&rtt_us| rtt_us == cell.condition.rtt_us) else { continue };
-            let (_, cells) =
-                by_strategy.entry(near(cell)).or_insert_with(|| (member.class.as_str(), vec![None; all.len()]));
+            let (_, cells) = by_strategy
+                .entry(cell.condition.without_round_trip())
+                .or_insert_with(|| (member.class.as_str(), vec![None; all.len()]));
             cells[at] = Some(cell);
         }
         let mut sorted: Vec<_> = by_strategy.into_iter().collect();
         let rate = |cells: &[Option<&CellSummary>]| cells[0].map_or(0.0, |cell| cell.surviving_per_s.median);
         sorted.sort_by(|(_, (_, a)), (_, (_, b))| rate(b).total_cmp(&rate(a)));
         for (condition, (class, measured)) in sorted {
-            let label = names.get(&condition).map_or(condition.strategy.as_str(), String::as_str);
+            let label = names[&condition].as_str();
             let mut cells = vec![word(label, name(label))];
             for (cell, places) in measured.iter().zip(&places) {
                 let Some(cell) = cell else {
