@@ -90,11 +90,23 @@ fn list() -> Result<()> {
 fn code(args: &FaultsArgs, rows: &[LabRow]) -> ExitCode {
     if rows.iter().any(|row| !row.is_measured() && !row.is_skipped()) {
         ExitCode::from(FAILED)
-    } else if args.expect && rows.iter().any(|row| row.surprise().is_some()) {
+    } else if args.expect
+        && let Some(said) = surprises(rows)
+    {
+        // Where the table is not text, nothing else says why the exit code is 1.
+        say(&format!("report: {said}"));
         ExitCode::from(BROKEN)
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// How many trials were not as expected, and the first.
+fn surprises(rows: &[LabRow]) -> Option<String> {
+    let mut surprising = rows.iter().filter_map(|row| Some((row, row.surprise()?)));
+    let (row, what) = surprising.next()?;
+    let (many, of) = (1 + surprising.count(), rows.len());
+    Some(format!("{many} of {of} trials not as expected, the first {} under {}: {what}", row.protection, row.fault))
 }
 
 fn plan(cli: &Cli, args: &FaultsArgs) -> Result<Plan> {

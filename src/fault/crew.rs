@@ -121,8 +121,9 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
     let batch = workers.ready().batch;
     let raced = workers.race(&vec![most; work.clients], time, pace, work.stop).map_err(|fault| failed(&fault));
     let done = raced.and_then(|race| match &race.fault {
-        // A client waits for a reply that does not come, or the fault killed it.
-        None | Some(Fault::Silent { .. }) => Ok(race),
+        None => Ok(race),
+        // A client waits for a reply that does not come, or the fault killed it. Without a fault, it holds rows back.
+        Some(Fault::Silent { .. }) if !cell.fault.is_none() => Ok(race),
         Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(race),
         Some(fault) => Err(failed(fault)),
     });
@@ -152,7 +153,7 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
         let mut events: Vec<Event> = client.events.iter().map(at).collect();
         let last_ns = events.last().map_or(start_ns, Event::end_ns);
         if client.is_cut_off {
-            events.extend((0..batch).map(|_| Event::new(0, last_ns, now_ns, 1, Outcome::Unknown)));
+            events.extend(in_flight(&events, batch, (last_ns, now_ns)));
         }
         // A client that waits in vain has been racing until now; one that was killed has not.
         let end_ns = if client.is_cut_off && is_silent { now_ns } else { last_ns };
@@ -160,6 +161,22 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
         Done { log, reconnects: None }
     });
     clients.collect()
+}
+
+/// The updates that a client which was cut off left unreported, in time order: the rest of a batch of which it had written
+/// only some rows, or else the whole next batch.
+///
+/// A client writes the rows of a batch one by one once it has all replies. So if some are there, the rest was executed
+/// within the same time, and saying that it came later would call the values that others were told impossible.
+fn in_flight(events: &[Event], batch: usize, (last_ns, now_ns): (u64, u64)) -> Vec<Event> {
+    let of_batch =
+        |event: &&Event, last: &Event| (event.begin_ns(), event.end_ns()) == (last.begin_ns(), last.end_ns());
+    let written = events.last().map_or(0, |last| events.iter().rev().take_while(|event| of_batch(event, last)).count());
+    let (times, many) = match (events.last(), written % batch) {
+        (None, _) | (_, 0) => ((last_ns, now_ns), batch),
+        (Some(last), some) => ((last.begin_ns(), last.end_ns()), batch - some),
+    };
+    vec![Event::new(0, times.0, times.1, 1, Outcome::Unknown); many]
 }
 
 /// The same library with its clients spread over at least [`PROCESSES`].
@@ -174,5 +191,29 @@ fn failed(fault: &Fault) -> Error {
     match fault {
         Fault::Interrupted => Error::interrupted(),
         fault => Error::broken(fault.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history;
+    use crate::verdict::{Verdict, judge};
+
+    #[test]
+    fn what_a_killed_client_left_unreported_is_the_rest_of_its_batch_or_the_next_one() {
+        let told = |begin, end, value| Event::new(0, begin, end, 1, Outcome::Acked(value));
+        let of = |events: &[Event]| -> Vec<(u64, u64)> {
+            in_flight(events, 3, (20, 90)).iter().map(|event| (event.begin_ns(), event.end_ns())).collect()
+        };
+        let whole = [told(5, 10, 1), told(5, 10, 2), told(5, 10, 3)];
+        assert_eq!(of(&[]), [(20, 90); 3]);
+        assert_eq!(of(&whole), [(20, 90); 3]);
+        let partly = [&whole[..], &[told(10, 20, 4)]].concat();
+        assert_eq!(of(&partly), [(10, 20); 2]);
+        // Another client was told 7 before the batch ended: only what its batch still did explains 5 and 6.
+        let killed = [&partly[..], &in_flight(&partly, 3, (20, 90))].concat();
+        let judgement = history::check_apart(&[&killed, &[told(12, 18, 7)]], &[7], 0);
+        assert_eq!(judge(&judgement.ledger), Verdict::Unproven);
     }
 }

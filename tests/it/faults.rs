@@ -163,11 +163,11 @@ fn a_counter_that_is_taken_away_is_lost() {
 #[test]
 fn a_client_that_dies_takes_along_what_it_acknowledged_before_it_sent_it_and_nothing_else() {
     on_every_server("incr,pipelined-incr,write-behind", "client-crash", |rows| {
-        // Two of four clients die, each with one batch on its way. On a busy machine another may time out.
-        for (protection, unknown) in [("incr", 2), ("pipelined-incr", 32)] {
+        // Two of four clients die, each with a batch on its way or partly reported. On a busy machine another may time out.
+        for protection in ["incr", "pipelined-incr"] {
             let row = of(rows, protection, "client-crash");
             assert_eq!((row.lost, row.doubled), (Some(0), Some(0)), "{row:?}");
-            assert!(row.unknown >= Some(unknown), "{row:?}");
+            assert!(row.unknown >= Some(2), "{row:?}");
             assert!(row.found >= row.acked.map(|acked| acked as i64), "{row:?}");
         }
         let held = of(rows, "write-behind", "client-crash");
