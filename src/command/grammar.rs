@@ -1,4 +1,4 @@
-//! Corrections to the command line that clap derives: server options only for commands that connect to one, and the
+//! Corrections to the command line that clap derives: options of the server only for commands that use them, and the
 //! possible values of options, for completions.
 
 use std::ffi::OsString;
@@ -10,8 +10,30 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
 
-/// The commands that reach a server, beside `report` itself.
-const WITH_SERVER: [&str; 6] = ["list", "explain", "demo", "clean", "lost-reply", "faults"];
+/// What a command does with the options of the server.
+enum Uses {
+    All,
+    /// Only these, because of what is said.
+    Only(&'static [&'static str], &'static str),
+}
+
+fn uses(command: &str) -> Uses {
+    match command {
+        "list" | "explain" | "demo" | "lost-reply" => Uses::All,
+        "clean" => Uses::Only(&["redis_url", "cacert", "cert", "key", "insecure"], "cleans a server that is running"),
+        "faults" => Uses::Only(&["server_bin", "offline"], "starts the private servers that each fault needs"),
+        _ => Uses::Only(&[], "does not connect to a server"),
+    }
+}
+
+impl Uses {
+    fn is_used(&self, arg: &Arg) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(these, _) => these.contains(&arg.get_id().as_str()),
+        }
+    }
+}
 
 fn is_of_server(arg: &Arg) -> bool {
     arg.get_help_heading() == Some("Server")
@@ -21,23 +43,26 @@ fn of_server(command: &Command) -> Vec<Arg> {
     command.get_arguments().filter(|arg| is_of_server(arg)).cloned().collect()
 }
 
-/// The command line as it is read: where the options of the server mean nothing, they are not shown.
+/// The command line as it is read: where an option of the server means nothing, it is not shown.
 fn read() -> Command {
     let command = Cli::command();
-    let hidden: Vec<Arg> = of_server(&command).into_iter().map(|arg| arg.hide(true)).collect();
-    let without = |command: &Command| !WITH_SERVER.contains(&command.get_name());
-    let names: Vec<String> =
-        command.get_subcommands().filter(|sub| without(sub)).map(|sub| sub.get_name().to_owned()).collect();
-    names.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| sub.args(hidden.clone())))
+    let server = of_server(&command);
+    command.mut_subcommands(|sub| {
+        let uses = uses(sub.get_name());
+        sub.args(server.iter().filter(|arg| !uses.is_used(arg)).map(|arg| arg.clone().hide(true)))
+    })
 }
 
 /// Reads the words of a command line.
 pub(super) fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
     let matches = read().try_get_matches_from(words)?;
-    if let Some((name, given)) = matches.subcommand().filter(|(name, _)| !WITH_SERVER.contains(name)) {
+    if let Some((name, given)) = matches.subcommand()
+        && let uses @ Uses::Only(_, why) = uses(name)
+    {
         let is_given = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-        if let Some(option) = of_server(&Cli::command()).iter().find(|arg| is_given(arg)).and_then(Arg::get_long) {
-            let what = format!("unexpected argument '--{option}' found: {name} does not connect to a server");
+        let is_superfluous = |arg: &&Arg| is_given(arg) && !uses.is_used(arg);
+        if let Some(option) = of_server(&Cli::command()).iter().find(is_superfluous).and_then(Arg::get_long) {
+            let what = format!("unexpected argument '--{option}' found: {name} {why}");
             return Err(Cli::command().error(ErrorKind::UnknownArgument, what));
         }
     }
@@ -54,8 +79,10 @@ pub(super) fn described(strategies: &[&'static str]) -> Command {
         let arg = with_values(arg, strategies);
         if is_global { arg.global(false) } else { arg }
     });
-    let command = command.mut_subcommands(|sub| sub.mut_args(|arg| with_values(arg, strategies)));
-    WITH_SERVER.iter().fold(command, |command, name| command.mut_subcommand(name, |sub| sub.args(server.clone())))
+    command.mut_subcommands(|sub| {
+        let uses = uses(sub.get_name());
+        sub.mut_args(|arg| with_values(arg, strategies)).args(server.iter().filter(|arg| uses.is_used(arg)))
+    })
 }
 
 /// An option that takes its values out of a list, with that list.
@@ -73,7 +100,7 @@ fn listed(option: &str) -> &'static [&'static str] {
     match option {
         "driver" => &["threads", "events", "tasks"],
         "skew" => &["even", "zipf:1.0"],
-        "docker" => &["redis", "valkey"],
+        "docker" => &["redis", "valkey", "sentinel", "cluster"],
         "pin" => &["auto", "none"],
         "topology" => &["single", "tls", "replicated", "sentinel", "cluster"],
         "ways" => &["fin", "rst", "silence", "dropped"],

@@ -419,9 +419,18 @@ fn options_of_the_server_are_only_where_there_is_one() {
         assert!(help.contains("Usage: report") && !help.contains("--redis-url") && !help.contains("--pin"), "{help}");
         assert!(!text(&report(&["man", command]).stdout).contains("redis\\-url"), "{command}");
     }
-    let output = report(&["predict", "--server-bin", "/x"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("predict does not connect to a server"), "{}", text(&output.stderr));
+    for (command, option, unused) in [("clean", "--cacert", "--topology"), ("faults", "--server-bin", "--cacert")] {
+        let help = text(&report(&[command, "--help"]).stdout);
+        assert!(help.contains(option) && !help.contains(unused), "{help}");
+    }
+    for (command, option, why) in [
+        ("predict", "--server-bin", "predict does not connect to a server"),
+        ("clean", "--docker", "clean cleans a server that is running"),
+    ] {
+        let output = report(&[command, option, "redis"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
     // Before the command or behind it.
     for args in [["--offline", "list", "--pin", "none"], ["list", "--offline", "--pin", "none"]] {
         assert!(report(&args).status.success());

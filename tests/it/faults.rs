@@ -300,9 +300,9 @@ fn wait_until(is_so: impl Fn() -> bool) {
 #[test]
 fn only_private_servers_are_broken_and_unknown_names_are_refused() {
     for (args, words) in [
-        (vec!["--redis-url", "redis://127.0.0.1:1"], "injected only into private servers"),
-        (vec!["--topology", "cluster"], "leave out --transport, --topology"),
-        (vec!["--transport", "unix"], "leave out --transport, --topology"),
+        (vec!["--redis-url", "redis://127.0.0.1:1"], "'--redis-url' found: faults starts the private servers"),
+        (vec!["--topology", "cluster"], "'--topology' found: faults starts the private servers"),
+        (vec!["--pin", "none"], "'--pin' found: faults starts the private servers"),
         (vec!["--faults", "flood"], "no fault 'flood'"),
         (vec!["--protections", "hope"], "no protection 'hope'"),
         (vec!["--faults", "pause:1h"], "expected a time up to 5 s"),
@@ -315,6 +315,9 @@ fn only_private_servers_are_broken_and_unknown_names_are_refused() {
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains(words) && said(&output).lines().count() == 1, "{}", said(&output));
     }
+    let output = report(&[]).env("REDIS_URL", "redis://127.0.0.1:1").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("injected only into private servers"), "{}", said(&output));
 }
 
 #[test]

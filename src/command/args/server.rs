@@ -127,11 +127,6 @@ impl ServerArgs {
                 "faults can be injected only into private servers: leave out --redis-url (and REDIS_URL) and --docker",
             ));
         }
-        if wanted.unix || wanted.layout != Layout::default() {
-            return Err(Error::usage(
-                "every fault starts the servers that it needs: leave out --transport, --topology, --shards and --replicas",
-            ));
-        }
         wanted.find(say)
     }
 
