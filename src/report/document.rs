@@ -20,6 +20,8 @@ pub struct Document<'a> {
     /// The facts of the run, as machine.csv has them.
     facts: BTreeMap<&'a str, &'a str>,
     answers: Vec<Answer<'a>>,
+    /// The same over every other round trip that was measured.
+    answers_over_longer_round_trips: Vec<Answer<'a>>,
     #[serde(flatten)]
     summary: &'a Summary,
 }
@@ -29,6 +31,8 @@ pub struct Document<'a> {
 struct Answer<'a> {
     threads: usize,
     keys: usize,
+    /// The round trip that a proxy emulated; none without one.
+    rtt_us: Option<u64>,
     /// Whether the terminal's headline is of this load.
     headline: bool,
     winner: Option<Figure<'a>>,
@@ -38,6 +42,7 @@ struct Answer<'a> {
     race: Option<Figure<'a>>,
     /// By p99, where a rate was offered.
     kept_up: Vec<Figure<'a>>,
+    kept_up_too_few_for_p99: Vec<Figure<'a>>,
     did_not_keep_up: Vec<Figure<'a>>,
 }
 
@@ -62,18 +67,30 @@ impl<'a> Document<'a> {
     /// The document of a run with these facts.
     pub fn of(summary: &'a Summary, machine: &'a Machine) -> Self {
         let keys = summary.keys();
-        let loads = summary.threads().into_iter().flat_map(|threads| keys.iter().map(move |&keys| (threads, keys)));
+        let loads = || summary.threads().into_iter().flat_map(|threads| keys.iter().map(move |&keys| (threads, keys)));
+        let shortest = |(threads, keys)| ((threads, keys), summary.shortest(threads, keys));
+        let longer = |(load, shortest)| {
+            let others = summary.round_trips().into_iter().filter(move |&rtt_us| rtt_us != shortest);
+            others.map(move |rtt_us| (load, rtt_us))
+        };
+        let answer = |(load, rtt_us)| answer(summary, machine, load, rtt_us);
         Self {
             schema: SCHEMA,
             facts: facts(machine),
-            answers: loads.filter_map(|(threads, keys)| answer(summary, machine, threads, keys)).collect(),
+            answers: loads().map(shortest).filter_map(answer).collect(),
+            answers_over_longer_round_trips: loads().map(shortest).flat_map(longer).filter_map(answer).collect(),
             summary,
         }
     }
 }
 
-fn answer<'a>(summary: &'a Summary, machine: &Machine, threads: usize, keys: usize) -> Option<Answer<'a>> {
-    let answer = summary.answer(machine, threads, keys)?;
+fn answer<'a>(
+    summary: &'a Summary,
+    machine: &Machine,
+    (threads, keys): (usize, usize),
+    rtt_us: Option<u64>,
+) -> Option<Answer<'a>> {
+    let answer = summary.answer_over(machine, threads, keys, rtt_us)?;
     let best = answer.best.map(|best| best.surviving_per_s.median);
     let figure = |cell: &'a CellSummary| Figure {
         label: &cell.label,
@@ -87,13 +104,15 @@ fn answer<'a>(summary: &'a Summary, machine: &Machine, threads: usize, keys: usi
     Some(Answer {
         threads,
         keys,
-        headline: load(summary) == Some((threads, keys)),
+        rtt_us,
+        headline: load(summary) == Some((threads, keys)) && rtt_us == summary.shortest(threads, keys),
         winner: answer.best.map(figure),
         within_noise: figures(answer.rivals),
         slower: figures(answer.slower),
         faster_in_batches: figures(answer.batchers),
         race: answer.lossy.map(figure),
         kept_up: figures(answer.prompt),
+        kept_up_too_few_for_p99: figures(answer.unranked),
         did_not_keep_up: figures(answer.behind),
     })
 }

@@ -18,6 +18,17 @@ fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap()
 }
 
+/// The documents that were printed. A key that a document has twice would be dropped in silence; then it has fewer lines
+/// when it is written again.
+fn documents(text: &[u8]) -> Vec<Value> {
+    let read = serde_json::Deserializer::from_slice(text).into_iter();
+    let documents: Vec<Value> = read.map(|document| document.expect("JSON on stdout")).collect();
+    let lines = |document: &Value| serde_json::to_string_pretty(document).unwrap().lines().count();
+    let printed = String::from_utf8_lossy(text).lines().count();
+    assert_eq!(documents.iter().map(lines).sum::<usize>(), printed, "a repeated key");
+    documents
+}
+
 /// What a real run prints.
 fn run(args: &[&str]) -> Value {
     run_into(&tempfile::tempdir().unwrap().path().join("run"), args)
@@ -32,7 +43,7 @@ fn run_into(out: &Path, args: &[&str]) -> Value {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    json(&output.stdout)
+    documents(&output.stdout).remove(0)
 }
 
 /// Why a document is not what the schema says, if it is not.
@@ -156,7 +167,9 @@ fn described(document: &Value, schema: &str) {
 /// What `report` prints on stdout, whatever its exit code: one document.
 fn printed(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_report")).args(args).env_remove("REDIS_URL").output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
+    let mut documents = documents(&output.stdout);
+    assert_eq!(documents.len(), 1, "{args:?}: {output:?}");
+    documents.remove(0)
 }
 
 #[test]
@@ -168,8 +181,7 @@ fn judged_histories_are_what_the_schema_says() {
     }
     let args = ["check", "--json"].into_iter().chain(files.iter().map(String::as_str));
     let output = Command::new(env!("CARGO_BIN_EXE_report")).args(args).output().unwrap();
-    let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
-    let documents: Vec<Value> = documents.map(Result::unwrap).collect();
+    let documents = documents(&output.stdout);
     assert_eq!(documents.len(), files.len());
     for document in &documents {
         described(document, CHECK);
@@ -238,6 +250,14 @@ fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
     let alike = closed["cells"].as_array().unwrap().iter().find(|cell| cell["label"] == "incr").unwrap();
     assert!(alike["latency_ns"]["p50"].as_u64().unwrap() <= alike["latency_ns"]["p90"].as_u64().unwrap());
     assert!(open["cells"][0]["service_ns"]["p50"].is_u64());
+    let far = run(&["--strategies", "incr,get-set", "--duration", "30ms", "--rtt", "0,1ms"]);
+    described(&far, RUN);
+    let over = |list: &str| -> Vec<Value> {
+        far[list].as_array().unwrap().iter().map(|answer| answer["rtt_us"].clone()).collect()
+    };
+    assert_eq!(over("answers"), [Value::Null, Value::Null]);
+    assert_eq!(over("answers_over_longer_round_trips"), [1_000, 1_000].map(Value::from));
+    assert_eq!(far["answers_over_longer_round_trips"][0]["winner"]["label"], "incr rtt 1 ms");
 }
 
 #[test]
@@ -264,4 +284,10 @@ fn what_is_not_so_is_refused() {
     let mut more = document;
     more.as_object_mut().unwrap().insert("later".to_owned(), Value::Null);
     assert_eq!((complaint(&more, RUN), undescribed(&more, RUN)), (None, vec![".later".to_owned()]));
+}
+
+#[test]
+#[should_panic(expected = "a repeated key")]
+fn a_repeated_key_is_seen() {
+    documents(b"{\n  \"lost\": 1,\n  \"lost\": 2\n}\n");
 }
