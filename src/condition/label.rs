@@ -10,8 +10,13 @@ const AXES: [&str; 5] = ["strategy", "threads", "keys", "library_version", "serv
 /// The column of the fault.
 const FAULT: &str = "fault";
 
+/// Columns that a plan varies for all strategies alike. If a run ends early, a strategy may have been measured under one
+/// value only, and has to say which.
+const ALIKE: [&str; 3] = ["server", "rtt_us", FAULT];
+
 /// A name for each condition: its strategy, followed by those of its columns in which the conditions of that strategy
-/// differ. The number of clients and of counters is never part of it.
+/// differ, and by its server, round trip and fault if any conditions differ in them. The number of clients and of counters
+/// is never part of it.
 ///
 /// ```
 /// use redis_lost_updates::condition::{Condition, labels};
@@ -28,6 +33,12 @@ pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeM
     for condition in conditions {
         strategies.entry(&condition.strategy).or_default().insert(condition);
     }
+    let mut alike: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, value) in strategies.values().flatten().flat_map(|condition| condition.columns()) {
+        if ALIKE.contains(&name.as_str()) {
+            alike.entry(name).or_default().insert(value);
+        }
+    }
     let mut labels = BTreeMap::new();
     for (strategy, conditions) in strategies {
         let columns: Vec<(&Condition, Vec<(String, String)>)> =
@@ -41,7 +52,8 @@ pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeM
             let differ = |(one, values): &(&Condition, Vec<(String, String)>)| {
                 columns.iter().any(|(other, others)| is_like(one, name, other) && values[at].1 != others[at].1)
             };
-            !AXES.contains(&name) && columns.iter().any(differ)
+            let differs_anywhere = alike.get(name).is_some_and(|values| values.len() > 1);
+            !AXES.contains(&name) && (differs_anywhere || columns.iter().any(differ))
         };
         let telling: Vec<usize> = (0..first.len()).filter(|&at| varies(at)).collect();
         for (condition, columns) in columns {
@@ -82,6 +94,17 @@ mod tests {
         let labels = labels(&all);
         let seen: Vec<&str> = all.iter().map(|condition| labels[condition].as_str()).collect();
         assert_eq!(seen, ["incr", "incr", "incr rtt 500 µs", "watch"]);
+    }
+
+    #[test]
+    fn a_strategy_that_was_measured_over_one_of_two_round_trips_says_which() {
+        let far = |strategy| Condition { rtt_us: Some(2_000), ..Condition::of(strategy, 4, 1) };
+        let all = [Condition::of("incr", 4, 1), far("incr"), far("watch"), Condition::of("mutex", 4, 1)];
+        let labels = labels(&all);
+        let seen: Vec<&str> = all.iter().map(|condition| labels[condition].as_str()).collect();
+        assert_eq!(seen, ["incr", "incr rtt 2 ms", "watch rtt 2 ms", "mutex"]);
+        // Where nothing differs there is nothing to say.
+        assert_eq!(super::labels([&all[1]])[&all[1]], "incr");
     }
 
     #[test]
