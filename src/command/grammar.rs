@@ -3,10 +3,10 @@
 
 use std::ffi::OsString;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, Resettable};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Id};
 
 use super::args::Cli;
 
@@ -81,7 +81,12 @@ pub(super) fn described(strategies: &[&'static str]) -> Command {
     });
     command.mut_subcommands(|sub| {
         let uses = uses(sub.get_name());
-        sub.mut_args(|arg| with_values(arg, strategies)).args(server.iter().filter(|arg| uses.is_used(arg)))
+        // Completions for zsh list what an option conflicts with, which may be an option that this command lacks.
+        let alone = |arg: &Arg| match uses {
+            Uses::All => arg.clone(),
+            Uses::Only(..) => arg.clone().conflicts_with(Resettable::<Id>::Reset),
+        };
+        sub.mut_args(|arg| with_values(arg, strategies)).args(server.iter().filter(|arg| uses.is_used(arg)).map(alone))
     })
 }
 
