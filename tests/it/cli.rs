@@ -21,7 +21,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn small<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["--out", out, "--duration", "20ms", "--rounds", "1", "--threads", "1,8"];
+    let mut args = vec!["--out", out, "--duration", "60ms", "--rounds", "1", "--threads", "1,8"];
     args.extend_from_slice(more);
     args
 }

@@ -202,7 +202,7 @@ fn compared_runs_are_what_the_schema_says() {
     described(&same, COMPARE);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("other");
-    run_into(&out, &["--strategies", "incr,get-set", "--duration", "20ms"]);
+    run_into(&out, &["--strategies", "incr,get-set", "--duration", "60ms"]);
     let other = printed(&["compare", "--json", "results/example", &out.display().to_string()]);
     described(&other, COMPARE);
     assert!(other["differences"].as_array().is_some_and(|list| !list.is_empty()), "{other}");
@@ -237,7 +237,7 @@ fn the_failure_lab_is_what_the_schema_says() {
 
 #[test]
 fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
-    let closed = run(&["--strategies", "incr,lua-incr,mutex,pipelined-incr,get-set", "--duration", "30ms"]);
+    let closed = run(&["--strategies", "incr,lua-incr,mutex,pipelined-incr,get-set", "--duration", "60ms"]);
     let open = run(&["--strategies", "incr,get-set", "--rate", "2000", "--duration", "200ms", "--keys", "1,4"]);
     for document in [&closed, &open] {
         described(document, RUN);
@@ -250,7 +250,7 @@ fn a_real_run_is_what_the_schema_says_and_all_of_it_is_described() {
     let alike = closed["cells"].as_array().unwrap().iter().find(|cell| cell["label"] == "incr").unwrap();
     assert!(alike["latency_ns"]["p50"].as_u64().unwrap() <= alike["latency_ns"]["p90"].as_u64().unwrap());
     assert!(open["cells"][0]["service_ns"]["p50"].is_u64());
-    let far = run(&["--strategies", "incr,get-set", "--duration", "30ms", "--rtt", "0,1ms"]);
+    let far = run(&["--strategies", "incr,get-set", "--duration", "60ms", "--rtt", "0,1ms"]);
     described(&far, RUN);
     let over = |list: &str| -> Vec<Value> {
         far[list].as_array().unwrap().iter().map(|answer| answer["rtt_us"].clone()).collect()

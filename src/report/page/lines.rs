@@ -209,7 +209,7 @@ pub(super) fn losses(view: &View, at_keys: usize) -> Markup {
             format!("{}{} strategies", if losing.is_empty() { "all " } else { "" }, clean.len())
         };
         let bounds = clean.iter().flat_map(|m| view.curve(&m.name, at_keys)).map(|(_, c)| c.lost_interval.1);
-        let label = Some((only, format!("0 lost, 95 % bound: {}", words::at_most(bounds.fold(0.0, f64::max)))));
+        let label = Some((only, format!("0 lost: {}", words::at_most(bounds.fold(0.0, f64::max)))));
         lines.push(Line { class: "none-lost".to_owned(), dots: dots.collect(), label, ..Line::default() });
     }
     let scale = Scale::percent(highest(&lines));
