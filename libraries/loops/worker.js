@@ -84,7 +84,9 @@ async function run(client, update, job, batch, log, updates, go, refused) {
       ended = now();
       failed = true;
       log.error ??= `${error.name}: ${error.message}`.slice(0, 300);
-      for (const number of numbers) log.add(begin, ended, refused(error) ? "fail" : "unknown", null, number);
+      // Of a batch that failed, some may have been done.
+      const outcome = numbers.length === 1 && refused(error) ? "fail" : "unknown";
+      for (const number of numbers) log.add(begin, ended, outcome, null, number);
     }
     begin = ended;
     done += numbers.length;

@@ -73,7 +73,8 @@ class Log:
             self.add(begin, end, "ok", value, key, tries)
 
     def failed_all(self, begin, end, keys, error):
-        outcome = "fail" if isinstance(error, Refused) else "unknown"
+        # Of a batch that failed, some may have been done.
+        outcome = "fail" if isinstance(error, Refused) and len(keys) == 1 else "unknown"
         if self.error is None:
             self.error = f"{type(error).__name__}: {error}"[:300]
         for key in keys:

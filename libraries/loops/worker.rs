@@ -137,8 +137,9 @@ impl Race {
                 }
                 Err(failure) => {
                     let (outcome, why) = match failure {
-                        Failure::Refused(why) => ("fail", why),
-                        Failure::Unknown(why) => ("unknown", why),
+                        Failure::Refused(why) if many == 1 => ("fail", why),
+                        // Of a batch that failed, some may have been done.
+                        Failure::Refused(why) | Failure::Unknown(why) => ("unknown", why),
                     };
                     log.error.get_or_insert(why);
                     for &number in &numbers {
@@ -225,7 +226,7 @@ fn race(job: &Job, batch: usize, clients: &mut [Update], go: &Value, zero: Insta
     let race = Race { zero, start, end: start + number("duration_ns"), pause: number("pause_ns"), rate, by_row };
     let updates: Vec<u64> = list(&go["updates"]).collect();
     put(HEADER);
-    let logs: Vec<Log> = std::thread::scope(|scope| {
+    let logs: Result<Vec<Log>, ()> = std::thread::scope(|scope| {
         let threads: Vec<_> = clients
             .iter_mut()
             .enumerate()
@@ -247,8 +248,10 @@ fn race(job: &Job, batch: usize, clients: &mut [Update], go: &Value, zero: Insta
                 })
             })
             .collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        // A thread that panicked took its rows along.
+        threads.into_iter().map(|thread| thread.join().map_err(drop)).collect()
     });
+    let Ok(logs) = logs else { return say(&json!({ "error": "a client panicked" })) };
     let mut done = json!({ "rows": logs.iter().map(|log| log.count).sum::<u64>(),
         "acked": logs.iter().map(|log| log.acked).sum::<u64>() });
     if let Some(error) = logs.into_iter().find_map(|log| log.error) {

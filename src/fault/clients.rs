@@ -48,6 +48,8 @@ pub(super) struct Done {
     pub(super) log: ClientLog,
     /// `None` if its library reconnects without saying so.
     pub(super) reconnects: Option<u64>,
+    /// Whether it was still waiting for a reply when the others had ended.
+    pub(super) is_waiting: bool,
 }
 
 impl Work<'_> {

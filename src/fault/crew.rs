@@ -127,7 +127,7 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
         Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(race),
         Some(fault) => Err(failed(fault)),
     });
-    let is_stuck = done.as_ref().map_or(true, |race| matches!(race.fault, Some(Fault::Silent { .. })));
+    let is_stuck = done.as_ref().map_or(true, |race| race.clients.iter().any(|client| client.is_silent));
     workers.end(if is_stuck { STUCK_TO_END } else { TO_END });
     let race = done?;
     let apart_ns = race.apart_ns;
@@ -136,7 +136,6 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
 
 /// What the clients did, on the clock of the trial. A client that was cut off may have had a batch in flight.
 fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
-    let is_silent = matches!(race.fault, Some(Fault::Silent { .. }));
     let late_ns = race.zero.saturating_duration_since(zero).as_nanos() as u64;
     let now_ns = zero.elapsed().as_nanos() as u64;
     let start_ns = race.start_ns + late_ns;
@@ -156,9 +155,9 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
             events.extend(in_flight(&events, batch, (last_ns, now_ns)));
         }
         // A client that waits in vain has been racing until now; one that was killed has not.
-        let end_ns = if client.is_cut_off && is_silent { now_ns } else { last_ns };
+        let end_ns = if client.is_silent { now_ns } else { last_ns };
         let log = ClientLog { events, start_ns, end_ns, trouble: race.error.clone(), ..ClientLog::default() };
-        Done { log, reconnects: None }
+        Done { log, reconnects: None, is_waiting: client.is_silent }
     });
     clients.collect()
 }

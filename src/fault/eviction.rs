@@ -46,7 +46,8 @@ impl Fault for Eviction {
 
 /// Fills the server until the counter is gone, or has started over.
 fn evicted(db: &mut redis::Connection, key: &str) -> RedisResult<bool> {
-    let (filler, mut before) = ("x".repeat(1_024), 0_i64);
+    let filler = "x".repeat(1_024);
+    let mut before = redis::cmd("GET").arg(key).query::<i64>(db)?;
     for time in 0..TIMES {
         let mut fill = Pipeline::new();
         for number in 0..KEYS {

@@ -169,12 +169,13 @@ static TABLE: &[Line] = &[
 pub fn expected(fault: &Chosen, protection: &Protection) -> Option<Expectation> {
     let name = fault.fault.info().name;
     let Some(library) = &protection.library else { return of(name, fault.form, &protection.name) };
-    let predicts = &library.manifest.settings.get(&library.settings)?.predicts;
+    let settings = library.manifest.settings.get(&library.settings)?;
+    let predicts = &settings.predicts;
     let doubles = |way: &str| Some(predicts.get(way)?.doubled? > 0);
     let resends = match (name, fault.form) {
         ("reply-lost", Some(way)) => doubles(way)?,
         _ if predicts.is_empty() => return None,
-        _ => predicts.keys().any(|way| doubles(way) == Some(true)),
+        _ => settings.resends(),
     };
     of(name, fault.form, if resends { "incr-retry" } else { "incr" })
 }

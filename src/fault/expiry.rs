@@ -1,6 +1,6 @@
 //! The counter expires, because somebody set an expiry on its key.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault::{Fault, Info, Scene, Words};
 
 const INFO: Info = Info::of(
@@ -19,8 +19,8 @@ impl Fault for Expiry {
 
     fn strike(&self, scene: &Scene<'_>) -> Result<()> {
         scene.await_clients()?;
-        scene.ask::<u64>(0, &["PEXPIRE", scene.key(), "1"])?;
+        let is_set = scene.ask::<bool>(0, &["PEXPIRE", scene.key(), "1"])?;
         scene.did("expires");
-        Ok(())
+        if is_set { Ok(()) } else { Err(Error::broken("there is no counter that could expire")) }
     }
 }

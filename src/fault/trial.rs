@@ -157,6 +157,8 @@ impl Lab<'_> {
         key: &str,
         (trial, seed): (u32, u64),
     ) -> Result<Raced> {
+        let server = servers.current();
+        server.connect().and_then(|mut db| strategy.reset(&mut db, key).map_err(|e| server.refuses(&e)))?;
         let crew = self.crew(cell, strategy, servers, key, seed)?;
         let (acked, effective) = (crew.acked(), crew.effective());
         let is_over = AtomicBool::new(false);
@@ -228,7 +230,9 @@ fn needs(cell: &Cell, seed: u64) -> Needs {
 
 /// Clients in processes end by their own clocks: if that was before the fault was over, the trial shows nothing.
 fn outlast(clients: &[Done], scene: &Scene<'_>) -> Result<()> {
-    let end_ns = clients.iter().map(|client| client.log.end_ns).max().unwrap_or(0);
+    let all_wait = clients.iter().all(|client| client.is_waiting);
+    let racing = clients.iter().filter(|client| all_wait || !client.is_waiting);
+    let end_ns = racing.map(|client| client.log.end_ns).max().unwrap_or(0);
     let marks = scene.marks.lock().unwrap_or_else(PoisonError::into_inner);
     match window(&marks) {
         Some((_, over_ns)) if over_ns > end_ns => Err(Error::broken("the clients ended before the fault was over")),

@@ -17,7 +17,7 @@ use super::{Cell, Trial, cluster};
 const STUCK_AFTER: usize = 10;
 
 /// Runtimes start slowly if two dozen start at once.
-const PATIENCE: Patience = Patience { ready: Duration::from_secs(120), after_end: Duration::from_millis(200) };
+const PATIENCE: Patience = Patience { ready: Duration::from_secs(120), after_end: Duration::from_secs(2) };
 
 /// Measures one cell; what keeps it from being measured is its row's note.
 pub(super) fn measure(server: &Target, cell: Cell<'_>, trial: Trial, stop: &AtomicBool) -> LostReply {

@@ -48,11 +48,18 @@ pub(super) const RETRYING: Clustered = Clustered { info: &AS_IT_COMES, retries: 
 /// With `retries(0)`.
 pub(super) const ONCE: Clustered = Clustered { info: &NO_RETRY, retries: Some(0) };
 
-struct Own(ClusterConnection);
+struct Own {
+    connection: ClusterConnection,
+    resends: bool,
+}
 
 impl Updater for Own {
     fn update(&mut self, key: &str) -> Result<Update, BoxError> {
-        incr(&mut self.0, key)
+        match incr(&mut self.connection, key)? {
+            // It may be the answer to a later try, after one that was executed.
+            Update::Refused { reason, .. } if self.resends => Err(reason.into()),
+            update => Ok(update),
+        }
     }
 }
 
@@ -81,7 +88,9 @@ impl Strategy for Clustered {
             builder = builder.certs(certificates);
         }
         let client = builder.build().map_err(|e| server.refuses(&e))?;
-        let open = || client.get_connection().map(|connection| Box::new(Own(connection)) as Box<dyn Updater>);
+        let resends = self.retries != Some(0);
+        let own = |connection| Box::new(Own { connection, resends }) as Box<dyn Updater>;
+        let open = || client.get_connection().map(own);
         (0..workers).map(|_| open().map_err(|e| Error::server(server.refuses(&e).to_string()))).collect()
     }
 }

@@ -41,6 +41,9 @@ pub struct Info {
     pub replies: Replies,
     /// What a client does after its connection is lost.
     pub after_loss: AfterLoss,
+    /// Whether its clients exclude one another by a lock in memory: one that is opened later, or in another process, is
+    /// not excluded.
+    pub locks_in_memory: bool,
     /// What it needs that not every server or user has.
     pub needs: &'static [Need],
 }
@@ -97,7 +100,20 @@ impl Info {
     const fn new(name: &'static str, about: &'static str, promise: Promise, role: Role) -> Self {
         let (counted_by, commands, needs) = (&[], &[], &[]);
         let (replies, after_loss) = (Replies::Checked, AfterLoss::Stays);
-        let round_trips = "1";
-        Self { name, about, promise, round_trips, batch: 1, role, counted_by, commands, replies, after_loss, needs }
+        let (round_trips, batch, locks_in_memory) = ("1", 1, false);
+        Self {
+            name,
+            about,
+            promise,
+            round_trips,
+            batch,
+            role,
+            counted_by,
+            commands,
+            replies,
+            after_loss,
+            locks_in_memory,
+            needs,
+        }
     }
 }

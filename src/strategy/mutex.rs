@@ -19,6 +19,7 @@ const PER_UPDATE_INFO: Info = Info {
     round_trips: "2",
     counted_by: &["set"],
     commands: &["get", "set"],
+    locks_in_memory: true,
     ..Info::exact("mutex", "One connection in an Arc<Mutex<_>> for all; GET and SET under one lock per update.")
 };
 
@@ -27,6 +28,7 @@ const PER_BATCH_INFO: Info = Info {
     batch: BATCH,
     counted_by: &["set"],
     commands: &["get", "set"],
+    locks_in_memory: true,
     ..Info::exact(
         "mutex-batch",
         "The same, the lock held for a whole batch of 100 updates: the original program's safe mode.",

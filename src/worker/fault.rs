@@ -27,6 +27,19 @@ pub enum Fault {
     Interrupted,
 }
 
+impl Fault {
+    /// How little of what a worker reported can be relied on: the rows of one that ended or hangs are right as far as they
+    /// go.
+    pub(super) fn severity(&self) -> u8 {
+        match self {
+            Self::Silent { .. } => 0,
+            Self::Died(_) => 1,
+            Self::NotStarted(_) | Self::GaveUp(_) | Self::Garbage(_) | Self::Lie(_) => 2,
+            Self::Interrupted => 3,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

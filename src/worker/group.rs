@@ -9,6 +9,7 @@ use crate::update::Event;
 
 use super::fault::Fault;
 use super::install::Installed;
+use super::manifest::Settings;
 use super::message::{Answer, Flush, Go, Job, Order, Rate, Ready};
 use super::process::{Killer, Process, Wait, parse};
 use super::rows::{Lane, Rows, Tie};
@@ -41,6 +42,8 @@ pub struct ClientRows {
     pub events: Vec<Event>,
     /// Whether its process ended or fell silent during the race: one more batch may have been in flight.
     pub is_cut_off: bool,
+    /// Whether its process fell silent, and may still be waiting for a reply.
+    pub is_silent: bool,
 }
 
 /// What all clients did in one race.
@@ -60,7 +63,7 @@ pub struct Race {
     pub error: Option<String>,
     /// CPU time of the processes, in nanoseconds; `None` if this system does not report it.
     pub cpu_ns: Option<u64>,
-    /// What went wrong with a worker; the rows are those that it had sent by then.
+    /// The worst of what went wrong with the workers; the rows are those that they had sent by then.
     pub fault: Option<Fault>,
 }
 
@@ -85,6 +88,8 @@ pub struct Workers {
     members: Vec<Member>,
     ready: Ready,
     keys: usize,
+    /// Whether the library sends updates again by itself.
+    resends: bool,
     epoch: Instant,
     patience: Patience,
     acked: Arc<AtomicU64>,
@@ -123,6 +128,7 @@ impl Workers {
             members,
             ready: Ready::default(),
             keys: job.keys.len(),
+            resends: installed.manifest.settings.get(&job.settings).is_some_and(Settings::resends),
             epoch: Instant::now(),
             patience,
             acked: Arc::default(),
@@ -211,11 +217,11 @@ impl Workers {
         let after_end = self.patience.after_end;
         let wait = Wait::of(LEAD + duration + after_end, stop);
         let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);
-        let (keys, acked) = (self.keys, &*self.acked);
+        let (facts, acked) = ((self.keys, self.resends), &*self.acked);
         let gathered: Vec<Gathered> = std::thread::scope(|scope| {
             let gather = |member| {
                 scope.spawn(move || {
-                    gather(member, updates, (keys, acked), (zero_ns, start_ns), epoch, (wait, after_end))
+                    gather(member, updates, (facts, acked), (zero_ns, start_ns), epoch, (wait, after_end))
                 })
             };
             let threads: Vec<_> = self.members.iter_mut().map(gather).collect();
@@ -228,10 +234,11 @@ impl Workers {
         let clients = Vec::new();
         let mut race = Race { clients, zero, start_ns, uncertainty_ns, apart_ns, error: None, cpu_ns, fault: None };
         for (lanes, error, fault) in gathered {
-            let is_cut_off = fault.is_some();
-            race.clients.extend(lanes.into_iter().map(|lane| ClientRows { events: lane.events, is_cut_off }));
+            let (is_cut_off, is_silent) = (fault.is_some(), matches!(fault, Some(Fault::Silent { .. })));
+            let rows = |lane: Lane| ClientRows { events: lane.events, is_cut_off, is_silent };
+            race.clients.extend(lanes.into_iter().map(rows));
             race.error = race.error.or(error);
-            race.fault = race.fault.or(fault);
+            race.fault = [race.fault, fault].into_iter().flatten().max_by_key(Fault::severity);
         }
         Ok(race)
     }
@@ -243,7 +250,7 @@ type Gathered = (Vec<Lane>, Option<String>, Option<Fault>);
 fn gather(
     member: &mut Member,
     updates: &[u64],
-    (keys, total): (usize, &AtomicU64),
+    ((keys, resends), total): ((usize, bool), &AtomicU64),
     (zero_ns, start_ns): (u64, u64),
     epoch: Instant,
     (mut wait, after_end): (Wait<'_>, Duration),
@@ -253,6 +260,7 @@ fn gather(
         first_client: member.clients.start,
         lanes: member.clients.clone().map(lane).collect(),
         keys,
+        resends,
         tie: member.tie,
         zero_ns,
         start_ns,

@@ -93,6 +93,14 @@ pub struct Cell {
     pub source: String,
 }
 
+impl Settings {
+    /// Whether it is expected to send an update again whose reply is missing. Then an error that the server answers with
+    /// may be the reply to the second try, and says nothing about the first.
+    pub fn resends(&self) -> bool {
+        self.predicts.values().any(|cell| cell.doubled > Some(0))
+    }
+}
+
 impl Manifest {
     /// Reads the manifest at `path`, a `library.toml` or the folder that holds one.
     ///

@@ -31,6 +31,9 @@ const BLOCK: usize = 64 * 1024;
 const BLOCKS_AHEAD: usize = 16;
 /// How much of standard error is kept.
 const LAST_WORDS: u64 = 8 * 1024;
+/// How long to look once more when the time is over. If this process itself was not running, what a worker wrote meanwhile
+/// has yet to be read.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 /// How often a wait checks whether to stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -135,18 +138,20 @@ impl Process {
         if !self.pending.is_empty() {
             return Ok(self.pending.drain(..).collect());
         }
+        let mut is_last = false;
         loop {
             if wait.stop.load(Ordering::Relaxed) {
                 return Err(Fault::Interrupted);
             }
             let left = wait.until.saturating_duration_since(Instant::now());
-            match self.blocks.recv_timeout(left.min(GLANCE)) {
+            is_last |= left.is_zero();
+            match self.blocks.recv_timeout(if is_last { LAST_LOOK } else { left.min(GLANCE) }) {
                 Ok(Read1::Lines(block)) => return Ok(block),
                 Ok(Read1::TooLong(start)) => {
                     return Err(Fault::Garbage(format!("a line of over {LONGEST_LINE} bytes: {}", quote(&start))));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(self.death()),
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => {
+                Err(RecvTimeoutError::Timeout) if is_last => {
                     return Err(Fault::Silent { due, after: wait.since.elapsed() });
                 }
                 Err(RecvTimeoutError::Timeout) => {}

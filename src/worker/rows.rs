@@ -34,6 +34,8 @@ pub(super) struct Rows {
     pub(super) first_client: usize,
     pub(super) lanes: Vec<Lane>,
     pub(super) keys: usize,
+    /// Whether the library sends updates again by itself: then a refusal may be that of a later try.
+    pub(super) resends: bool,
     pub(super) tie: Tie,
     /// The race's zero and its start, by our clock.
     pub(super) zero_ns: u64,
@@ -83,7 +85,8 @@ impl Rows {
         if lane.events.len() as u64 >= lane.most {
             return Err("it is one update more than this client was to make");
         }
-        lane.events.push(Event::new(row.key, begin, end, row.tries, row.outcome));
+        let outcome = if self.resends && row.outcome == Outcome::Refused { Outcome::Unknown } else { row.outcome };
+        lane.events.push(Event::new(row.key, begin, end, row.tries, outcome));
         self.count += 1;
         self.acked += u64::from(matches!(row.outcome, Outcome::Acked(_) | Outcome::AckedBlind));
         Ok(())

@@ -160,7 +160,8 @@ func run(adapter *Adapter, update Update, job *Job, batch int64, log *clientLog,
 			switch {
 			case err == nil:
 				log.add(begin, ended, "ok", &told[i].Value, number, told[i].Tries)
-			case adapter.Refused(err):
+			// Of a batch that failed, some may have been done.
+			case len(numbers) == 1 && adapter.Refused(err):
 				log.add(begin, ended, "fail", nil, number, 1)
 			default:
 				log.add(begin, ended, "unknown", nil, number, 1)

@@ -139,7 +139,8 @@ public final class Worker {
                 error = failed;
             }
             long ended = now();
-            String outcome = error == null ? "ok" : adapter.refused(error) ? "fail" : "unknown";
+            // Of a batch that failed, some may have been done.
+            String outcome = error == null ? "ok" : many == 1 && adapter.refused(error) ? "fail" : "unknown";
             for (int i = 0; i < many; i++) {
                 log.add(begin, ended, outcome, told == null ? null : told.get(i), numbers.get(i));
             }
@@ -212,8 +213,10 @@ public final class Worker {
             threads.add(new Thread(() -> {
                 try {
                     run(adapter, update, job, batch, log, many, go);
-                } catch (Exception broken) {
-                    throw new IllegalStateException(broken);
+                } catch (Throwable broken) {
+                    // What it had not written yet is gone.
+                    broken.printStackTrace();
+                    Runtime.getRuntime().halt(1);
                 }
             }));
         }
