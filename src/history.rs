@@ -216,12 +216,18 @@ pub fn check_apart(lanes: &[&[Event]], found: &[i64], apart_ns: u64) -> Judgemen
     if apart_ns == 0 {
         return check(lanes, found);
     }
+    let lanes = widened(lanes, apart_ns);
+    check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
+}
+
+/// The updates from their earliest possible beginning to their latest possible end, if the clocks of those who recorded
+/// them may be up to `apart_ns` apart.
+pub fn widened(lanes: &[&[Event]], apart_ns: u64) -> Vec<Vec<Event>> {
     let wider = |event: &Event| {
-        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns() + apart_ns);
+        let (begin, end) = (event.begin_ns().saturating_sub(apart_ns), event.end_ns().saturating_add(apart_ns));
         Event::new(event.key(), begin, end, event.tries(), event.outcome())
     };
-    let lanes: Vec<Vec<Event>> = lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect();
-    check(&lanes.iter().map(Vec::as_slice).collect::<Vec<_>>(), found)
+    lanes.iter().map(|lane| lane.iter().map(wider).collect()).collect()
 }
 
 /// Like [`check`], but some counters may not have been read at the end: these are judged by the values alone.

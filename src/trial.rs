@@ -35,6 +35,8 @@ pub struct Trial {
     pub judgement: Judgement,
     /// The verdict on the ledger.
     pub verdict: Verdict,
+    /// How far apart the clocks of two clients may be, in nanoseconds; 0 if all read the same one.
+    pub apart_ns: u64,
     /// Each counter's gain.
     pub found: Vec<i64>,
     /// How long after the race the counters could be read.

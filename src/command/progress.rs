@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::history::widened;
 use crate::interchange::write_history;
 use crate::record::{Bucket, Folder, HISTORY, Record, write_whole};
 use crate::report::words;
@@ -185,6 +186,9 @@ impl Progress {
             record.condition.keys
         ));
         let lanes: Vec<&[Event]> = trial.log.clients.iter().map(|lane| lane.events.as_slice()).collect();
+        // A reader knows of one clock only.
+        let wider = if trial.apart_ns > 0 { widened(&lanes, trial.apart_ns) } else { Vec::new() };
+        let lanes = if wider.is_empty() { lanes } else { wider.iter().map(Vec::as_slice).collect() };
         let mut bytes = Vec::new();
         write_history(&mut bytes, &lanes, &trial.found).map_err(|e| Error::file(&path, e))?;
         write_whole(&path, &bytes)

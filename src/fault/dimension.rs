@@ -121,6 +121,7 @@ impl Breaker for Dimension {
         Ok(Ok(Trial {
             verdict: judge(&judgement.ledger),
             judgement,
+            apart_ns: raced.apart_ns,
             found: vec![raced.found],
             waited: raced.stable,
             // The servers are gone, or were started again meanwhile.

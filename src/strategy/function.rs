@@ -4,12 +4,12 @@
 //! survives a restart. Needs Redis 7.0 or any Valkey. The library is named after our prefix and a random number for this
 //! crew, and is removed with it; other libraries on the server are not touched.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{BoxError, Result};
 use crate::strategy::toolkit::{ask, own_connections, told_or_refused};
 use crate::strategy::{Info, Need, Strategy};
-use crate::target::{Session, Target};
+use crate::target::{Connection, Session, Target};
 use crate::update::{Update, Updater};
 
 const INFO: Info = Info {
@@ -23,7 +23,7 @@ pub(super) struct Function;
 
 /// The library on the server, removed when the last updater is dropped.
 struct Library {
-    db: Mutex<Session>,
+    server: Target,
     name: String,
 }
 
@@ -36,17 +36,25 @@ impl Library {
             "#!lua name={name}\nredis.register_function('{name}', function(keys) return redis.call('INCR', keys[1]) end)"
         );
         let mut db = server.connect()?;
+        // Made first: what one node of a cluster has loaded is removed if another one refuses.
+        let library = Self { server: server.clone(), name };
         let load = redis::cmd("FUNCTION").arg(&["LOAD", "REPLACE", &code]).exec(&mut db);
         load.map_err(|e| server.refuses(&e))?;
-        Ok(Self { db: Mutex::new(db), name })
+        Ok(library)
     }
 }
 
 impl Drop for Library {
     fn drop(&mut self) {
-        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
-        // If the server is gone, there is nothing to remove.
-        let _ = redis::cmd("FUNCTION").arg("DELETE").arg(&self.name).exec(&mut *db);
+        // A promoted replica has it from its primary.
+        self.server.renew();
+        let Ok(mut db) = self.server.connect() else { return };
+        let delete = |node: &mut Connection| {
+            // A node that is gone, or never had it, has nothing to remove.
+            let _ = redis::cmd("FUNCTION").arg("DELETE").arg(&self.name).exec(node);
+            Ok(())
+        };
+        let _ = db.on_each(delete);
     }
 }
 

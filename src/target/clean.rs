@@ -3,7 +3,7 @@
 //! Only keys with our prefix, `lost-updates:` and 16 hexadecimal digits, are touched, and never by a command that could
 //! reach others. Keys of a run whose [lease](super::lease) is still valid are left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -89,28 +89,41 @@ fn clean_page(db: &mut Session, keys: &[String], leases: &mut Leases, cleaned: &
     Ok(())
 }
 
-/// Removes the function libraries of runs that are over: their names begin with our prefix, with `_` for punctuation.
+/// Removes the function libraries of runs that are over, on each node: their names begin with our prefix, with `_` for
+/// punctuation.
 fn remove_libraries(db: &mut Session, leases: &mut Leases, cleaned: &mut Cleaned) -> RedisResult<()> {
-    let ours = OURS.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    let listed = redis::cmd("FUNCTION").arg(&["LIST", "LIBRARYNAME", &format!("{ours}*")]).query::<Vec<Value>>(db);
-    let libraries = match listed {
+    let found: BTreeSet<String> = db.on_each(libraries_on)?.into_iter().flatten().collect();
+    for name in found {
+        let Some(id) = name.strip_prefix(&ours()).and_then(|rest| rest.get(..16)) else { continue };
+        let run = format!("{OURS}{id}:");
+        if run_of(&run).is_none() || lease_of(db, &run, leases)?.is_some() {
+            continue;
+        }
+        db.on_each(|node| match libraries_on(node)?.contains(&name) {
+            true => redis::cmd("FUNCTION").arg("DELETE").arg(&name).exec(node),
+            false => Ok(()),
+        })?;
+        cleaned.libraries += 1;
+    }
+    Ok(())
+}
+
+fn ours() -> String {
+    OURS.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+}
+
+/// The names of a node's function libraries that may be ours.
+fn libraries_on(node: &mut Connection) -> RedisResult<Vec<String>> {
+    let mut listed = redis::cmd("FUNCTION");
+    listed.arg(&["LIST", "LIBRARYNAME", &format!("{}*", ours())]);
+    let libraries = match listed.query::<Vec<HashMap<String, Value>>>(node) {
         Ok(libraries) => libraries,
         Err(error) if error.is_io_error() => return Err(error),
         // A server that has no functions, or does not let us list them, has none of ours.
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(Vec::new()),
     };
-    for library in libraries {
-        let library: HashMap<String, Value> = redis::from_redis_value(library)?;
-        let Some(name) = library.get("library_name").cloned() else { continue };
-        let name: String = redis::from_redis_value(name)?;
-        let Some(id) = name.strip_prefix(&ours).and_then(|rest| rest.get(..16)) else { continue };
-        let run = format!("{OURS}{id}:");
-        if run_of(&run).is_some() && lease_of(db, &run, leases)?.is_none() {
-            redis::cmd("FUNCTION").arg("DELETE").arg(&name).exec(db)?;
-            cleaned.libraries += 1;
-        }
-    }
-    Ok(())
+    let names = libraries.into_iter().filter_map(|mut library| library.remove("library_name"));
+    names.map(|name| redis::from_redis_value(name).map_err(Into::into)).collect()
 }
 
 /// How long the run's lease remains valid; read once for each run.

@@ -57,14 +57,31 @@ impl Sentinels {
     /// The primary, according to the first Sentinel that answers.
     pub(super) fn primary(&self) -> RedisResult<Client> {
         let mut failed = self.unnamed();
-        for node in &self.nodes {
-            let opened = Client::open(node.clone()).and_then(|client| Connection::open(&client));
+        for number in self.order().0 {
+            let opened = Client::open(self.nodes[number].clone());
+            let opened = opened.and_then(|client| Connection::open_within(&client, PATIENCE));
             match opened.and_then(|mut db| self.address(&mut db)) {
                 Ok(client) => return Ok(client),
-                Err(error) => failed = error,
+                Err(error) => {
+                    self.fell_silent(number);
+                    failed = error;
+                }
             }
         }
         Err(failed)
+    }
+
+    /// The Sentinels in the order of the URL, those that were silent last, and how many were not.
+    fn order(&self) -> (Vec<usize>, usize) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.retain(|_, since| since.elapsed() < LEFT_OUT);
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by_key(|number| silent.contains_key(number));
+        (order, self.nodes.len() - silent.len())
+    }
+
+    fn fell_silent(&self, number: usize) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Instant::now());
     }
 
     /// The primary since the most recent failover that any of them knows of.
@@ -95,20 +112,17 @@ impl Sentinels {
 
     /// What each Sentinel that answers says.
     fn all(&self) -> RedisResult<Vec<Said>> {
-        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        silent.retain(|_, since| since.elapsed() < LEFT_OUT);
         let (mut said, mut failed) = (Vec::new(), self.unnamed());
-        // Those that were silent last: they are asked only if nobody else answers.
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
-        order.sort_by_key(|number| silent.contains_key(number));
-        for number in order {
-            if silent.contains_key(&number) && !said.is_empty() {
+        let (order, awake) = self.order();
+        for (place, number) in order.into_iter().enumerate() {
+            // Those that were silent are asked only if nobody else answers.
+            if place >= awake && !said.is_empty() {
                 break;
             }
             match self.asked(&self.nodes[number]) {
                 Ok(answer) => said.push(answer),
                 Err(error) => {
-                    silent.insert(number, Instant::now());
+                    self.fell_silent(number);
                     failed = error;
                 }
             }

@@ -155,6 +155,13 @@ impl Target {
         self.private.is_some() || self.place.fleet.is_some()
     }
 
+    /// Learns where the slots of a cluster are now, if its nodes have redirected us since the last time.
+    pub(crate) fn renew(&self) {
+        if let Some(cluster) = &self.place.cluster {
+            cluster.renew();
+        }
+    }
+
     /// How often nodes of a cluster have redirected us so far: MOVED and ASK.
     pub(crate) fn redirects(&self) -> Option<(u64, u64)> {
         self.place.cluster.as_ref().map(|cluster| cluster.redirects.so_far())

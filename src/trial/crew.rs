@@ -45,6 +45,9 @@ pub const READ_BACK: Duration = Duration::from_secs(30);
 /// How long to wait for the server when our keys are to be removed.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 
+/// Keys removed by one command.
+const CHUNK: usize = 1_000;
+
 /// A strategy's clients, opened and ready to race.
 pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
@@ -88,11 +91,18 @@ impl<'a> Crew<'a> {
         seed: u64,
         stop: &'a AtomicBool,
     ) -> Result<Self> {
+        server.renew();
         let mut db = server.reach(READ_BACK, stop)?;
         let lease = Lease::of(server);
         // Before anything of ours is on the server.
         lease.renew(&mut db, Duration::ZERO);
-        let clients = driver.open(server.for_racers(), strategy, &workload)?;
+        let clients = match driver.open(server.for_racers(), strategy, &workload) {
+            Ok(clients) => clients,
+            Err(error) => {
+                lease.end(&mut db);
+                return Err(error);
+            }
+        };
         let crew = fastrand::u32(..);
         Ok(Self {
             keys: (0..workload.keys).map(|key| keyspace::counter(server.prefix(), crew, key)).collect(),
@@ -153,11 +163,13 @@ impl<'a> Crew<'a> {
         let waited = ended.elapsed().saturating_sub(self.strategy.settles_in());
         let spent = after.since(&before);
         let lanes: Vec<&[Event]> = log.clients.iter().map(|lane| lane.events.as_slice()).collect();
-        let judgement = history::check_apart(&lanes, &found, process.as_ref().map_or(0, |process| process.apart_ns));
+        let apart_ns = process.as_ref().map_or(0, |process| process.apart_ns);
+        let judgement = history::check_apart(&lanes, &found, apart_ns);
         let counted_by = self.counted_by;
         Ok(Trial {
             verdict: judge(&judgement.ledger),
             judgement,
+            apart_ns,
             found,
             waited,
             spent,
@@ -181,8 +193,10 @@ impl<'a> Crew<'a> {
             self.db = self.server.reach(READ_BACK, self.stop)?;
         }
         self.lease.renew(&mut self.db, deadline);
-        for key in &*self.keys {
-            self.strategy.reset(&mut self.db, key).map_err(|e| self.server.refuses(&e))?;
+        let (strategy, keys) = (self.strategy, &self.keys);
+        let reset = |db: &mut Session| keys.iter().try_for_each(|key| strategy.reset(db, key));
+        if reset(&mut self.db).is_err() {
+            self.db = self.server.patiently(READ_BACK, self.stop, reset)?.0;
         }
         Ok(())
     }
@@ -305,13 +319,12 @@ impl<'a> Crew<'a> {
         drop(clients);
         let side = keys.iter().flat_map(|key| strategy.side_keys(key));
         let names: Vec<String> = keys.iter().cloned().chain(side).collect();
-        let (mut db, ()) =
-            server.patiently(CLEAN_UP, &AtomicBool::new(false), |db| redis::cmd("PING").exec(db)).map_err(|e| {
-                let prefix = server.prefix();
-                Error::server(format!(
-                    "{e}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them"
-                ))
-            })?;
+        // Waits for a server that cannot write at the moment.
+        let counters = |db: &mut Session| keys.chunks(CHUNK).try_for_each(|chunk| db.remove(chunk).map(drop));
+        let (mut db, ()) = server.patiently(CLEAN_UP, &AtomicBool::new(false), counters).map_err(|e| {
+            let prefix = server.prefix();
+            Error::server(format!("{e}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them"))
+        })?;
         server.remove(&mut db, &names)?;
         lease.end(&mut db);
         server.settings_left(&mut db)

@@ -69,6 +69,7 @@ fn trial(schedule: Schedule, mut updaters: Vec<Box<dyn Updater>>, deadline: Dura
         log,
         judgement,
         verdict,
+        apart_ns: 0,
         found: vec![found],
         waited,
         spent,

@@ -180,6 +180,58 @@ fn move_counter(nodes: &mut [Connection], ports: &[u16], password: &str, prefix:
 }
 
 #[test]
+fn a_transaction_is_not_executed_where_nothing_watches_its_key() {
+    let (fleet, layout) = fleet("cluster", None);
+    let mut nodes: Vec<Connection> = fleet.primaries.iter().map(to).collect();
+    let ports: Vec<u16> = fleet.primaries.iter().map(Private::port).collect();
+    let password =
+        fleet.primaries[0].connection(Transport::Unix).unwrap().redis_settings().password().unwrap().to_owned();
+    let server = Target::fleet(fleet, layout).unwrap();
+    let (mut db, mut other) = (server.connect().unwrap(), server.connect().unwrap());
+    let key = format!("{}{{counter}}", server.prefix());
+    redis::cmd("SET").arg(&key).arg(1).exec(&mut db).unwrap();
+    redis::cmd("WATCH").arg(&key).exec(&mut db).unwrap();
+    move_counter(&mut nodes, &ports, &password, server.prefix());
+    // The read follows the key to its new node, where another client adds in between.
+    assert_eq!(redis::cmd("GET").arg(&key).query::<i64>(&mut db).unwrap(), 1);
+    redis::cmd("INCR").arg(&key).exec(&mut other).unwrap();
+    let set = |db: &mut redis_lost_updates::target::Session, value: i64| {
+        redis::pipe().atomic().set(&key, value).query::<Option<Vec<String>>>(db)
+    };
+    assert!(!matches!(set(&mut db, 2), Ok(Some(_))), "nothing watched the key there");
+    assert_eq!(redis::cmd("GET").arg(&key).query::<i64>(&mut other).unwrap(), 2);
+    // The next one watches where the key is now.
+    redis::cmd("WATCH").arg(&key).exec(&mut db).unwrap();
+    assert!(matches!(set(&mut db, 3), Ok(Some(_))));
+    assert_eq!(redis::cmd("GET").arg(&key).query::<i64>(&mut other).unwrap(), 3);
+}
+
+#[test]
+fn the_trial_after_a_failover_knows_the_new_primaries() {
+    let (fleet, layout) = fleet("cluster", Some(1));
+    let mut replica = to(&fleet.replicas[0]);
+    let server = Target::fleet(fleet, layout).unwrap();
+    let spread = Workload { keys: 16, ..Workload::one_key(4) }.driven_by(DriverKind::Events);
+    assert_eq!(row(&server, "incr", spread).refused, Some(0));
+    redis::cmd("CLUSTER").arg("FAILOVER").exec(&mut replica).unwrap();
+    let since = Instant::now();
+    let role =
+        |replica: &mut Connection| redis::cmd("ROLE").query::<Vec<redis::Value>>(replica).unwrap().swap_remove(0);
+    while redis::from_redis_value::<String>(role(&mut replica)).unwrap() != "master" {
+        assert!(since.elapsed() < Duration::from_secs(60), "no failover");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Sockets that were opened for the old primaries cannot follow.
+    let met = row(&server, "incr", spread);
+    assert!(met.moved > Some(0), "{met:?}");
+    for driver in [DriverKind::Events, DriverKind::Threads] {
+        let after = row(&server, "incr", spread.driven_by(driver));
+        assert_eq!((after.refused, after.moved, after.verdict), (Some(0), Some(0), Some(Verdict::Exact)), "{driver}");
+        assert!(after.node_calls.is_some(), "{driver}: every node is counted");
+    }
+}
+
+#[test]
 fn replicas_are_waited_for_and_read_from() {
     for layout in ["replicated", "sentinel"] {
         let server = started(layout, None);

@@ -132,7 +132,7 @@ impl<'a> Race<'a> {
             self.wake(now);
             if now - looked_up > TICK.as_nanos() as u64 {
                 looked_up = now;
-                self.hang_up_on_the_silent(now);
+                self.hang_up_on_the_silent(now, &mut buffer);
                 self.send_home_who_waits();
             }
         }
@@ -351,10 +351,15 @@ impl<'a> Race<'a> {
     }
 
     /// Gives up on lines whose replies are overdue, as a blocking client does.
-    fn hang_up_on_the_silent(&mut self, now: u64) {
+    fn hang_up_on_the_silent(&mut self, now: u64, buffer: &mut Vec<u8>) {
         let is_overdue =
             |racer: &Racer| racer.owed > 0 && now.saturating_sub(racer.asked_ns) > RESPONSE_TIMEOUT.as_nanos() as u64;
         for line in 0..self.of.lines.len() {
+            if !self.racers[self.members(line)].iter().any(is_overdue) {
+                continue;
+            }
+            // If this process itself stood still, the reply may be there.
+            self.receive(line, false, buffer);
             if self.racers[self.members(line)].iter().any(is_overdue) {
                 self.lose(line, &format!("no reply within {} s", RESPONSE_TIMEOUT.as_secs()));
             }

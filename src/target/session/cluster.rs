@@ -84,6 +84,8 @@ pub(crate) struct Cluster {
     /// As known at the start, or as of the last refresh.
     shards: RwLock<Vec<Shard>>,
     pub(crate) redirects: Redirects,
+    /// How many MOVED had been met when it was last asked where the slots are.
+    asked_after: AtomicU64,
 }
 
 impl Cluster {
@@ -91,7 +93,7 @@ impl Cluster {
     pub(crate) fn discover(seed: &Client) -> RedisResult<Self> {
         let template = seed.get_connection_info().clone();
         let shards = RwLock::new(shards_of(seed)?);
-        Ok(Self { template, shards, redirects: Redirects::default() })
+        Ok(Self { template, shards, redirects: Redirects::default(), asked_after: AtomicU64::new(0) })
     }
 
     fn shards(&self) -> Vec<Shard> {
@@ -101,23 +103,34 @@ impl Cluster {
     /// Asks the known nodes, primaries and replicas, which node has which slot now. The first answer that differs from
     /// what is known is believed, because a node that is cut off still gives the old one.
     ///
+    /// Whether there was one.
+    ///
     /// # Errors
-    /// None of them knows anything new.
-    fn refresh(&self) -> RedisResult<()> {
+    /// None of them knows anything new, and one does not answer.
+    fn refresh(&self) -> RedisResult<bool> {
         let known = self.shards();
         let members = known.iter().flat_map(|shard| std::iter::once(&shard.primary).chain(&shard.replicas));
-        let mut failed = RedisError::from((ErrorKind::Io, "no node of the cluster names other primaries"));
+        let mut failed = None;
         for member in members {
             match self.client(member).and_then(|client| shards_of(&client)) {
                 Ok(shards) if shards != known => {
                     *self.shards.write().unwrap_or_else(PoisonError::into_inner) = shards;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Ok(_) => {}
-                Err(error) => failed = error,
+                Err(error) => failed = Some(error),
             }
         }
-        Err(failed)
+        failed.map_or(Ok(false), Err)
+    }
+
+    /// Learns where the slots are now, if nodes have redirected us since the last time: sockets that are opened next know
+    /// the nodes that have become primaries, and the counts of all nodes are read.
+    pub(crate) fn renew(&self) {
+        let (moved, _) = self.redirects.so_far();
+        if self.asked_after.load(Ordering::Relaxed) != moved && self.refresh().is_ok() {
+            self.asked_after.store(moved, Ordering::Relaxed);
+        }
     }
 
     /// The nodes that have slots.
@@ -209,6 +222,9 @@ pub(super) struct Routed {
     owners: Vec<u16>,
     /// Where commands without a key go: the node of the previous command.
     here: usize,
+    /// The node that watches a key. A transaction goes there even if the key has moved meanwhile: nothing watches it on
+    /// its new node, and this one answers that nothing was done.
+    watched: Option<usize>,
     /// Replies that nobody has read yet.
     pub(super) replies: VecDeque<Value>,
 }
@@ -219,7 +235,9 @@ impl Routed {
         let primary = |shard: &Shard| Some(shard.primary.clone());
         match Self::over(cluster.clone(), patience, primary) {
             Err(error) if error.is_io_error() => {
-                cluster.refresh().map_err(|_| error)?;
+                if !cluster.refresh().unwrap_or(false) {
+                    return Err(error);
+                }
                 Self::over(cluster, patience, primary)
             }
             opened => opened,
@@ -241,6 +259,7 @@ impl Routed {
             nodes: Vec::new(),
             owners: vec![0; SLOTS.into()],
             here: 0,
+            watched: None,
             replies: VecDeque::new(),
         };
         for shard in cluster.shards() {
@@ -324,10 +343,15 @@ impl Routed {
             return Err(error);
         }
         for (reply, (range, node)) in replies.iter_mut().zip(commands) {
+            let (mut node, command) = (*node, &packed[range.clone()]);
             if let Value::ServerError(error) = reply
-                && let Some(hop) = self.redirected(*node, error)?
+                && let Some(hop) = self.redirected(node, error)?
             {
-                *reply = self.follow(hop, &packed[range.clone()])?;
+                *reply = self.follow(hop, command)?;
+                node = self.here;
+            }
+            if is_watch(command) {
+                self.watched = Some(node);
             }
         }
         Ok(replies)
@@ -358,6 +382,11 @@ impl Hop {
     }
 }
 
+/// Whether a packed command is a WATCH.
+pub(super) fn is_watch(packed: &[u8]) -> bool {
+    packed.split(|&byte| byte == b'\n').nth(2).is_some_and(|word| word.eq_ignore_ascii_case(b"WATCH\r"))
+}
+
 fn unreadable() -> RedisError {
     RedisError::from((ErrorKind::Client, "a command that cannot be routed"))
 }
@@ -373,7 +402,11 @@ impl ConnectionLike for Routed {
             return Ok(reply);
         }
         let node = self.place(route);
-        self.follow(Hop { node, is_ask: false, waits: false }, cmd)
+        let reply = self.follow(Hop { node, is_ask: false, waits: false }, cmd)?;
+        if is_watch(cmd) {
+            self.watched = Some(self.here);
+        }
+        Ok(reply)
     }
 
     fn req_packed_commands(&mut self, cmd: &[u8], offset: usize, count: usize) -> RedisResult<Vec<Value>> {
@@ -385,8 +418,8 @@ impl ConnectionLike for Routed {
             commands.push((from..from + length, node));
             from += length;
         }
-        let node = self.here;
         if is_transaction {
+            let node = self.watched.take().unwrap_or(self.here);
             let replies = self.nodes[node].1.req_packed_commands(cmd, offset, count)?;
             for reply in &replies {
                 if let Value::ServerError(error) = reply {

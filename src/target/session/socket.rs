@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use super::cluster::{Cluster, MOST_HOPS, Member};
+use super::cluster::{Cluster, MOST_HOPS, Member, is_watch};
 use super::route::{Route, SLOTS, route};
 use crate::resp::Reply;
 use crate::target::Socket;
@@ -49,6 +49,7 @@ pub(crate) struct RoutedSocket {
     owners: Arc<[u16]>,
     moved: HashMap<u16, u16>,
     here: usize,
+    watched: Option<usize>,
     in_transaction: bool,
     requests: VecDeque<Request>,
     /// The number of the first of `requests`.
@@ -68,6 +69,7 @@ impl RoutedSocket {
             owners,
             moved: HashMap::new(),
             here: 0,
+            watched: None,
             in_transaction: false,
             requests: VecDeque::new(),
             first: 0,
@@ -81,7 +83,11 @@ impl RoutedSocket {
             let known = self.moved.get(&slot).or_else(|| self.owners.get(usize::from(slot)));
             self.here = known.map_or(0, |&node| usize::from(node));
         }
-        self.in_transaction |= command.ends_with(b"\r\nMULTI\r\n");
+        if command.ends_with(b"\r\nMULTI\r\n") {
+            self.in_transaction = true;
+            // As a session does: to the node that watches, even if the key has moved.
+            self.here = self.watched.take().unwrap_or(self.here);
+        }
         let request =
             Request { command: command.to_owned(), reply: None, is_transaction: self.in_transaction, hops: 0 };
         self.in_transaction &= !(command.ends_with(b"\r\nEXEC\r\n") || command.ends_with(b"\r\nDISCARD\r\n"));
@@ -144,7 +150,12 @@ impl RoutedSocket {
                 node.unsent.extend_from_slice(&request.command);
                 node.expects.push_back(Some(number));
             }
-            _ => request.reply = Some(bytes.to_owned()),
+            _ => {
+                if is_watch(&request.command) {
+                    self.watched = Some(from);
+                }
+                request.reply = Some(bytes.to_owned());
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use redis::{
     Value, cmd,
 };
 
-use super::cluster::{Cluster, MOST_HOPS, Member};
+use super::cluster::{Cluster, MOST_HOPS, Member, is_watch};
 use super::route::{Route, route};
 use crate::resp::Requests;
 
@@ -42,6 +42,8 @@ struct Routed {
     moved: HashMap<u16, usize>,
     /// Where commands without a key go: the node of the previous command.
     here: usize,
+    /// The node that watches a key, where a transaction goes: see [`super::cluster`].
+    watched: Option<usize>,
 }
 
 impl TaskSession {
@@ -59,6 +61,7 @@ impl TaskSession {
             owners: cluster.owners(),
             moved: HashMap::new(),
             here: 0,
+            watched: None,
         };
         for member in cluster.primaries() {
             routed.node(&member).await?;
@@ -115,7 +118,7 @@ impl Routed {
         let commands = commands(requests);
         let (places, is_transaction) = self.places(requests.bytes())?;
         if is_transaction {
-            let node = self.here;
+            let node = self.watched.take().unwrap_or(self.here);
             let replies = together(&mut self.nodes[node].1, commands).await?;
             for reply in &replies {
                 if let Value::ServerError(error) = reply {
@@ -127,7 +130,11 @@ impl Routed {
         }
         let mut replies = self.ask_all(&commands, &places).await?;
         for ((reply, command), node) in replies.iter_mut().zip(&commands).zip(places) {
+            self.here = node;
             *reply = self.follow(node, command, std::mem::take(reply)).await?;
+            if is_watch(&command.get_packed_command()) {
+                self.watched = Some(self.here);
+            }
         }
         Ok(replies)
     }
