@@ -112,9 +112,11 @@ impl Machine {
             self.warn(
                 WarningKind::ProxyLimit,
                 format!(
-                    "the proxy is the limit: it carries {through} commands/s over {} connections, and the server \
-                     alone {past}: higher rates cannot be measured through it",
-                    crate::proxy::cost::CONNECTIONS
+                    "through the proxy, {} clients that wait for each reply get at most {} commands/s, and {} without \
+                     it: rates near the former measure the proxy",
+                    crate::proxy::cost::CONNECTIONS,
+                    through,
+                    past
                 ),
             );
         }

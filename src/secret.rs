@@ -69,12 +69,19 @@ pub(crate) fn shown(place: &str) -> &str {
     if place.contains(['@', '%', '?', '=']) { STANDS_FOR } else { place }
 }
 
-/// What a server said, without the password that it was told: some repeat what they did not understand.
+/// What a server said, without the password that it was told: some repeat what they did not understand. Within a word the
+/// same letters mean something else.
 pub(crate) fn hushed(text: &str, password: Option<&str>) -> String {
-    match password.filter(|password| !password.is_empty()) {
-        Some(password) => text.replace(password, "(the password)"),
-        None => text.to_owned(),
+    let Some(password) = password.filter(|password| !password.is_empty()) else { return text.to_owned() };
+    let (mut said, mut from) = (String::with_capacity(text.len()), 0);
+    for (at, found) in text.match_indices(password) {
+        let (before, after) = (text[..at].chars().next_back(), text[at + found.len()..].chars().next());
+        let is_within = [before, after].into_iter().flatten().any(char::is_alphanumeric);
+        said += &text[from..at];
+        said += if is_within { found } else { "(the password)" };
+        from = at + found.len();
     }
+    said + &text[from..]
 }
 
 #[cfg(test)]
@@ -143,5 +150,6 @@ mod tests {
         );
         assert_eq!([shown(":PW%40h:1"), shown("/p?pass=PW")], [STANDS_FOR; 2]);
         assert_eq!(hushed("unknown command 'AUTH' 'PW'", Some("PW")), "unknown command 'AUTH' '(the password)'");
+        assert_eq!(hushed("no permissions to run 'p'", Some("p")), "no permissions to run '(the password)'");
     }
 }

@@ -39,12 +39,7 @@ impl Cell {
 
     /// Why it cannot be measured anywhere, if it cannot.
     pub(super) fn impossible(&self) -> Option<String> {
-        let Some(library) = &self.protection.library else {
-            let locks = self.protection.strategy().is_ok_and(|strategy| strategy.info().locks_in_memory);
-            // A client that reconnects after an error is opened anew.
-            return (locks && !self.fault.is_none())
-                .then(|| "its clients share a lock in memory, which one that reconnects would not have".to_owned());
-        };
+        let Some(library) = &self.protection.library else { return None };
         match (&library.found, self.topology()) {
             (Err(why), _) => Some(why.to_string()),
             (_, topology @ (Topology::Sentinel | Topology::Cluster)) => {

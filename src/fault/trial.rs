@@ -135,6 +135,11 @@ impl Lab<'_> {
         if let Some(why) = cell.impossible() {
             return Ok(Err(why));
         }
+        // A client that reconnects after an error is opened anew.
+        if strategy.info().locks_in_memory && !cell.fault.is_none() {
+            let why = "its clients share a lock in memory, which one that reconnects would not have";
+            return Ok(Err(why.to_owned()));
+        }
         let servers = Servers::start(&self.origin, &needs(cell, seed))?;
         // We start the replica, so the target, which is one node, does not know of it.
         if !cell.protection.needs_replica

@@ -5,7 +5,7 @@ use crate::condition::NO_FAULT;
 use crate::record::Machine;
 use crate::report::words::{self, WIDTH, wrap};
 use crate::summary::{Answer, CellSummary, Summary, What};
-use crate::verdict::{Promise, Verdict};
+use crate::verdict::Verdict;
 
 /// The load that a run's headline is of: the highest that was judged, on the fewest keys.
 pub(super) fn load(summary: &Summary) -> Option<(usize, usize)> {
@@ -117,9 +117,7 @@ const ENOUGH: usize = 1;
 fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
     let Some(best) = answer.best else {
-        let exact = summary.cells.iter().any(|cell| cell.promise == Promise::Exact);
-        let what = if exact { "kept its promise" } else { "was measured" };
-        return format!("At {place} no exact strategy {what}.");
+        return format!("At {place} no exact strategy {}.", summary.none());
     };
     let rate = &best.surviving_per_s;
     let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();
@@ -270,9 +268,10 @@ pub(super) fn over_round_trips(summary: &Summary, machine: &Machine, threads: us
         let is_first = |cell: &CellSummary| first.as_ref() == Some(&near(cell));
         let again = if is_first(best) { "again " } else { "" };
         let rivals: Vec<&str> = answer.rivals.iter().take(NAMED).map(|cell| name(cell)).collect();
-        let noise = match rivals.is_empty() {
-            true => String::new(),
-            false => format!("; within its noise: {}", rivals.join(", ")),
+        let noise = match &rivals[..] {
+            [] if best.surviving_per_s.confidence >= SURE => String::new(),
+            [] => "; too few trials to be sure".to_owned(),
+            rivals => format!("; within its noise: {}", rivals.join(", ")),
         };
         let before = answer.slower.iter().find(|cell| is_first(cell)).map_or_else(String::new, |cell| {
             format!("; {} makes {}", name(cell), words::rate(cell.surviving_per_s.median))

@@ -67,7 +67,7 @@ impl Updater for Behind {
 }
 
 fn no_replica(server: &Target) -> Result<Option<String>> {
-    let why = "it needs a replica, which can only be started beside a private server";
+    let why = "it starts a replica of its own, which can only be one of a single private server";
     Ok(server.child().is_none().then(|| why.to_owned()))
 }
 

@@ -134,10 +134,22 @@ impl Summary {
         }
     }
 
+    /// What no exact strategy did, where none is the best: `kept its promise`.
+    pub fn none(&self) -> &'static str {
+        let mut exact = self.cells.iter().filter(|cell| cell.promise == Promise::Exact && is_healthy(cell)).peekable();
+        if exact.peek().is_none() {
+            "was measured"
+        } else if exact.any(|cell| cell.verdict.is_some_and(Verdict::breaks_exactness)) {
+            "kept its promise"
+        } else {
+            "could be judged"
+        }
+    }
+
     fn worst(&self, machine: &Machine, threads: usize, keys: usize, rtt_us: Option<u64>) -> Option<&CellSummary> {
         let lossy = || {
             let judged =
-                self.cells.iter().filter(|cell| cell.trials > 0 && cell.promise == Promise::Lossy && is_healthy(cell));
+                self.cells.iter().filter(|cell| cell.acked > 0 && cell.promise == Promise::Lossy && is_healthy(cell));
             let at = move |condition: &Condition| (condition.threads, condition.keys, condition.rtt_us);
             judged.filter(move |cell| at(&cell.condition) == (threads, keys, rtt_us))
         };

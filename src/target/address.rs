@@ -31,7 +31,7 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

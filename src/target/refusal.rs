@@ -82,7 +82,9 @@ fn missing_right(text: &str) -> Option<String> {
 fn wrong_url(text: &str) -> Option<&'static str> {
     let says = |words: &str| text.contains(words);
     if says("NOAUTH") || says("Authentication required") {
-        Some("it requires a password: give redis://USER:PASSWORD@HOST:PORT")
+        Some(
+            "it requires a password: give USER:PASSWORD@ before the host, and for Sentinels &sentinelPassword=PASSWORD",
+        )
     } else if says("WRONGPASS") || says("AuthenticationFailed") {
         Some("it does not accept the user name and password of the URL")
     } else if says("unknown command 'SENTINEL'") {

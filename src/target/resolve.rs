@@ -95,9 +95,15 @@ impl ServerSpec {
         self.layout.validate()?;
         if self.layout != Layout::default() && (self.url.is_some() || self.docker.is_some() || self.unix) {
             return Err(Error::usage(format!(
-                "--topology {} starts private servers over TCP: leave out --redis-url, --docker and --transport unix",
+                "--topology {} starts private servers over TCP: leave out --redis-url (and REDIS_URL), --docker and --transport \
+                 unix",
                 self.layout
             )));
+        }
+        if self.url.is_none() && !self.tls.is_empty() {
+            return Err(Error::usage(
+                "--cacert, --cert, --key and --insecure are for a server that --redis-url names with rediss://",
+            ));
         }
         Ok(self.placement.choose(self.url.is_none() && self.docker.is_none()))
     }

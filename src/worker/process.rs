@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -57,6 +58,8 @@ pub(super) struct Process {
     blocks: Receiver<Read1>,
     pending: VecDeque<u8>,
     last_words: Arc<Mutex<Vec<u8>>>,
+    /// The thread that reads them: it ends with the last process that can write some.
+    listener: JoinHandle<()>,
 }
 
 impl Process {
@@ -85,8 +88,8 @@ impl Process {
             std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|e| Fault::NotStarted(e.to_string()))
         };
         spawn("worker-output", Box::new(move || read_blocks(BufReader::with_capacity(BLOCK, output), &sender)))?;
-        spawn("worker-errors", Box::new(move || keep_last_words(errors, &kept)))?;
-        Ok(Self { child, group, input: Some(input), blocks, pending: VecDeque::new(), last_words })
+        let listener = spawn("worker-errors", Box::new(move || keep_last_words(errors, &kept)))?;
+        Ok(Self { child, group, input: Some(input), blocks, pending: VecDeque::new(), last_words, listener })
     }
 
     /// CPU time used so far by all its threads together, to a hundredth of a second.
@@ -179,13 +182,12 @@ impl Process {
     /// The process is gone: how it ended, and what it said last.
     fn death(&mut self) -> Fault {
         // Its pipes are closed; the process itself, and the thread that reads its errors, may need a moment more.
-        for _ in 0..20 {
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+        for _ in 0..200 {
+            if self.listener.is_finished() && self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        std::thread::sleep(Duration::from_millis(10));
         let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let text = String::from_utf8_lossy(&words).into_owned();
         let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim();

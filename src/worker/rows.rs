@@ -141,3 +141,28 @@ impl Row {
         next().is_none().then_some(row)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_a_library_that_sends_again_says_nothing_of_its_first_try() {
+        for (resends, outcome) in [(false, Outcome::Refused), (true, Outcome::Unknown)] {
+            let mut rows = Rows {
+                first_client: 0,
+                lanes: vec![Lane { events: Vec::new(), most: 1 }],
+                keys: 1,
+                resends,
+                tie: Tie::default(),
+                zero_ns: 0,
+                start_ns: 0,
+                has_header: true,
+                count: 0,
+                acked: 0,
+            };
+            rows.take(b"0,10,20,fail,,0,1", 30).unwrap();
+            assert_eq!(rows.lanes[0].events[0].outcome(), outcome);
+        }
+    }
+}

@@ -84,6 +84,19 @@ fn a_server_that_is_not_ours_is_only_stood_in_front_of_and_only_if_that_is_allow
 }
 
 #[test]
+fn a_lock_in_memory_is_not_blamed_for_clients_that_reconnect_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let args = ["--strategies", "mutex,incr", "--faults", "client-crash", "--out"];
+    let output = report(&args).arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let run = Run::read(&out).unwrap();
+    let skipped = of(&run, "mutex", "client-crash");
+    assert!(skipped.note.as_deref().is_some_and(|note| note.contains("a lock in memory")), "{skipped:?}");
+    assert_eq!(of(&run, "mutex", "none").verdict, Some(Verdict::Exact));
+}
+
+#[test]
 fn what_a_fault_cannot_be_combined_with_is_refused_in_one_line() {
     for (args, words) in [
         (vec!["--faults", "pause", "--driver", "events"], "not supported by --driver events"),

@@ -207,6 +207,23 @@ fn a_transaction_is_not_executed_where_nothing_watches_its_key() {
 }
 
 #[test]
+fn libraries_that_only_some_nodes_have_are_cleaned() {
+    let (fleet, layout) = fleet("cluster", None);
+    let mut nodes: Vec<Connection> = fleet.primaries.iter().map(to).collect();
+    let server = Target::fleet(fleet, layout).unwrap();
+    if strategy("function").unavailable(&server).unwrap().is_some() {
+        return; // a server without functions
+    }
+    let name = "lost_updates_0123456789abcdef_left";
+    let code = format!("#!lua name={name}\nredis.register_function('{name}', function() return 1 end)");
+    redis::cmd("FUNCTION").arg(&["LOAD", &code]).exec(&mut nodes[1]).unwrap();
+    assert_eq!(server.clean(&NEVER).unwrap().libraries, 1);
+    let listed = |node: &mut Connection| redis::cmd("FUNCTION").arg("LIST").query::<Vec<redis::Value>>(node).unwrap();
+    assert!(nodes.iter_mut().all(|node| listed(node).is_empty()));
+    assert_eq!(server.clean(&NEVER).unwrap().libraries, 0);
+}
+
+#[test]
 fn the_trial_after_a_failover_knows_the_new_primaries() {
     let (fleet, layout) = fleet("cluster", Some(1));
     let mut replica = to(&fleet.replicas[0]);

@@ -8,7 +8,7 @@ use crate::report::headline::{over_round_trips, ratios, under_faults};
 use crate::report::markup::{Markup, html, list};
 use crate::report::words;
 use crate::summary::{self, CellSummary, What};
-use crate::verdict::{Promise, Role, Verdict};
+use crate::verdict::{Role, Verdict};
 
 /// The answer at one load, in words.
 pub(super) struct Answer {
@@ -149,9 +149,7 @@ fn raced(cell: &CellSummary, threads: usize) -> Markup {
 
 fn none_kept(view: &View, is_more: bool) -> Markup {
     let joint = if is_more { "; " } else { " " };
-    let has_exact = view.cast.iter().any(|member| member.promise == Promise::Exact);
-    let what = if has_exact { "kept its promise here" } else { "was measured" };
-    html!("{}no exact strategy {}.", joint, what)
+    html!("{}no exact strategy {}.", joint, view.summary.none())
 }
 
 /// At an offered rate all that keep up achieve the same, so their p99 tells them apart.
