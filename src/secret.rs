@@ -69,14 +69,17 @@ pub(crate) fn shown(place: &str) -> &str {
     if place.contains(['@', '%', '?', '=']) { STANDS_FOR } else { place }
 }
 
-/// What a server said, without the password that it was told: some repeat what they did not understand. Within a word the
-/// same letters mean something else.
+/// A password shorter than this protects nothing.
+const SHORT: usize = 4;
+
+/// What a server said, without the password that it was told: some repeat what they did not understand. The few letters of a
+/// very short one mean something else within a word.
 pub(crate) fn hushed(text: &str, password: Option<&str>) -> String {
     let Some(password) = password.filter(|password| !password.is_empty()) else { return text.to_owned() };
     let (mut said, mut from) = (String::with_capacity(text.len()), 0);
     for (at, found) in text.match_indices(password) {
         let (before, after) = (text[..at].chars().next_back(), text[at + found.len()..].chars().next());
-        let is_within = [before, after].into_iter().flatten().any(char::is_alphanumeric);
+        let is_within = found.len() < SHORT && [before, after].into_iter().flatten().any(char::is_alphanumeric);
         said += &text[from..at];
         said += if is_within { found } else { "(the password)" };
         from = at + found.len();

@@ -122,7 +122,7 @@ fn race(mut workers: Workers, work: &Work<'_>, cell: &Cell) -> Result<(Vec<Done>
     let raced = workers.race(&vec![most; work.clients], time, pace, work.stop).map_err(|fault| failed(&fault));
     let done = raced.and_then(|race| match &race.fault {
         None => Ok(race),
-        // A client waits for a reply that does not come, or the fault killed it. Without a fault, it holds rows back.
+        // A client waits for a reply that does not come. Without a fault, a process that hangs keeps a block of rows back.
         Some(Fault::Silent { .. }) if !cell.fault.is_none() => Ok(race),
         Some(Fault::Died(_)) if cell.fault.fault.info().in_processes => Ok(race),
         Some(fault) => Err(failed(fault)),

@@ -215,7 +215,7 @@ fn what_is_wrong_is_one_line_that_says_what_is_allowed_and_exit_2() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{args:?}: {said}");
         assert!(said.contains(says) && output.stdout.is_empty(), "{args:?}: {said}");
-        assert!(since.elapsed() < Duration::from_secs(5), "{args:?}");
+        assert!(since.elapsed() < Duration::from_secs(60), "{args:?}");
         assert!(!Path::new(&nowhere).exists(), "{args:?} left something behind");
     }
 }

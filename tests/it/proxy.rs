@@ -385,20 +385,21 @@ fn a_cut_holds_back_one_direction_until_it_heals() {
 fn what_is_held_at_a_kill_never_arrives() {
     for by in [By::Fin, By::Rst, By::Silence] {
         let server = Counting::start();
-        let options = Options { to_client: Delay::Fixed(Duration::from_millis(300)), ..Options::default() };
+        let delay = Duration::from_millis(1_500);
+        let options = Options { to_client: Delay::Fixed(delay), ..Options::default() };
         let proxy = Proxy::start(&server.address, options).unwrap();
         let mut caller = Caller::new(&proxy);
         caller.send(&["INCR", "k"]);
         eventually("the INCR", || server.executed("INCR") == 1);
         // Until the reply has come to the proxy, it is not the proxy's to drop: it is the server's.
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(500));
         let dropped = proxy.kill(by).unwrap();
         assert_eq!((dropped.connections, dropped.bytes), (1, 4), "{by:?}");
         match by {
             By::Fin => assert_eq!(caller.hear(), Heard::Fin),
             By::Rst => assert_eq!(caller.hear(), Heard::Rst),
             By::Silence => {
-                std::thread::sleep(Duration::from_millis(400));
+                std::thread::sleep(delay);
                 assert!(caller.hears_nothing());
             }
         }
@@ -667,12 +668,13 @@ fn between_a_primary_and_its_replica_it_delays_and_what_it_holds_at_a_kill_never
     assert_eq!(there(), Some(1), "the replica hears nothing");
     proxy.heal().unwrap();
     eventually("the second INCR at the replica", || there() == Some(2));
-    proxy.set_delay(Direction::ToClient, Delay::Fixed(Duration::from_millis(500))).unwrap();
+    let delay = Duration::from_millis(1_500);
+    proxy.set_delay(Direction::ToClient, Delay::Fixed(delay)).unwrap();
     incr();
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(500));
     let dropped = proxy.kill(By::Rst).unwrap();
     assert!(dropped.connections == 1 && dropped.bytes > 0, "{dropped:?}");
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(delay);
     assert_eq!(there(), Some(2), "what was on its way died with the primary");
     let whats: Vec<What> = proxy.events().iter().map(|event| event.what).collect();
     use What::{Cut, Healed, Killed, Refused};

