@@ -235,12 +235,15 @@ impl Servers {
     fn is_stable(&self, key: &str) -> Result<bool> {
         // In the slot of the counter.
         let ready = format!("{key}{READY}");
-        // WAIT covers only the connection's own writes: both commands must go over the same one.
+        // WAIT covers only the connection's own writes: all commands must go over the same one. A write from before the
+        // replica connected has offset 0, which a replica is taken to have as soon as it is online, a second before it gets
+        // anything. So the second write counts, which is made while it is online.
         let reaches = |db: &mut dyn ConnectionLike| {
+            let wait = |db: &mut dyn ConnectionLike| redis::cmd("WAIT").arg(1).arg(200).query::<u32>(db);
             redis::cmd("SET").arg(&ready).arg(1).exec(db)?;
-            let reached: u32 = redis::cmd("WAIT").arg(1).arg(200).query(db)?;
+            let is_online = wait(db)? >= 1;
             redis::cmd("DEL").arg(&ready).exec(db)?;
-            Ok(reached >= 1)
+            Ok(is_online && wait(db)? >= 1)
         };
         if let Some(fleet) = self.fleet() {
             let server = self.current();
