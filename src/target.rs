@@ -60,7 +60,7 @@ pub(crate) use distance::{NOT_FAR, check_distance, may_be_far};
 pub use facts::ServerFacts;
 pub use fleet::{Fleet, Layout};
 #[cfg(feature = "cli")]
-pub(crate) use fleet::{NAME as SENTINEL_NAME, first_slot};
+pub(crate) use fleet::{NAME as SENTINEL_NAME, first_slot, writes_reach};
 pub(crate) use lease::Lease;
 pub use private::Private;
 pub use resolve::ServerSpec;
@@ -433,11 +433,8 @@ impl Target {
     /// # Errors
     /// The server does not answer, or a pattern is not under our prefix.
     pub fn remove(&self, db: &mut Session, names: &[String]) -> Result<()> {
-        let (patterns, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
-        for chunk in plain.chunks(1_000) {
-            let chunk: Vec<String> = chunk.iter().map(|&name| name.clone()).collect();
-            db.remove(&chunk).map_err(|e| self.keeps_ours(&e))?;
-        }
+        let (patterns, plain): (Vec<String>, Vec<String>) = names.iter().cloned().partition(|name| name.contains('*'));
+        db.remove(&plain).map_err(|e| self.keeps_ours(&e))?;
         for pattern in patterns {
             if !pattern.starts_with(&self.prefix) {
                 return Err(Error::broken(format!(
@@ -446,10 +443,8 @@ impl Target {
                 )));
             }
             // Each node of a cluster lists only its own keys.
-            let found = db.on_each(|node| scan(node, pattern)).map_err(|e| self.keeps_ours(&e))?;
-            for chunk in found.concat().chunks(1_000) {
-                db.remove(chunk).map_err(|e| self.keeps_ours(&e))?;
-            }
+            let found = db.on_each(|node| scan(node, &pattern)).map_err(|e| self.keeps_ours(&e))?;
+            db.remove(&found.concat()).map_err(|e| self.keeps_ours(&e))?;
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ const FAULT: &str = "fault";
 /// value only, and has to say which.
 const ALIKE: [&str; 3] = ["server", "rtt_us", FAULT];
 
+/// A condition's columns: their names and values.
+type Columns = Vec<(String, String)>;
+
 /// A name for each condition: its strategy, followed by those of its columns in which the conditions of that strategy
 /// differ, and by its server, round trip and fault if any conditions differ in them. The number of clients and of counters
 /// is never part of it.
@@ -29,36 +32,36 @@ const ALIKE: [&str; 3] = ["server", "rtt_us", FAULT];
 /// assert_eq!(labels[&race], "get-set");
 /// ```
 pub fn labels<'a>(conditions: impl IntoIterator<Item = &'a Condition>) -> BTreeMap<&'a Condition, String> {
-    let mut strategies: BTreeMap<&str, BTreeSet<&Condition>> = BTreeMap::new();
+    let mut strategies: BTreeMap<&str, BTreeMap<&Condition, Columns>> = BTreeMap::new();
     for condition in conditions {
-        strategies.entry(&condition.strategy).or_default().insert(condition);
+        let strategy = strategies.entry(&condition.strategy).or_default();
+        strategy.entry(condition).or_insert_with(|| condition.columns());
     }
-    let mut alike: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (name, value) in strategies.values().flatten().flat_map(|condition| condition.columns()) {
+    let mut alike: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in strategies.values().flat_map(BTreeMap::values).flatten() {
         if ALIKE.contains(&name.as_str()) {
             alike.entry(name).or_default().insert(value);
         }
     }
     let mut labels = BTreeMap::new();
-    for (strategy, conditions) in strategies {
-        let columns: Vec<(&Condition, Vec<(String, String)>)> =
-            conditions.into_iter().map(|condition| (condition, condition.columns())).collect();
-        let first = columns[0].1.clone();
-        // A fault has servers of its own: its name implies how they are arranged.
-        let is_like =
-            |condition: &Condition, name: &str, other: &Condition| name == FAULT || condition.fault == other.fault;
-        let varies = |at: usize| {
-            let name = first[at].0.as_str();
-            let differ = |(one, values): &(&Condition, Vec<(String, String)>)| {
-                columns.iter().any(|(other, others)| is_like(one, name, other) && values[at].1 != others[at].1)
+    for (strategy, columns) in &strategies {
+        let varies = |at: usize, name: &str| {
+            // A fault has servers of its own: its name implies how they are arranged.
+            let differ = |(one, values): (&&Condition, &Columns)| {
+                let is_like = |other: &Condition| one.fault == other.fault;
+                columns.iter().any(|(other, others)| is_like(other) && values[at].1 != others[at].1)
             };
-            let differs_anywhere = alike.get(name).is_some_and(|values| values.len() > 1);
-            !AXES.contains(&name) && (differs_anywhere || columns.iter().any(differ))
+            match alike.get(name) {
+                Some(values) => values.len() > 1,
+                None => !AXES.contains(&name) && columns.iter().any(differ),
+            }
         };
-        let telling: Vec<usize> = (0..first.len()).filter(|&at| varies(at)).collect();
-        for (condition, columns) in columns {
-            let words = telling.iter().filter_map(|&at| words(&columns[at].0, &columns[at].1));
-            labels.insert(condition, std::iter::once(strategy.to_owned()).chain(words).collect::<Vec<_>>().join(" "));
+        let names = columns.values().next().into_iter().flatten().enumerate();
+        let telling: Vec<usize> = names.filter(|(at, (name, _))| varies(*at, name)).map(|(at, _)| at).collect();
+        for (condition, values) in columns {
+            let words = telling.iter().filter_map(|&at| words(&values[at].0, &values[at].1));
+            let label = std::iter::once((*strategy).to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+            labels.insert(*condition, label);
         }
     }
     labels

@@ -167,15 +167,14 @@ fn logs(race: Race, zero: Instant, batch: usize) -> Vec<Done> {
 ///
 /// A client writes the rows of a batch one by one once it has all replies. So if some are there, the rest was executed
 /// within the same time, and saying that it came later would call the values that others were told impossible.
-fn in_flight(events: &[Event], batch: usize, (last_ns, now_ns): (u64, u64)) -> Vec<Event> {
-    let of_batch =
-        |event: &&Event, last: &Event| (event.begin_ns(), event.end_ns()) == (last.begin_ns(), last.end_ns());
-    let written = events.last().map_or(0, |last| events.iter().rev().take_while(|event| of_batch(event, last)).count());
-    let (times, many) = match (events.last(), written % batch) {
-        (None, _) | (_, 0) => ((last_ns, now_ns), batch),
-        (Some(last), some) => ((last.begin_ns(), last.end_ns()), batch - some),
-    };
-    vec![Event::new(0, times.0, times.1, 1, Outcome::Unknown); many]
+fn in_flight(events: &[Event], batch: usize, next: (u64, u64)) -> Vec<Event> {
+    let unknown = |(begin_ns, end_ns), many| vec![Event::new(0, begin_ns, end_ns, 1, Outcome::Unknown); many];
+    let times = |event: &Event| (event.begin_ns(), event.end_ns());
+    let Some(last) = events.last().map(times) else { return unknown(next, batch) };
+    match events.iter().rev().take_while(|event| times(event) == last).count() % batch {
+        0 => unknown(next, batch),
+        written => unknown(last, batch - written),
+    }
 }
 
 /// The same library with its clients spread over at least [`PROCESSES`].

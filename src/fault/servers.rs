@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fault::{LONGEST, REPLY_TIMEOUT};
 use crate::proxy::{Address, Framing, Options, Proxy};
 use crate::strategy::Strategy;
-use crate::target::{Fleet, Layout, Lease, Private, Target, first_slot, slot_of};
+use crate::target::{Fleet, Layout, Lease, Private, Target, first_slot, slot_of, writes_reach};
 
 /// How long servers may take to be ready, or to be stable again.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -235,16 +235,7 @@ impl Servers {
     fn is_stable(&self, key: &str) -> Result<bool> {
         // In the slot of the counter.
         let ready = format!("{key}{READY}");
-        // WAIT covers only the connection's own writes: all commands must go over the same one. A write from before the
-        // replica connected has offset 0, which a replica is taken to have as soon as it is online, a second before it gets
-        // anything. So the second write counts, which is made while it is online.
-        let reaches = |db: &mut dyn ConnectionLike| {
-            let wait = |db: &mut dyn ConnectionLike| redis::cmd("WAIT").arg(1).arg(200).query::<u32>(db);
-            redis::cmd("SET").arg(&ready).arg(1).exec(db)?;
-            let is_online = wait(db)? >= 1;
-            redis::cmd("DEL").arg(&ready).exec(db)?;
-            Ok(is_online && wait(db)? >= 1)
-        };
+        let reaches = |db: &mut dyn ConnectionLike| writes_reach(db, &ready, 1);
         if let Some(fleet) = self.fleet() {
             let server = self.current();
             let is_whole = !fleet.primaries.iter().any(Private::is_down);

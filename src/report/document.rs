@@ -67,18 +67,19 @@ impl<'a> Document<'a> {
     /// The document of a run with these facts.
     pub fn of(summary: &'a Summary, machine: &'a Machine) -> Self {
         let keys = summary.keys();
-        let loads = || summary.threads().into_iter().flat_map(|threads| keys.iter().map(move |&keys| (threads, keys)));
-        let shortest = |(threads, keys)| ((threads, keys), summary.shortest(threads, keys));
-        let longer = |(load, shortest)| {
-            let others = summary.round_trips().into_iter().filter(move |&rtt_us| rtt_us != shortest);
-            others.map(move |rtt_us| (load, rtt_us))
+        let (loads, round_trips) = (summary.threads().into_iter(), summary.round_trips());
+        let loads = loads.flat_map(|threads| keys.iter().map(move |&keys| (threads, keys)));
+        let places = loads.flat_map(|load| round_trips.iter().map(move |&rtt_us| (load, rtt_us)));
+        let (shortest, longer): (Vec<_>, Vec<_>) =
+            places.partition(|((threads, keys), rtt_us)| *rtt_us == summary.shortest(*threads, *keys));
+        let answers = |places: Vec<_>| {
+            places.into_iter().filter_map(|(load, rtt_us)| answer(summary, machine, load, rtt_us)).collect()
         };
-        let answer = |(load, rtt_us)| answer(summary, machine, load, rtt_us);
         Self {
             schema: SCHEMA,
             facts: facts(machine),
-            answers: loads().map(shortest).filter_map(answer).collect(),
-            answers_over_longer_round_trips: loads().map(shortest).flat_map(longer).filter_map(answer).collect(),
+            answers: answers(shortest),
+            answers_over_longer_round_trips: answers(longer),
             summary,
         }
     }

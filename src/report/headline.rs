@@ -117,7 +117,7 @@ const ENOUGH: usize = 1;
 fn winner(summary: &Summary, answer: &Answer) -> String {
     let place = place(summary, answer.threads, answer.keys);
     let Some(best) = answer.best else {
-        return format!("At {place} no exact strategy {}.", summary.none());
+        return format!("At {place} no exact strategy {}.", summary.what_none_did());
     };
     let rate = &best.surviving_per_s;
     let rivals: Vec<&str> = answer.rivals.iter().map(|cell| cell.label.as_str()).collect();

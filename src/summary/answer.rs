@@ -134,8 +134,8 @@ impl Summary {
         }
     }
 
-    /// What no exact strategy did, where none is the best: `kept its promise`.
-    pub fn none(&self) -> &'static str {
+    /// What no exact strategy did, for a sentence where none is the best: `kept its promise`.
+    pub fn what_none_did(&self) -> &'static str {
         let mut exact = self.cells.iter().filter(|cell| cell.promise == Promise::Exact && is_healthy(cell)).peekable();
         if exact.peek().is_none() {
             "was measured"

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use redis::{ConnectionInfo, RedisResult};
+use redis::{ConnectionInfo, ConnectionLike, RedisResult};
 
 use crate::condition::{Topology, Transport};
 use crate::error::{Error, Result};
@@ -288,13 +288,18 @@ fn await_replicas(primary: &Private, replicas: u32, first: u16, last: u16) -> Re
         (first..=last).contains(&slot)
     });
     let key = key.unwrap_or_default();
-    await_until(primary, "an update does not reach all replicas", |db| {
-        // A write from before a replica connected has offset 0, which the replica is taken to have as soon as it is online,
-        // a second before it gets anything. So the second write counts, which is made while it is online.
-        let wait = |db: &mut redis::Connection| redis::cmd("WAIT").arg(replicas).arg(200).query::<u32>(db);
-        redis::cmd("SET").arg(&key).arg(1).exec(db)?;
-        let are_online = wait(db)? >= replicas;
-        redis::cmd("DEL").arg(&key).exec(db)?;
-        Ok(are_online && wait(db)? >= replicas)
-    })
+    await_until(primary, "an update does not reach all replicas", |db| writes_reach(db, &key, replicas))
+}
+
+/// Whether a write at `key` reaches this many replicas; the key is removed again.
+///
+/// Redis says that a replica has a write from before it connected (offset 0) as soon as it is online, which may be a second
+/// before it gets anything. So the removal counts, which is written while the replicas are online.
+pub(crate) fn writes_reach(db: &mut dyn ConnectionLike, key: &str, replicas: u32) -> RedisResult<bool> {
+    // WAIT covers only the writes of its own connection.
+    let wait = |db: &mut dyn ConnectionLike| redis::cmd("WAIT").arg(replicas).arg(200).query::<u32>(db);
+    redis::cmd("SET").arg(key).arg(1).exec(db)?;
+    let are_online = wait(db)? >= replicas;
+    redis::cmd("DEL").arg(key).exec(db)?;
+    Ok(are_online && wait(db)? >= replicas)
 }

@@ -20,6 +20,9 @@ pub(crate) use tasks::TaskSession;
 use crate::target::Connection;
 use cluster::Routed;
 
+/// The most keys that one command removes: a server does nothing else meanwhile.
+const AT_ONCE: usize = 1_000;
+
 /// A connection that is not shared.
 pub struct Session(Kind);
 
@@ -54,8 +57,12 @@ impl Session {
         }
     }
 
-    /// Removes keys, wherever they are.
+    /// Removes keys, wherever they are; returns how many there were.
     pub(crate) fn remove(&mut self, keys: &[String]) -> RedisResult<u64> {
+        keys.chunks(AT_ONCE).map(|keys| self.remove_at_once(keys)).sum()
+    }
+
+    fn remove_at_once(&mut self, keys: &[String]) -> RedisResult<u64> {
         match &mut self.0 {
             Kind::One(connection) => Cmd::new().arg("DEL").arg(keys).query(connection),
             // One command cannot name keys of several slots.

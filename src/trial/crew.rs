@@ -45,9 +45,6 @@ pub const READ_BACK: Duration = Duration::from_secs(30);
 /// How long to wait for the server when our keys are to be removed.
 const CLEAN_UP: Duration = Duration::from_secs(2);
 
-/// Keys removed by one command.
-const CHUNK: usize = 1_000;
-
 /// A strategy's clients, opened and ready to race.
 pub struct Crew<'a> {
     strategy: &'a dyn Strategy,
@@ -317,15 +314,13 @@ impl<'a> Crew<'a> {
         let Self { strategy, server, clients, keys, lease, .. } = self;
         // Dropping the clients restores what the strategy has changed on the server.
         drop(clients);
-        let side = keys.iter().flat_map(|key| strategy.side_keys(key));
-        let names: Vec<String> = keys.iter().cloned().chain(side).collect();
+        let side: Vec<String> = keys.iter().flat_map(|key| strategy.side_keys(key)).collect();
         // Waits for a server that cannot write at the moment.
-        let counters = |db: &mut Session| keys.chunks(CHUNK).try_for_each(|chunk| db.remove(chunk).map(drop));
-        let (mut db, ()) = server.patiently(CLEAN_UP, &AtomicBool::new(false), counters).map_err(|e| {
+        let (mut db, _) = server.patiently(CLEAN_UP, &AtomicBool::new(false), |db| db.remove(&keys)).map_err(|e| {
             let prefix = server.prefix();
             Error::server(format!("{e}; keys {prefix}* may be left there: `report clean --redis-url URL` removes them"))
         })?;
-        server.remove(&mut db, &names)?;
+        server.remove(&mut db, &side)?;
         lease.end(&mut db);
         server.settings_left(&mut db)
     }

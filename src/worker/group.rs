@@ -217,14 +217,27 @@ impl Workers {
         let after_end = self.patience.after_end;
         let wait = Wait::of(LEAD + duration + after_end, stop);
         let uncertainty_ns = self.members.iter().map(|member| member.tie.uncertainty_ns).max().unwrap_or(0);
-        let (facts, acked) = ((self.keys, self.resends), &*self.acked);
+        let (keys, resends, acked) = (self.keys, self.resends, &*self.acked);
+        let lane = |client| Lane { events: Vec::new(), most: updates.get(client).copied().unwrap_or(0) };
+        let blank = |member: &Member| Rows {
+            first_client: member.clients.start,
+            lanes: member.clients.clone().map(lane).collect(),
+            keys,
+            resends,
+            tie: member.tie,
+            zero_ns,
+            start_ns,
+            has_header: false,
+            count: 0,
+            acked: 0,
+        };
         let gathered: Vec<Gathered> = std::thread::scope(|scope| {
-            let gather = |member| {
-                scope.spawn(move || {
-                    gather(member, updates, (facts, acked), (zero_ns, start_ns), epoch, (wait, after_end))
-                })
-            };
-            let threads: Vec<_> = self.members.iter_mut().map(gather).collect();
+            let threads: Vec<_> = self
+                .members
+                .iter_mut()
+                .map(|member| (blank(member), &mut member.process))
+                .map(|(rows, process)| scope.spawn(move || gather(process, rows, acked, epoch, (wait, after_end))))
+                .collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
         let cpu_ns = self.cpu_ns().zip(cpu_before_ns).map(|(now, then)| now.saturating_sub(then));
@@ -248,30 +261,16 @@ type Gathered = (Vec<Lane>, Option<String>, Option<Fault>);
 
 /// Reads one process's rows until it says that it is done.
 fn gather(
-    member: &mut Member,
-    updates: &[u64],
-    ((keys, resends), total): ((usize, bool), &AtomicU64),
-    (zero_ns, start_ns): (u64, u64),
+    process: &mut Process,
+    mut rows: Rows,
+    total: &AtomicU64,
     epoch: Instant,
     (mut wait, after_end): (Wait<'_>, Duration),
 ) -> Gathered {
-    let lane = |client| Lane { events: Vec::new(), most: updates.get(client).copied().unwrap_or(0) };
-    let mut rows = Rows {
-        first_client: member.clients.start,
-        lanes: member.clients.clone().map(lane).collect(),
-        keys,
-        resends,
-        tie: member.tie,
-        zero_ns,
-        start_ns,
-        has_header: false,
-        count: 0,
-        acked: 0,
-    };
     let mut error = None;
     let mut read = || -> Result<(), Fault> {
         loop {
-            let block = member.process.block("end of the race", wait)?;
+            let block = process.block("end of the race", wait)?;
             let (rows_before, acked_before) = (rows.count, rows.acked);
             let now_ns = epoch.elapsed().as_nanos() as u64;
             for line in block.split(|&b| b == b'\n') {

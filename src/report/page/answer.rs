@@ -149,7 +149,7 @@ fn raced(cell: &CellSummary, threads: usize) -> Markup {
 
 fn none_kept(view: &View, is_more: bool) -> Markup {
     let joint = if is_more { "; " } else { " " };
-    html!("{}no exact strategy {}.", joint, view.summary.none())
+    html!("{}no exact strategy {}.", joint, view.summary.what_none_did())
 }
 
 /// At an offered rate all that keep up achieve the same, so their p99 tells them apart.

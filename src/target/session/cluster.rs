@@ -101,9 +101,7 @@ impl Cluster {
     }
 
     /// Asks the known nodes, primaries and replicas, which node has which slot now. The first answer that differs from
-    /// what is known is believed, because a node that is cut off still gives the old one.
-    ///
-    /// Whether there was one.
+    /// what is known is believed, because a node that is cut off still gives the old one. Returns whether there was one.
     ///
     /// # Errors
     /// None of them knows anything new, and one does not answer.

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerError, ServerErrorKind,
-    Value, cmd,
+    Arg, AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerError,
+    ServerErrorKind, Value, cmd,
 };
 
-use super::cluster::{Cluster, MOST_HOPS, Member, is_watch};
+use super::cluster::{Cluster, MOST_HOPS, Member};
 use super::route::{Route, route};
 use crate::resp::Requests;
 
@@ -78,6 +78,10 @@ impl TaskSession {
     }
 }
 
+fn is_watch(command: &Cmd) -> bool {
+    matches!(command.args_iter().next(), Some(Arg::Simple(name)) if name.eq_ignore_ascii_case(b"WATCH"))
+}
+
 fn commands(requests: &Requests) -> Vec<Cmd> {
     let command = |words: Vec<&[u8]>| {
         let mut command = Cmd::new();
@@ -132,7 +136,7 @@ impl Routed {
         for ((reply, command), node) in replies.iter_mut().zip(&commands).zip(places) {
             self.here = node;
             *reply = self.follow(node, command, std::mem::take(reply)).await?;
-            if is_watch(&command.get_packed_command()) {
+            if is_watch(command) {
                 self.watched = Some(self.here);
             }
         }
