@@ -112,11 +112,9 @@ impl Machine {
             self.warn(
                 WarningKind::ProxyLimit,
                 format!(
-                    "through the proxy, {} clients that wait for each reply get at most {} commands/s, and {} without \
-                     it: rates near the former measure the proxy",
-                    crate::proxy::cost::CONNECTIONS,
-                    through,
-                    past
+                    "the proxy limits {} clients that wait for each reply to {through} commands/s ({past} without it): \
+                     rates near that limit are the proxy's",
+                    crate::proxy::cost::CONNECTIONS
                 ),
             );
         }

@@ -118,7 +118,7 @@ func effective() map[string]string {
 	}
 }
 
-// An error that the server answers with: nothing was done.
+// An error that the server answers with: this try did nothing.
 func refused(err error) bool {
 	var answered redis.Error
 	return errors.As(err, &answered)

@@ -41,7 +41,7 @@ def effective(client):
 
 
 def refusing(update):
-    """An error that the server answers with says that nothing was done."""
+    """An error that the server answers with says that this try did nothing."""
 
     async def wrapped(client, key):
         try:

@@ -20,7 +20,7 @@ enum Uses {
 fn uses(command: &str) -> Uses {
     match command {
         "list" | "explain" | "demo" | "lost-reply" => Uses::All,
-        "clean" => Uses::Only(&["redis_url", "cacert", "cert", "key", "insecure"], "cleans a server that is running"),
+        "clean" => Uses::Only(&["redis_url", "cacert", "cert", "key", "insecure"], "needs the URL of a running server"),
         "faults" => Uses::Only(&["server_bin", "offline"], "starts the private servers that each fault needs"),
         _ => Uses::Only(&[], "does not connect to a server"),
     }

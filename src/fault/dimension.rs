@@ -50,8 +50,8 @@ impl Dimension {
     /// Why it is refused on several servers, or over TLS.
     pub fn is_alone(&self) -> String {
         format!(
-            "fault {}: it is made on one server without TLS, or on private servers that it starts itself: leave out \
-             --topology, --shards and --replicas, and give no URL of a cluster, of Sentinels or with rediss",
+            "fault {}: it is supported on one server without TLS, and on private servers that it starts itself: leave out \
+             --topology, --shards and --replicas, and do not give the URL of a cluster, of Sentinels or of a TLS server",
             self.chosen
         )
     }

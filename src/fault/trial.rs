@@ -137,7 +137,7 @@ impl Lab<'_> {
         }
         // A client that reconnects after an error is opened anew.
         if strategy.info().locks_in_memory && !cell.fault.is_none() {
-            let why = "its clients share a lock in memory, which one that reconnects would not have";
+            let why = "its clients share an in-memory lock, and a client that reconnects would get its own";
             return Ok(Err(why.to_owned()));
         }
         let servers = Servers::start(&self.origin, &needs(cell, seed))?;

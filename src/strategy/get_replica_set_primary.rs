@@ -67,7 +67,7 @@ impl Updater for Behind {
 }
 
 fn no_replica(server: &Target) -> Result<Option<String>> {
-    let why = "it starts a replica of its own, which can only be one of a single private server";
+    let why = "it needs a single private server, and starts a replica of it";
     Ok(server.child().is_none().then(|| why.to_owned()))
 }
 

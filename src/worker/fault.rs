@@ -28,8 +28,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// How little of what a worker reported can be relied on: the rows of one that ended or hangs are right as far as they
-    /// go.
+    /// How serious it is. The rows of a worker that died or hangs are right as far as they go; those of one that contradicts
+    /// itself are not.
     pub(super) fn severity(&self) -> u8 {
         match self {
             Self::Silent { .. } => 0,

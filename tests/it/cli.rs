@@ -425,7 +425,7 @@ fn options_of_the_server_are_only_where_there_is_one() {
     }
     for (command, option, why) in [
         ("predict", "--server-bin", "predict does not connect to a server"),
-        ("clean", "--docker", "clean cleans a server that is running"),
+        ("clean", "--docker", "clean needs the URL of a running server"),
     ] {
         let output = report(&[command, option, "redis"]);
         assert_eq!(output.status.code(), Some(2));

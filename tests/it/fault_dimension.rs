@@ -92,7 +92,7 @@ fn a_lock_in_memory_is_not_blamed_for_clients_that_reconnect_without_it() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let run = Run::read(&out).unwrap();
     let skipped = of(&run, "mutex", "client-crash");
-    assert!(skipped.note.as_deref().is_some_and(|note| note.contains("a lock in memory")), "{skipped:?}");
+    assert!(skipped.note.as_deref().is_some_and(|note| note.contains("share an in-memory lock")), "{skipped:?}");
     assert_eq!(of(&run, "mutex", "none").verdict, Some(Verdict::Exact));
 }
 
